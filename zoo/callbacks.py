@@ -1,0 +1,357 @@
+"""Keras callbacks of a training: progress, TensorBoard, held-out loss, checkpoints, KL warm-up.
+
+A step is counted over the whole run: `first_step` steps were done before this `fit`.
+"""
+
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class StepCallback(keras.callbacks.Callback):
+    """A callback that counts steps over the whole run.
+
+    Attributes:
+        first_step: int, steps done by earlier processes of this run; `fit` sets it.
+    """
+
+    first_step = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.on_step_end(self.first_step + batch + 1, logs or {})
+
+    def on_step_end(self, step, logs):
+        """Called after each step; `step` counts from 1, `logs` holds means since the last reset."""
+
+
+class Throughput:
+    """Measures clips per second, the wait for data included and pauses between steps left out.
+
+    Args:
+        batch: int, clips in a step.
+    """
+
+    def __init__(self, batch):
+        self._batch = batch
+        self._started = 0.0
+        self.restart()
+
+    def restart(self):
+        """Forgets what was measured."""
+        self._seconds, self._clips = 0.0, 0
+
+    def begin(self):
+        """Marks the begin of a step, before its data are asked for."""
+        self._started = time.monotonic()
+
+    def end(self):
+        """Marks the end of a step."""
+        self._seconds += time.monotonic() - self._started
+        self._clips += self._batch
+
+    @property
+    def clips_per_sec(self):
+        """Clips per second since the last restart; 0 before the first step."""
+        return self._clips / self._seconds if self._seconds else 0.0
+
+
+class Progress(StepCallback):
+    """Shows step, loss terms, clips per second and the time left on standard error.
+
+    A bar where standard error is a terminal, elsewhere one plain line every `every_sec` seconds.
+
+    Args:
+        steps: int, steps of the whole run.
+        batch: int, clips in a step.
+        every_sec: float, seconds between two lines.
+        stream: text stream, by default standard error.
+    """
+
+    def __init__(self, steps, batch, every_sec=10.0, stream=None):
+        super().__init__()
+        self.steps, self.every_sec = steps, every_sec
+        self._stream = stream
+        self._throughput = Throughput(batch)
+        self._bar = None
+
+    def on_train_begin(self, logs=None):
+        self._stream = self._stream or sys.stderr
+        self._started = self._said = time.monotonic()
+        self._done = 0
+        if self._stream.isatty():
+            self._bar, self._task = _open_bar(self._stream, self.first_step, self.steps)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._throughput.begin()
+
+    def on_step_end(self, step, logs):
+        self._throughput.end()
+        now = time.monotonic()
+        self._done += 1
+        if self._done == 1:
+            # The first step also traces the graph; counted in, it would spoil the time left.
+            self._after_first = now
+        if self._bar is not None:
+            words = f"{_terms(logs)}  {self._throughput.clips_per_sec:.1f} clips/s"
+            self._bar.update(self._task, completed=step, words=words)
+        elif now - self._said >= self.every_sec or step == self.steps or self._done == 1:
+            self._stream.write(
+                f"step {step}/{self.steps}  {_terms(logs)}  "
+                f"{self._throughput.clips_per_sec:.1f} clips/s  {self._left(step, now)} left\n"
+            )
+            self._stream.flush()
+            self._said = now
+            self._throughput.restart()
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self):
+        """Takes the bar away; also needed when the training ends by an error."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _left(self, step, now):
+        if self._done > 1:
+            per_step = (now - self._after_first) / (self._done - 1)
+        else:
+            per_step = now - self._started
+        minutes, seconds = divmod(round(per_step * (self.steps - step)), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
+class KLWarmUp(StepCallback):
+    """Raises the model's variable `kl_weight` from 0 to its final value over the first steps.
+
+    The weight is a function of the step alone, so that a resumed run goes on with the same.
+
+    Args:
+        steps: int, length of the warm-up in steps.
+        final_weight: float, the weight from then on.
+
+    Raises:
+        ValueError: if `steps` is below 1.
+    """
+
+    def __init__(self, steps, final_weight):
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
+        self.steps, self.final_weight = steps, final_weight
+
+    def on_train_batch_begin(self, batch, logs=None):
+        done = self.first_step + batch
+        if batch == 0 or done <= self.steps:
+            self.model.kl_weight.assign(self.final_weight * min(1.0, done / self.steps))
+
+
+class Validation(StepCallback):
+    """Evaluates held-out batches every so many steps and reports the best.
+
+    Args:
+        dataset: `tf.data.Dataset` of (inputs, targets) batches, finite.
+        every: int, steps between two evaluations.
+        steps: int, steps of the whole run; the last is always evaluated.
+        monitor: str, name of the value to keep the smallest of.
+        on_result: function of (step, values dict, is_best bool), called after each.
+
+    Attributes:
+        best: dict of `value` and `step`, or None before the first.
+    """
+
+    def __init__(self, dataset, every, steps, monitor="loss", on_result=None):
+        super().__init__()
+        self.dataset, self.every, self.steps = dataset, every, steps
+        self.monitor, self.on_result = monitor, on_result
+        self.best = None
+
+    def on_step_end(self, step, logs):
+        if step % self.every and step != self.steps:
+            return
+        values = self.model.evaluate(self.dataset, verbose=0, return_dict=True)
+        # The training's own running means go on from nothing, not from held-out numbers.
+        self.model.reset_metrics()
+        if self.monitor not in values:
+            known = ", ".join(values)
+            raise ValueError(
+                f"`monitor` must be one of {known}. Received: monitor={self.monitor}"
+            )
+        value = float(values[self.monitor])
+        is_best = self.best is None or value < self.best["value"]
+        if is_best:
+            self.best = {"value": value, "step": step}
+        if self.on_result is not None:
+            self.on_result(step, values, is_best)
+
+
+class TensorBoard(StepCallback):
+    """Writes the loss and each of its terms, the learning rate and clips per second as scalars.
+
+    Each value is the mean over the steps since the one before.
+
+    Args:
+        writer: `tf.summary.SummaryWriter`.
+        batch: int, clips in a step.
+        every: int, steps between two values.
+    """
+
+    def __init__(self, writer, batch, every=20):
+        super().__init__()
+        self.writer, self.every = writer, every
+        self._throughput = Throughput(batch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._throughput.begin()
+
+    def on_step_end(self, step, logs):
+        self._throughput.end()
+        if step % self.every:
+            return
+        with self.writer.as_default(step=step):
+            for name, value in logs.items():
+                tf.summary.scalar(f"train/{name}", value)
+            rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+            tf.summary.scalar("learning_rate", float(rate))
+            tf.summary.scalar("clips_per_sec", self._throughput.clips_per_sec)
+        self._throughput.restart()
+
+    def on_train_end(self, logs=None):
+        self.writer.flush()
+
+
+class PredictionImages(StepCallback):
+    """Writes pictures of what the model predicts: context, truth and prediction side by side.
+
+    One picture per clip. A model that predicts K frames ahead gives K rows, one per horizon: the
+    last frame shown, the frame that came, the frame predicted. Others give one row of the last
+    frame: input, target, output.
+
+    Args:
+        writer: `tf.summary.SummaryWriter`.
+        clips: float32 (batch, time, height, width, channels) in [0, 1].
+        targets: float32, as the model is trained on: (batch, time - K, K, height, width, channels)
+            or (batch, time, height, width, channels).
+        every: int, steps between two pictures.
+    """
+
+    def __init__(self, writer, clips, targets, every=500):
+        super().__init__()
+        self.writer, self.every = writer, every
+        self.clips, self.targets = clips, targets
+
+    def on_step_end(self, step, logs):
+        if step % self.every and step != self.first_step + 1:
+            return
+        predictions = keras.ops.convert_to_numpy(self.model(self.clips, training=False))
+        pictures = side_by_side(np.asarray(self.clips), np.asarray(self.targets), predictions)
+        with self.writer.as_default(step=step):
+            tf.summary.image("context_truth_prediction", pictures, max_outputs=len(pictures))
+
+
+class ResetMetrics(StepCallback):
+    """Starts the running means of loss and metrics anew every so many steps.
+
+    Without it, in a `fit` of one long epoch, a logged loss would be the mean of the whole run.
+
+    Args:
+        every: int, steps between two resets.
+    """
+
+    def __init__(self, every):
+        super().__init__()
+        self.every = every
+
+    def on_step_end(self, step, logs):
+        if step % self.every == 0:
+            self.model.reset_metrics()
+
+
+class Checkpointing(StepCallback):
+    """Saves a checkpoint by the clock, at the last step, and when asked to stop.
+
+    Args:
+        save: function of the step that writes a checkpoint.
+        steps: int, steps of the whole run.
+        every_sec: float, seconds from one checkpoint to the next.
+        stop: object with the attribute `requested`; once true, a checkpoint is saved and the
+            training stops.
+
+    Raises:
+        FloatingPointError: in training, when the loss is no longer finite; nothing is saved then.
+    """
+
+    def __init__(self, save, steps, every_sec=20.0, stop=None):
+        super().__init__()
+        self.save, self.steps, self.every_sec, self.stop = save, steps, every_sec, stop
+        self._saved = None
+
+    def on_step_end(self, step, logs):
+        if not np.isfinite(float(logs.get("loss", 0.0))):
+            raise FloatingPointError(
+                f"the loss at step {step} is {float(logs['loss'])}: give a smaller learning rate "
+                "and train into another folder; the last checkpoint is kept"
+            )
+        stopping = self.stop is not None and self.stop.requested
+        now = time.monotonic()
+        # The first step is slow (the graph is traced in it), so it is worth a checkpoint too.
+        if self._saved is None or stopping or step == self.steps or (
+            now - self._saved >= self.every_sec
+        ):
+            self.save(step)
+            self._saved = time.monotonic()
+        if stopping:
+            self.model.stop_training = True
+
+
+def side_by_side(clips, targets, predictions):
+    """Puts context, truth and prediction beside one another.
+
+    Args:
+        clips: float (batch, time, height, width, channels) in [0, 1].
+        targets: float, (batch, time - K, K, height, width, channels) or the shape of `clips`.
+        predictions: float, the shape of `targets`.
+
+    Returns:
+        float32 (batch, K * height, 3 * width, channels) in [0, 1]; K is 1 for the shorter shape.
+
+    Example:
+        >>> clip = np.zeros((2, 8, 16, 24, 1), "float32")
+        >>> side_by_side(clip, clip, clip).shape
+        (2, 16, 72, 1)
+    """
+    if predictions.ndim == 6:
+        # At the last place in time: frame t, then frames t + 1 ... t + K.
+        context = clips[:, targets.shape[1] - 1]
+        truth, predicted = targets[:, -1], predictions[:, -1]
+        rows = [[context, truth[:, k], predicted[:, k]] for k in range(truth.shape[1])]
+    else:
+        rows = [[clips[:, -1], targets[:, -1], predictions[:, -1]]]
+    pictures = np.concatenate([np.concatenate(row, axis=2) for row in rows], axis=1)
+    return np.clip(pictures.astype("float32"), 0.0, 1.0)
+
+
+def _open_bar(stream, done, steps):
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("step"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[words]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(file=stream),
+    )
+    bar.start()
+    return bar, bar.add_task("train", total=steps, completed=done, words="")
+
+
+def _terms(logs):
+    return "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())

@@ -1,0 +1,1 @@
+"""Training that survives a kill: precision, devices, checkpoints, the run folder and `fit`."""

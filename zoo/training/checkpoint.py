@@ -1,0 +1,162 @@
+"""Checkpoints of a training: whole or not there, and never those of another model.
+
+A checkpoint is a folder `step-00000120` with `arrays.npz`, every variable of the model (weights,
+counters, states of seeds) and of the optimizer, and `state.json`: the step, the seed and the
+signature of the model.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from zoo.training.whole_files import whole_folder
+
+_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def signature(model):
+    """Identifies what a checkpoint belongs to.
+
+    Args:
+        model: a built `keras.Model`.
+
+    Returns:
+        dict of str: `model`, the class name; `config`, a hash of `get_config()` without the
+        layer's name and dtype; `shapes`, a hash of the shapes of all variables.
+    """
+    config = dict(model.get_config())
+    for key in ("name", "dtype", "trainable"):
+        config.pop(key, None)
+    shapes = [list(variable.shape) for variable in model.variables]
+    return {
+        "model": type(model).__name__,
+        "config": _digest(config),
+        "shapes": _digest(shapes),
+    }
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        directory: path of the folder that holds them; made at the first save.
+        keep: int, how many of the newest stay, at least 1.
+
+    Raises:
+        ValueError: if `keep` is below 1.
+
+    Example:
+        >>> checkpoints = Checkpoints("run/checkpoints")
+        >>> checkpoints.save(model, step=120, state={"seed": 0})
+        >>> checkpoints.restore(model)["step"]
+        120
+    """
+
+    def __init__(self, directory, keep=2):
+        if keep < 1:
+            raise ValueError(f"`keep` must be at least 1. Received: keep={keep}")
+        self.directory = Path(directory)
+        self.keep = keep
+
+    def steps(self):
+        """Lists the steps of the checkpoints there, ascending, whole or broken."""
+        if not self.directory.is_dir():
+            return []
+        names = [re.fullmatch(r"step-(\d+)", path.name) for path in self.directory.iterdir()]
+        return sorted(int(name.group(1)) for name in names if name)
+
+    def save(self, model, step, state=None):
+        """Writes a checkpoint, then removes those that are no longer kept.
+
+        Args:
+            model: a built and compiled `keras.Model` with a built optimizer.
+            step: int, training steps done.
+            state: dict of JSON values to keep beside (`seed`, `seconds`, `best`, ...).
+
+        Raises:
+            OSError: if it cannot be written, for one on a full disk; older ones stay.
+        """
+        arrays = {}
+        for group, variables in _groups(model).items():
+            for index, variable in enumerate(variables):
+                arrays[f"{group}/{index:05d}"] = keras.ops.convert_to_numpy(variable)
+        written = {"step": step, "signature": signature(model), **(state or {})}
+        with whole_folder(self.directory / f"step-{step:08d}") as folder:
+            np.savez(folder / "arrays.npz", **arrays)
+            (folder / "state.json").write_text(json.dumps(written, indent=2) + "\n")
+        self._prune()
+
+    def restore(self, model):
+        """Loads the newest whole checkpoint into the model and its optimizer.
+
+        Broken ones are skipped with a warning in the log.
+
+        Args:
+            model: a built and compiled `keras.Model` with a built optimizer.
+
+        Returns:
+            dict, what `save` was given as `state`, with `step`; None where there is no
+            checkpoint that can be read.
+
+        Raises:
+            ValueError: if the checkpoint is one of another model.
+        """
+        for step in reversed(self.steps()):
+            folder = self.directory / f"step-{step:08d}"
+            try:
+                state = json.loads((folder / "state.json").read_text())
+                with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+                    arrays = {key: stored[key] for key in stored.files}
+            except _BROKEN as error:
+                logging.getLogger(__name__).warning("skip broken checkpoint %s: %s", folder, error)
+                continue
+            self._check(model, state, arrays, folder)
+            for group, variables in _groups(model).items():
+                for index, variable in enumerate(variables):
+                    variable.assign(arrays[f"{group}/{index:05d}"])
+            return state
+        return None
+
+    def _check(self, model, state, arrays, folder):
+        theirs, ours = state.get("signature") or {}, signature(model)
+        if theirs != ours:
+            differ = [key for key in ours if theirs.get(key) != ours[key]]
+            raise ValueError(
+                f"`model` must be the one the checkpoint {folder} was made of, "
+                f"{theirs.get('model')}; its {' and '.join(differ)} differ. Train into another "
+                f"folder, or remove this one. Received: model={ours['model']}"
+            )
+        expected = {
+            f"{group}/{index:05d}": tuple(variable.shape)
+            for group, variables in _groups(model).items()
+            for index, variable in enumerate(variables)
+        }
+        if expected != {key: array.shape for key, array in arrays.items()}:
+            raise ValueError(
+                f"the optimizer must be the one the checkpoint {folder} was made with (the "
+                f"precision is part of it). Received: optimizer={type(model.optimizer).__name__}, "
+                f"dtype={model.dtype_policy.name}"
+            )
+
+    def _prune(self):
+        for step in self.steps()[: -self.keep]:
+            shutil.rmtree(self.directory / f"step-{step:08d}", ignore_errors=True)
+        for left in self.directory.glob(".tmp-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _groups(model):
+    return {"model": model.variables, "optimizer": model.optimizer.variables}
+
+
+def _digest(value):
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,190 @@
+"""Trains a model in a run folder, so that a kill at any moment costs less than a minute."""
+
+import logging
+import time
+
+import keras
+import tensorflow as tf
+
+from zoo import callbacks as zoo_callbacks
+from zoo.training.checkpoint import Checkpoints
+from zoo.training.interrupts import Interrupted, stop_on_signals
+from zoo.training.whole_files import write_json, write_weights
+
+CHECKPOINT_EVERY_SEC = 20.0
+LOG_EVERY = 20
+
+
+def fit(
+    model,
+    dataset_factory,
+    run,
+    steps,
+    *,
+    batch,
+    loss=None,
+    learning_rate=1e-3,
+    warm_up_steps=None,
+    clip_norm=1.0,
+    config=None,
+    validation=None,
+    validate_every=None,
+    monitor="loss",
+    preview=None,
+    callbacks=(),
+    checkpoint_every_sec=CHECKPOINT_EVERY_SEC,
+):
+    """Trains `model` for `steps` steps by Keras' `compile` and `fit`, resumably.
+
+    Adam with a linear warm-up and a cosine decay of the learning rate, and gradients clipped by
+    their global norm. A checkpoint is written after the first step, then by the clock, at the end
+    and on SIGINT or SIGTERM. Called again with the same run folder, it goes on behind the last
+    whole one, with the same batch of the data stream that would have come next.
+
+    Args:
+        model: a built `keras.Model`, built under the strategy's scope where it is to be mirrored.
+        dataset_factory: function of `skip` (int, batches already used) that gives an endless
+            `tf.data.Dataset` of (inputs, targets) batches.
+        run: `zoo.training.run_folder.RunFolder`.
+        steps: int, training steps of the whole run, at least 1.
+        batch: int, clips in a batch, for the clips per second.
+        loss: a Keras loss; None takes `model.default_loss()`. Terms of `add_loss` come on top.
+        learning_rate: float, its peak.
+        warm_up_steps: int, steps of rising learning rate; None takes a twentieth of `steps`, at
+            most 100.
+        clip_norm: float, largest global norm of the gradients; None does not clip.
+        config: dict of JSON values, written as `config.json`, from which the model is built again.
+        validation: finite `tf.data.Dataset` of held-out (inputs, targets) batches, or None.
+        validate_every: int, steps between two evaluations; None takes a twentieth of `steps`.
+        monitor: str, the held-out value whose smallest decides on `best.weights.h5`.
+        preview: (inputs, targets) of a few clips to draw in TensorBoard, or None.
+        callbacks: more Keras callbacks; a `StepCallback` is told the steps done before.
+        checkpoint_every_sec: float, seconds between two checkpoints.
+
+    Returns:
+        The run folder, finished: `model.weights.h5` and `config.json` are there.
+
+    Raises:
+        ValueError: if `steps` is below 1, or the checkpoint is one of another model.
+        Interrupted: after SIGINT or SIGTERM, with the checkpoint written.
+        FloatingPointError: if the loss is no longer finite.
+        OSError: if a file cannot be written, for one on a full disk; the older checkpoint stays.
+
+    Example:
+        >>> run = RunFolder.open("run", command="fit", arguments={"steps": 100})
+        >>> fit(model, lambda skip: clips.skip(skip), run, 100, batch=8, loss="mse")
+    """
+    if steps < 1:
+        raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
+    if run.finished:
+        return run
+    if config is not None:
+        write_json(run.path / "config.json", config)
+    _compile(model, loss, learning_rate, steps, warm_up_steps, clip_norm)
+    checkpoints = Checkpoints(run.path / "checkpoints")
+    with model.distribute_strategy.scope():
+        state = checkpoints.restore(model) or {"step": 0, "seconds": 0.0, "best": None}
+    first_step = state["step"]
+    if first_step:
+        logging.getLogger(__name__).info("go on after step %d of %d", first_step, steps)
+    started = time.monotonic() - state["seconds"]
+
+    held_out = None
+    writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
+
+    def save(step):
+        seconds = time.monotonic() - started
+        best = held_out.best if held_out else None
+        facts = {"seed": run.record["seed"], "seconds": seconds, "best": best}
+        checkpoints.save(model, step, facts)
+        run.update(status="training", step=step, minutes=round(seconds / 60, 2), best=best)
+
+    def validated(step, values, is_best):
+        with writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(f"held_out/{name}", value)
+        # Usable while the training goes on: evaluated, exported, looked at.
+        write_weights(run.path / "model.weights.h5", model)
+        if is_best:
+            write_weights(run.path / "best.weights.h5", model)
+
+    with stop_on_signals() as stop:
+        progress = zoo_callbacks.Progress(steps, batch)
+        chain = [*callbacks, progress, zoo_callbacks.TensorBoard(writer, batch, LOG_EVERY)]
+        if preview is not None:
+            every = max(1, steps // 20)
+            chain.append(zoo_callbacks.PredictionImages(writer, *preview, every=every))
+        chain.append(zoo_callbacks.ResetMetrics(LOG_EVERY))
+        if validation is not None:
+            every = validate_every or max(1, steps // 20)
+            held_out = zoo_callbacks.Validation(validation, every, steps, monitor, validated)
+            held_out.best = state["best"]
+            chain.append(held_out)
+        # Last, so that a checkpoint holds what the others did at its step.
+        chain.append(zoo_callbacks.Checkpointing(save, steps, checkpoint_every_sec, stop))
+        for callback in chain:
+            if isinstance(callback, zoo_callbacks.StepCallback):
+                callback.first_step = first_step
+        try:
+            if first_step < steps:
+                model.fit(
+                    dataset_factory(first_step),
+                    steps_per_epoch=steps - first_step,
+                    callbacks=chain,
+                    shuffle=False,
+                    verbose=0,
+                )
+        finally:
+            progress.close()
+            writer.close()
+        done = checkpoints.steps()[-1]
+        if done < steps:
+            write_weights(run.path / "model.weights.h5", model)
+            if stop.requested:
+                run.update(status="interrupted")
+                raise Interrupted(done)
+            raise ValueError(
+                f"`dataset_factory` must give endless batches. Received: one that ended after "
+                f"step {done} of {steps}"
+            )
+        write_weights(run.path / "model.weights.h5", model)
+        run.update(status="finished")
+    return run
+
+
+def learning_rate_schedule(learning_rate, steps, warm_up_steps=None):
+    """Gives the learning rate by step: linear warm-up, then cosine decay to a hundredth.
+
+    Args:
+        learning_rate: float, the peak, reached after the warm-up.
+        steps: int, steps of the whole run.
+        warm_up_steps: int; None takes a twentieth of `steps`, at most 100.
+
+    Returns:
+        `keras.optimizers.schedules.LearningRateSchedule`.
+
+    Example:
+        >>> float(learning_rate_schedule(1e-3, 1000)(50))
+        0.001
+    """
+    if warm_up_steps is None:
+        warm_up_steps = min(100, steps // 20)
+    return keras.optimizers.schedules.CosineDecay(
+        learning_rate / (warm_up_steps + 1) if warm_up_steps else learning_rate,
+        decay_steps=max(1, steps - warm_up_steps),
+        alpha=0.01,
+        warmup_target=learning_rate if warm_up_steps else None,
+        warmup_steps=warm_up_steps,
+    )
+
+
+def _compile(model, loss, learning_rate, steps, warm_up_steps, clip_norm):
+    with model.distribute_strategy.scope():
+        optimizer = keras.optimizers.Adam(
+            learning_rate_schedule(learning_rate, steps, warm_up_steps),
+            global_clipnorm=clip_norm,
+        )
+        # Never "auto": XLA makes convolutions on a CPU 2 to 20 times slower.
+        model.compile(optimizer, loss=loss or model.default_loss(), jit_compile=False)
+        # Under mixed_float16 `compile` wraps the optimizer for loss scaling, hence model.optimizer.
+        model.optimizer.build(model.trainable_variables)

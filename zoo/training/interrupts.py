@@ -1,0 +1,47 @@
+"""An interrupt as a wish to stop after the step at hand, with a checkpoint."""
+
+import contextlib
+import signal
+import threading
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training was interrupted after `step` steps, and its checkpoint is written."""
+
+    def __init__(self, step):
+        super().__init__(f"interrupted after step {step}; the checkpoint is kept")
+        self.step = step
+
+
+class StopRequest:
+    """Says whether an interrupt has come: `requested`, bool."""
+
+    def __init__(self):
+        self.requested = False
+
+
+@contextlib.contextmanager
+def stop_on_signals():
+    """Turns the first SIGINT or SIGTERM into a request; a second one interrupts at once.
+
+    Outside the main thread, where Python takes no signals, the request is never set.
+
+    Yields:
+        `StopRequest`.
+    """
+    request = StopRequest()
+
+    def handle(number, frame):
+        if request.requested:
+            raise KeyboardInterrupt
+        request.requested = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,97 @@
+"""Files and folders that are written whole or not at all."""
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+
+def write_whole(path, write):
+    """Writes a file aside, brings it to the disk and renames it into place.
+
+    A kill or a full disk at any moment leaves the older file, or the new one, never a part.
+
+    Args:
+        path: path of the file to write or replace.
+        write: function that is given the temporary path and writes it.
+
+    Raises:
+        OSError: if it cannot be written, for one on a full disk; the older file is untouched.
+    """
+    path = Path(path)
+    # The ending stays, since Keras chooses the format of a weights file by it.
+    aside = path.with_name(f".tmp-{path.name}")
+    try:
+        write(aside)
+        with open(aside, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_json(path, value):
+    """Writes a value as JSON, whole. See `write_whole`."""
+    text = json.dumps(value, indent=2) + "\n"
+    write_whole(path, lambda aside: aside.write_text(text))
+
+
+def write_weights(path, model):
+    """Writes `model`'s weights as Keras HDF5, whole; `path` ends in `.weights.h5`.
+
+    Raises:
+        OSError: if it cannot be written, for one on a full disk; the older file is untouched.
+    """
+
+    def write(aside):
+        try:
+            model.save_weights(aside, overwrite=True)
+        except RuntimeError as error:
+            # h5py reports a failed flush on closing (a full disk) as a RuntimeError.
+            raise OSError(f"cannot write {path}: {error}") from error
+
+    write_whole(path, write)
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """Gives a temporary folder to fill; on leaving it is synced and renamed to `path`.
+
+    Args:
+        path: path of the folder; one that is there already is replaced.
+
+    Yields:
+        `Path` of the temporary folder, beside `path`.
+    """
+    path = Path(path)
+    aside = path.with_name(f".tmp-{path.name}")
+    if aside.exists():
+        shutil.rmtree(aside)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        for file in aside.iterdir():
+            with open(file, "rb+") as opened:
+                os.fsync(opened.fileno())
+        _sync_folder(aside)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(aside, path)
+    except OSError:
+        # A full disk gets its space back at once; a kill leaves the folder to the next save.
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path):
+    # The name itself is only safe once the folder that holds it is on the disk.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
