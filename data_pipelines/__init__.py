@@ -1,0 +1,91 @@
+"""Feeds video to models: footage in, `tf.data` streams of clips out.
+
+A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the very end.
+"""
+
+from data_pipelines import tasks, transforms
+from data_pipelines.batching import Order, batched, cached_clips, chunks, streamed_clips
+from data_pipelines.clips import ClipSpec
+from data_pipelines.sources import KINDS, Source, Video, open_source
+
+
+def load(source, clip=ClipSpec(), *, kind=None, split=None, task=None, batch=None,
+         drop_remainder=False, shuffle=False, augment=(), seed=0, repeat=False, first_epoch=0,
+         skip=0, cache=None):
+    """Streams clips of a source.
+
+    Element `i` of epoch `e` depends on `(seed, e, i)` alone: which window, where it is cropped,
+    how it is augmented. The same call gives the same stream; `first_epoch` and `skip` go on
+    where an earlier one was left.
+
+    Args:
+        source: Path of footage, or a `Source` (of `open_source`, maybe a `subset`).
+        clip: `ClipSpec`: how clips are cut.
+        kind: Layout, one of `KINDS`, or `None` to tell it by looking.
+        split: `"train"`, `"test"` or `None` for all videos.
+        task: Function of `data_pipelines.tasks`, e.g. `tasks.predict_ahead(4)`; `None` for clips.
+        batch: Clips per batch, or `None` for single clips. With `repeat`, batches are cut from
+            the endless stream, so that all are full.
+        drop_remainder: Whether to leave out a last batch that is not full.
+        shuffle: `False`; or the buffer of the streaming shuffle in clips (`True` for 256). With
+            `cache="memory"` anything but `False` shuffles all windows.
+        augment: Names of `transforms.AUGMENTATIONS` (`"flip"`, `"brightness"`) or functions
+            `(clip uint8, seed) -> clip`, applied in order, one draw per clip.
+        seed: Seed of every draw, not negative.
+        repeat: Whether epochs follow one another without end, each with draws of its own.
+            Without it each pass over the dataset is epoch `first_epoch` again.
+        first_epoch: Number of the first epoch, from 0.
+        skip: Elements of the dataset (batches where `batch` is given) to leave out, counted from
+            the start of `first_epoch`; may reach into later epochs with `repeat`.
+        cache: `None` to decode while streaming, or `"memory"` to decode once, now, and keep the
+            frames, at the size and colour of the clip, in memory.
+
+    Returns:
+        `tf.data.Dataset` of float32 clips `(time, height, width, channels)` in [0, 1], with a
+        batch axis in front where `batch` is given; of `(inputs, targets)` with a `task`.
+
+    Raises:
+        ValueError: An argument breaks its rule; nothing to read at `source`; no video as long as
+            a clip; a crop larger than the frames.
+
+    Example:
+        >>> dataset = load(
+        ...     "footage/", ClipSpec(frames=10, fps=10, size=(128, 192), crop=(64, 64)),
+        ...     task=tasks.predict_ahead(frames=4), batch=16, shuffle=True, repeat=True,
+        ...     cache="memory")  # doctest: +SKIP
+        >>> model.fit(dataset, steps_per_epoch=100, epochs=5)  # doctest: +SKIP
+    """
+    for name, value, least in (("seed", seed, 0), ("first_epoch", first_epoch, 0),
+                               ("skip", skip, 0), ("shuffle", shuffle, 0)):
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value!r}")
+    if batch is not None and batch < 1:
+        raise ValueError(f"`batch` must be at least 1 or None. Received: batch={batch!r}")
+    if cache not in (None, "memory"):
+        raise ValueError(f"`cache` must be None or 'memory'. Received: cache={cache!r}")
+    order = Order(
+        shuffle=256 if shuffle is True else int(shuffle),
+        seed=int(seed),
+        repeat=repeat,
+        first_epoch=first_epoch,
+        skip=skip * (batch or 1),
+        augment=tuple(_augmentation(a) for a in augment),
+    )
+    videos = open_source(source, kind, split).videos
+    stream = (cached_clips if cache else streamed_clips)(videos, clip, order)
+    return batched(stream, task, batch, drop_remainder)
+
+
+def _augmentation(augment):
+    if callable(augment):
+        return augment
+    if augment not in transforms.AUGMENTATIONS:
+        raise ValueError(
+            f"`augment` must hold functions or names of {sorted(transforms.AUGMENTATIONS)}. "
+            f"Received: {augment!r}"
+        )
+    return transforms.AUGMENTATIONS[augment]
+
+
+__all__ = ["KINDS", "ClipSpec", "Source", "Video", "chunks", "load", "open_source", "tasks",
+           "transforms"]

@@ -1,0 +1,325 @@
+"""From videos to batches: windows, order, crop, augmentation, task, floats.
+
+Element `i` of a stream depends on `(seed, epoch, i)` alone, so that a stream goes on where an
+earlier one was left.
+"""
+
+import dataclasses
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines import clips as clips_lib
+from data_pipelines import transforms
+
+_LOG = logging.getLogger(__name__)
+
+# Frames brought to size and colour at once: enough to keep the threads busy, few to hold.
+_CHUNK = 32
+
+
+def prepared_frames(video, clip):
+    """Decodes a video and brings it to the rate, size and colour of a clip.
+
+    Args:
+        video: `Video`.
+        clip: `ClipSpec`.
+
+    Yields:
+        uint8 arrays `(height, width, clip.channels)`, all frames of the resampled video.
+
+    Raises:
+        ValueError: Frames of one video differ in size and `clip.size` does not make them equal.
+    """
+    frames = clips_lib.resample(video.frames(), video.fps, clip.fps, video.name)
+    size, held = clip.size, []
+    for frame in frames:
+        if held and frame.shape != held[0].shape:
+            yield from _prepared(held, size, clip.channels)
+            held = []
+        # Without a size asked for, the first frame sets it.
+        size = size or frame.shape[:2]
+        if clip.size is None and frame.shape[:2] != size:
+            raise ValueError(
+                f"{video.name}: its frames change from {size} to {frame.shape[:2]}; give `size`"
+            )
+        held.append(frame)
+        if len(held) == _CHUNK:
+            yield from _prepared(held, size, clip.channels)
+            held = []
+    if held:
+        yield from _prepared(held, size, clip.channels)
+
+
+def chunks(video, clip, frames_per_chunk=16):
+    """Gives a video piece by piece for scoring, as a model trained on `clip` would see it.
+
+    Brought to rate, size and colour, every `clip.frame_step`-th frame, uncropped, with memory
+    that does not grow with the video. `clips.frame_indices` tells which frames they are.
+
+    Args:
+        video: `Video`.
+        clip: `ClipSpec`.
+        frames_per_chunk: Frames at once, at least 1.
+
+    Yields:
+        uint8 arrays `(n, height, width, clip.channels)`, `n = frames_per_chunk` but for the last.
+
+    Raises:
+        ValueError: `frames_per_chunk` is below 1.
+    """
+    if frames_per_chunk < 1:
+        raise ValueError(
+            f"`frames_per_chunk` must be at least 1. Received: frames_per_chunk={frames_per_chunk}"
+        )
+    held = []
+    for number, frame in enumerate(prepared_frames(video, clip)):
+        if number % clip.frame_step == 0:
+            held.append(frame)
+        if len(held) == frames_per_chunk:
+            yield np.stack(held)
+            held = []
+    if held:
+        yield np.stack(held)
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """In which order, with which draws, and from where on a stream gives its clips.
+
+    Args:
+        shuffle: Whether to shuffle; a number is the buffer of the streaming shuffle, in clips.
+        seed: Seed of every draw.
+        repeat: Whether epochs follow one another without end.
+        first_epoch: Number of the first epoch.
+        skip: Clips left out at the start, counted from the start of `first_epoch`.
+        augment: Functions `(clip, seed) -> clip` on uint8 clips.
+    """
+
+    shuffle: int = 0
+    seed: int = 0
+    repeat: bool = False
+    first_epoch: int = 0
+    skip: int = 0
+    augment: tuple = ()
+
+
+def cached_clips(videos, clip, order):
+    """Streams clips from frames decoded once into memory; the shuffle is over all windows.
+
+    Args:
+        videos: List of `Video`; all their prepared frames are kept in memory.
+        clip: `ClipSpec`.
+        order: `Order`.
+
+    Returns:
+        `tf.data.Dataset` of uint8 `(frames, height, width, channels)`.
+
+    Raises:
+        ValueError: No video is as long as a clip, or they differ in size and nothing equals them.
+    """
+    stored, lengths, shapes = [], [], []
+    for video in videos:
+        frames = list(prepared_frames(video, clip))
+        if not _long_enough(video, len(frames), clip):
+            continue
+        stored.extend(frame.reshape(-1) for frame in frames)
+        lengths.append(len(frames))
+        shapes.append(_checked_shape(video, frames[0].shape, shapes[0] if shapes else None, clip))
+    if not shapes:
+        raise _none_long_enough(videos, clip)
+    # One long row of bytes holds videos of any size; a window is a slice of it.
+    pixels = tf.constant(np.concatenate(stored))
+    ends = np.cumsum([n * np.prod(s, dtype=np.int64) for n, s in zip(lengths, shapes, strict=True)])
+    offsets, window_shapes = [], []
+    for end, length, shape in zip(ends, lengths, shapes, strict=True):
+        frame_bytes = np.prod(shape, dtype=np.int64)
+        starts = np.array(clips_lib.window_starts(length, clip), np.int64)
+        offsets.append(end - (length - starts) * frame_bytes)
+        window_shapes.append(np.tile(np.int64([shape]), (len(starts), 1)))
+    offsets, window_shapes = np.concatenate(offsets), np.concatenate(window_shapes)
+    count = len(offsets)
+    _LOG.info("%d clips from %d frames in memory", count, sum(lengths))
+    fixed = shapes[0] if len(set(shapes)) == 1 else (None, None, clip.channels)
+    offsets, window_shapes = tf.constant(offsets), tf.constant(window_shapes)
+
+    def window(position):
+        epoch, element = order.first_epoch + position // count, position % count
+        place = element
+        if order.shuffle and count > 1:
+            seed = tf.cast(_seed(order.seed, epoch, "order"), tf.uint32)
+            place = tf.random.experimental.index_shuffle(
+                element, seed, tf.constant(count - 1, tf.int64)
+            )
+        shape = fixed if fixed[0] else tf.unstack(window_shapes[place])
+        frame_bytes = tf.cast(tf.reduce_prod(shape), tf.int64)
+        cut = tf.slice(pixels, [offsets[place]], [clip.span * frame_bytes])
+        cut = tf.reshape(cut, [clip.span, *shape])[:: clip.frame_step]
+        return _drawn(tf.ensure_shape(cut, [clip.frames, *fixed]), clip, order, epoch, element)
+
+    stop = np.iinfo(np.int64).max if order.repeat else max(count, order.skip)
+    positions = tf.data.Dataset.range(order.skip, stop)
+    return positions.map(window)
+
+
+def streamed_clips(videos, clip, order):
+    """Streams clips while decoding; holds a few windows and the shuffle's buffer, never a video.
+
+    Shuffled, the order of the videos is drawn for each epoch, then a buffer shuffles the windows.
+    Clips skipped are decoded, but for whole epochs where the length of every video is certain.
+
+    Args:
+        videos: List of `Video`.
+        clip: `ClipSpec`.
+        order: `Order`.
+
+    Returns:
+        `tf.data.Dataset` of uint8 `(frames, height, width, channels)`.
+
+    Raises:
+        ValueError: No video is as long as a clip; a crop that does not fit.
+    """
+    kept = [v for v in videos if v.num_frames is None or _long_enough(v, _resampled(v, clip), clip)]
+    if not kept:
+        raise _none_long_enough(videos, clip)
+    first = _first_frame(kept[0], clip)
+    shape = _checked_shape(kept[0], (*(clip.size or first.shape[:2]), clip.channels), None, clip)
+    fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
+
+    def windows(epoch):
+        numbers = np.arange(len(kept))
+        if order.shuffle:
+            np.random.default_rng([order.seed, int(epoch)]).shuffle(numbers)
+        given = 0
+        for number in numbers:
+            video = kept[number]
+            for cut in clips_lib.windows(prepared_frames(video, clip), clip):
+                _checked_shape(video, cut.shape[1:], shape, clip)
+                given += 1
+                yield cut
+        if not given:
+            raise _none_long_enough(kept, clip)
+
+    def one_epoch(epoch):
+        stream = tf.data.Dataset.from_generator(
+            windows, args=(epoch,),
+            output_signature=tf.TensorSpec([clip.frames, *fixed], tf.uint8),
+        )
+        if order.shuffle:
+            seed = tf.cast(_seed(order.seed, epoch, "order")[0], tf.int64)
+            stream = stream.shuffle(int(order.shuffle), seed, reshuffle_each_iteration=False)
+        return stream.enumerate().map(
+            lambda element, cut: _drawn(cut, clip, order, epoch, element)
+        )
+
+    first_epoch, skip, count = order.first_epoch, order.skip, None
+    if all(v.length_is_certain for v in kept):
+        count = sum(len(clips_lib.window_starts(_resampled(v, clip), clip)) for v in kept)
+        if order.repeat:
+            first_epoch, skip = first_epoch + skip // count, skip % count
+    last = np.iinfo(np.int64).max if order.repeat else first_epoch + 1
+    stream = tf.data.Dataset.range(first_epoch, last).flat_map(one_epoch).skip(skip)
+    if count is not None and not order.repeat:
+        stream = stream.apply(tf.data.experimental.assert_cardinality(max(0, count - skip)))
+    return stream
+
+
+def batched(stream, task, batch, drop_remainder):
+    """Batches clips, applies the task and turns bytes into floats last of all.
+
+    Args:
+        stream: `tf.data.Dataset` of uint8 clips.
+        task: Function of a clip from `data_pipelines.tasks`, or `None`.
+        batch: Clips per batch, or `None` for single clips.
+        drop_remainder: Whether to leave out a last batch that is not full.
+
+    Returns:
+        `tf.data.Dataset` of float32 clips, or of `(inputs, targets)`.
+    """
+    if batch is not None:
+        stream = stream.batch(batch, drop_remainder=drop_remainder)
+
+    def finish(clip):
+        parts = clip if task is None else task(clip)
+        return tf.nest.map_structure(
+            lambda part: transforms.to_float(part) if part.dtype == tf.uint8 else part, parts
+        )
+
+    options = tf.data.Options()
+    # The model needs the cores: two threads of its own, one per operation, keep the stream ahead.
+    options.threading.private_threadpool_size = 2
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return stream.map(finish).prefetch(2).with_options(options)
+
+
+def _drawn(cut, clip, order, epoch, element):
+    draws = 1 + len(order.augment)
+    seeds = tf.random.split(_seed(order.seed, epoch, "draw", element), draws)
+    if clip.crop:
+        if clip.crop_mode == "center":
+            cut = transforms.center_crop(cut, clip.crop)
+        elif clip.crop_mode == "random":
+            cut = transforms.random_crop(cut, clip.crop, seeds[0])
+        else:
+            cut = transforms.motion_crop(cut, clip.crop, seeds[0])
+    for number, augment in enumerate(order.augment):
+        shape = cut.shape
+        cut = tf.ensure_shape(augment(cut, seeds[number + 1]), shape)
+    return cut
+
+
+def _seed(seed, epoch, purpose, element=0):
+    # The order of an epoch and the draws of its elements must not come from equal seeds.
+    seed = tf.random.fold_in(tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32), epoch)
+    return seed if purpose == "order" else tf.random.fold_in(seed, element + 1)
+
+
+def _prepared(frames, size, channels):
+    return transforms.prepare(np.stack(frames), size, channels).numpy()
+
+
+def _resampled(video, clip):
+    if clips_lib.keeps_all_frames(video.fps, clip.fps, None):
+        return video.num_frames
+    one_by_one = dataclasses.replace(clip, frame_step=1)
+    return len(clips_lib.frame_indices(video.num_frames, video.fps, one_by_one))
+
+
+def _first_frame(video, clip):
+    for frame in video.frames():
+        return frame
+    raise _none_long_enough([video], clip)
+
+
+def _checked_shape(video, shape, first, clip):
+    if clip.crop:
+        clips_lib.check_crop(clip.crop, shape[:2], f"{video.name}, whose frames are {shape[:2]}")
+    elif first is not None and tuple(shape) != tuple(first):
+        raise ValueError(
+            f"{video.name}: its frames are {shape[:2]}, those before it {first[:2]}; give `size` "
+            "or `crop` to make them equal"
+        )
+    return tuple(int(n) for n in shape)
+
+
+def _long_enough(video, num_frames, clip):
+    if num_frames >= clip.span:
+        return True
+    _LOG.warning(
+        "%s left out: it has %d frames, a clip needs %d", video.name, num_frames, clip.span
+    )
+    return False
+
+
+def _none_long_enough(videos, clip):
+    longest = max(videos, key=lambda video: video.num_frames or 0)
+    return ValueError(
+        f"no video is as long as a clip of {clip.span} frames (`frames`={clip.frames}, "
+        f"`frame_step`={clip.frame_step}); the longest of {len(videos)} is {longest.name} with "
+        f"{longest.num_frames} frames"
+        + ("" if clip.fps is None else f" before it is brought to {clip.fps:g} per second")
+    )

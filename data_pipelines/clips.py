@@ -1,0 +1,218 @@
+"""What a clip is (`ClipSpec`) and how a stream of frames becomes clips (`windows`)."""
+
+import collections
+import dataclasses
+import logging
+import math
+
+import numpy as np
+
+_LOG = logging.getLogger(__name__)
+
+CROP_MODES = ("motion", "random", "center")
+
+# Frame rates closer than this are one rate: containers store 9.97 or 29.97 for 10 and 30.
+_SAME_RATE = 1.01
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSpec:
+    """Says how clips are cut from a video: in time, in size and in colour.
+
+    A video is first brought to `fps`, then every `frame_step`-th frame of it is taken. A window
+    holds `frames` of these; the next begins `stride` frames of the resampled video later.
+
+    Args:
+        frames: Frames per clip, at least 1.
+        frame_step: Take every `frame_step`-th frame of the (resampled) video, at least 1.
+        fps: Frames per second to resample to by nearest time, or `None` for the video's own.
+            Frames are never invented: of a slower video all frames are used, with a warning.
+        stride: Frames of the resampled video between the starts of two windows, or `None` for
+            windows that do not overlap (`frames * frame_step`).
+        size: `(height, width)` in pixels that frames are resized to, or `None` for their own.
+        channels: 1 (grey) or 3 (RGB).
+        crop: `(height, width)` in pixels cut out of each clip after the resize, or `None`.
+        crop_mode: Where to cut: `"motion"` (centres drawn where something moves), `"random"`
+            (uniformly) or `"center"`. One draw per clip.
+
+    Raises:
+        ValueError: An argument breaks its rule; the message names it.
+
+    Example:
+        >>> ClipSpec(frames=10, stride=2, size=(128, 192), crop=(64, 64)).span
+        10
+    """
+
+    frames: int = 16
+    frame_step: int = 1
+    fps: float | None = None
+    stride: int | None = None
+    size: tuple[int, int] | None = None
+    channels: int = 1
+    crop: tuple[int, int] | None = None
+    crop_mode: str = "motion"
+
+    def __post_init__(self):
+        for name in ("frames", "frame_step", "stride"):
+            value = getattr(self, name)
+            if value is None and name == "stride":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a whole number of at least 1. Received: {name}={value!r}"
+                )
+        if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
+            raise ValueError(f"`fps` must be above 0. Received: fps={self.fps!r}")
+        if self.channels not in (1, 3):
+            raise ValueError(
+                f"`channels` must be 1 (grey) or 3 (RGB). Received: channels={self.channels!r}"
+            )
+        for name in ("size", "crop"):
+            object.__setattr__(self, name, _pair(name, getattr(self, name)))
+        if self.crop_mode not in CROP_MODES:
+            raise ValueError(
+                f"`crop_mode` must be one of {CROP_MODES}. Received: crop_mode={self.crop_mode!r}"
+            )
+        if self.size and self.crop:
+            check_crop(self.crop, self.size, f"frames of `size` {self.size}")
+
+    @property
+    def span(self):
+        """Frames of the resampled video that one clip reaches over."""
+        return (self.frames - 1) * self.frame_step + 1
+
+    @property
+    def window_stride(self):
+        """Frames of the resampled video between the starts of two windows."""
+        return self.stride or self.frames * self.frame_step
+
+
+def check_crop(crop, size, what):
+    """Raises `ValueError` unless a crop `(height, width)` fits into `size`; `what` is named."""
+    if crop[0] > size[0] or crop[1] > size[1]:
+        raise ValueError(
+            f"`crop` must fit into the frame. Received: crop={tuple(crop)} for {what}; "
+            f"the largest that fits is {(min(crop[0], size[0]), min(crop[1], size[1]))}"
+        )
+
+
+def window_starts(num_frames, clip):
+    """Returns the first frame of every whole window in a video.
+
+    Args:
+        num_frames: Frames of the (resampled) video.
+        clip: `ClipSpec`.
+
+    Returns:
+        `range` of frame numbers; empty if the video is shorter than `clip.span`.
+    """
+    return range(0, max(0, num_frames - clip.span + 1), clip.window_stride)
+
+
+def windows(frames, clip):
+    """Cuts a stream of frames into clips; each frame is taken from the stream once.
+
+    Holds `clip.span` frames at most, however long the stream is.
+
+    Args:
+        frames: Iterable of arrays `(height, width, channels)`, at the rate of the clip.
+        clip: `ClipSpec`.
+
+    Yields:
+        Arrays `(clip.frames, height, width, channels)` of the dtype of the frames.
+
+    Example:
+        >>> video = np.zeros((5, 8, 8, 1), np.uint8)
+        >>> [w.shape for w in windows(video, ClipSpec(frames=2))]
+        [(2, 8, 8, 1), (2, 8, 8, 1)]
+    """
+    held = collections.deque(maxlen=clip.span)
+    for number, frame in enumerate(frames):
+        held.append(frame)
+        start = number - clip.span + 1
+        if start >= 0 and start % clip.window_stride == 0:
+            yield np.stack([held[i] for i in range(0, clip.span, clip.frame_step)])
+
+
+def resample(frames, source_fps, fps, name="video"):
+    """Brings a stream of frames to another rate, by the frame nearest in time.
+
+    Args:
+        frames: Iterable of frames at `source_fps`.
+        source_fps: Frames per second of the stream, or `None` where nobody knows.
+        fps: Frames per second asked for, or `None` for those of the stream.
+        name: Name of the video, for the warning.
+
+    Yields:
+        Some of the frames, each at most once, in order. All of them where the stream is not
+        faster than `fps` or its rate is unknown.
+    """
+    if keeps_all_frames(source_fps, fps, name):
+        yield from frames
+        return
+    ratio, wanted = source_fps / fps, 0
+    for number, frame in enumerate(frames):
+        if number == _nearest(wanted, ratio):
+            wanted += 1
+            yield frame
+
+
+def frame_indices(num_frames, source_fps, clip):
+    """Returns which frames of a video `chunks` gives: truth per frame is taken at these.
+
+    Args:
+        num_frames: Frames of the video.
+        source_fps: Its frames per second, or `None`.
+        clip: `ClipSpec`; `fps` and `frame_step` count.
+
+    Returns:
+        int64 array of increasing frame numbers.
+
+    Example:
+        >>> frame_indices(10, 30.0, ClipSpec(fps=10)).tolist()
+        [0, 3, 6, 9]
+    """
+    if keeps_all_frames(source_fps, clip.fps, None):
+        return np.arange(0, num_frames, clip.frame_step)
+    ratio = source_fps / clip.fps
+    indices, wanted = [], 0
+    while _nearest(wanted, ratio) < num_frames:
+        indices.append(_nearest(wanted, ratio))
+        wanted += 1
+    return np.array(indices[:: clip.frame_step], np.int64)
+
+
+def keeps_all_frames(source_fps, fps, name):
+    """Says whether resampling to `fps` leaves every frame; warns under `name` where it must."""
+    if fps is None:
+        return True
+    if source_fps is None:
+        if name:
+            _LOG.warning("%s: its frame rate is unknown, taken as the %g asked for", name, fps)
+        return True
+    if source_fps * _SAME_RATE < fps and name:
+        _LOG.warning(
+            "%s: has %g frames per second, %g were asked for; all frames are used, none invented",
+            name, source_fps, fps,
+        )
+    return source_fps <= fps * _SAME_RATE
+
+
+def _nearest(wanted, ratio):
+    # Halves go up: Python's round() would take the even neighbour and so step unevenly.
+    return math.floor(wanted * ratio + 0.5)
+
+
+def _pair(name, value):
+    if value is None:
+        return None
+    try:
+        height, width = (int(v) for v in value)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"`{name}` must be (height, width) in pixels, each at least 1. "
+            f"Received: {name}={value!r}"
+        )
+    return height, width

@@ -1,0 +1,63 @@
+"""Where video comes from: one module per layout, `open_source` over all of them."""
+
+from pathlib import Path
+
+from data_pipelines.sources import frame_folders, ucsd
+from data_pipelines.sources.base import Source, Video
+
+KINDS = {
+    "frame_folders": frame_folders.open_source,
+    "ucsd": ucsd.open_source,
+}
+
+
+def open_source(source, kind=None, split=None):
+    """Opens footage, whichever of the known layouts it has.
+
+    Args:
+        source: Path of a file or folder, or a `Source`, which is only split.
+        kind: One of `KINDS`, or `None` to tell it from the layout. `"labelled_folders"` is
+            never guessed.
+        split: `"train"`, `"test"`, or `None` for all videos.
+
+    Returns:
+        `Source` whose `videos` have `frames()`, and truth where there is any.
+
+    Raises:
+        ValueError: Nothing at the path, an unknown kind or layout, nothing to read in it, or no
+            such split.
+
+    Example:
+        >>> for video in open_source("footage/").videos:  # doctest: +SKIP
+        ...     print(video.name, video.num_frames)
+    """
+    if not isinstance(source, Source):
+        path = Path(source)
+        if not path.exists():
+            raise ValueError(f"`source` {path} does not exist")
+        if kind is not None and kind not in KINDS:
+            raise ValueError(f"`kind` must be one of {sorted(KINDS)}. Received: kind={kind!r}")
+        source = KINDS[kind or _kind_of(path)](path)
+    if split is None:
+        return source
+    videos = [video for video in source.videos if video.split == split]
+    if not videos:
+        has = f"has the splits {source.splits}" if source.splits else "has no splits"
+        raise ValueError(
+            f"`split` must be one that the source has; {source.path}, of kind {source.kind}, "
+            f"{has}. Received: split={split!r}"
+        )
+    return source.subset(videos)
+
+
+def _kind_of(path):
+    if not path.is_dir():
+        raise ValueError(f"{path} is a file")
+    if not any(path.iterdir()):
+        raise ValueError(f"`source` {path} is an empty folder")
+    if ucsd.is_source(path):
+        return "ucsd"
+    return "frame_folders"
+
+
+__all__ = ["KINDS", "Source", "Video", "open_source"]

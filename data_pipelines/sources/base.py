@@ -1,0 +1,172 @@
+"""What every source yields: `Video`s in a `Source`."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".mp4", ".m4v", ".mkv", ".mov", ".mpg", ".mpeg", ".webm", ".wmv", ".flv", ".ts",
+     ".mts", ".3gp", ".ogv"}
+)
+
+
+class Video:
+    """One video: frames in order, and what is known about them.
+
+    Attributes:
+        name: Name within the source, unique there.
+        label: Class of the whole video, or `None`.
+        group: What must stay together when videos are split (a person, a file), or `None`.
+        split: `"train"`, `"test"` or `None`.
+        fps: Frames per second, or `None` where nothing tells.
+        num_frames: Number of frames; of video files the number declared by the container, which
+            a broken file does not hold; `None` where nothing tells.
+    """
+
+    def __init__(self, name, *, label=None, group=None, split=None, fps=None, num_frames=None):
+        self.name = name
+        self.label = label
+        self.group = group
+        self.split = split
+        self.fps = fps
+        self.num_frames = num_frames
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.name!r}, num_frames={self.num_frames})"
+
+    @property
+    def length_is_certain(self):
+        """Whether `num_frames` was counted, not merely declared by a container."""
+        return self.num_frames is not None
+
+    def frames(self, start=0):
+        """Decodes the frames one by one.
+
+        Args:
+            start: Number of the first frame wanted, from 0.
+
+        Yields:
+            uint8 arrays `(height, width, channels)`, grey (1) or RGB (3).
+        """
+        raise NotImplementedError
+
+    def frame_labels(self):
+        """Returns the truth per frame, bool `(num_frames,)`, True = abnormal; `None` if unknown."""
+        return None
+
+    def masks(self):
+        """Returns an iterator of bool `(height, width)` masks, one per frame; `None` if unknown."""
+        return None
+
+
+class ImageFiles(Video):
+    """A video kept as one image file per frame.
+
+    Args:
+        name: Name within the source.
+        paths: Image files, in order.
+        **about: As of `Video`.
+    """
+
+    def __init__(self, name, paths, **about):
+        super().__init__(name, num_frames=len(paths), **about)
+        self.paths = list(paths)
+
+    def frames(self, start=0):
+        for path in self.paths[start:]:
+            yield read_image(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Videos of one place.
+
+    Attributes:
+        kind: Name of the layout, one of `data_pipelines.sources.KINDS`.
+        path: Where it is.
+        videos: List of `Video`.
+        fps: Frames per second where all videos share one, else `None`.
+    """
+
+    kind: str
+    path: Path
+    videos: list
+
+    @property
+    def fps(self):
+        rates = {video.fps for video in self.videos}
+        return rates.pop() if len(rates) == 1 else None
+
+    @property
+    def splits(self):
+        """The splits that the videos belong to: `("test", "train")` or `()`."""
+        return tuple(sorted({video.split for video in self.videos if video.split}))
+
+    def subset(self, videos):
+        """Returns the same source with only `videos` in it."""
+        return dataclasses.replace(self, videos=list(videos))
+
+
+def read_image(path):
+    """Reads an image file.
+
+    Args:
+        path: File.
+
+    Returns:
+        uint8 `(height, width, channels)`, grey (1) or RGB (3).
+
+    Raises:
+        ValueError: The file is no image that can be read.
+    """
+    import cv2
+
+    image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR)
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image")
+    return image[..., None] if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+
+
+def natural_order(paths):
+    """Sorts names as people number them: `frame2` before `frame10`.
+
+    Args:
+        paths: Iterable of paths or strings.
+
+    Returns:
+        List of the same, sorted by all parts of the path.
+
+    Example:
+        >>> natural_order(["10.jpg", "9.jpg", "1.jpg"])
+        ['1.jpg', '9.jpg', '10.jpg']
+    """
+    return sorted(paths, key=lambda path: (_natural_key(str(path)), str(path)))
+
+
+def visible(paths):
+    """Leaves out hidden files, among them the `._NAME` that macOS puts into archives."""
+    return [path for path in paths if not path.name.startswith(".")]
+
+
+def images_in(folder):
+    """Returns the image files directly in `folder`, in natural order."""
+    return natural_order(
+        p for p in visible(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES
+    )
+
+
+def folders_in(folder):
+    """Returns the folders directly in `folder`, in natural order."""
+    return natural_order(p for p in visible(folder.iterdir()) if p.is_dir())
+
+
+def _natural_key(text):
+    # Separators are split off first, so that a folder sorts before its longer-named neighbour.
+    return [
+        [(int(part), "") if part.isdigit() else (-1, part.lower())
+         for part in re.split(r"([0-9]+)", name) if part]
+        for name in re.split(r"[/\\]", text)
+    ]

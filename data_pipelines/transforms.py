@@ -1,0 +1,281 @@
+"""Pure functions on one clip: the one resize and grey conversion of training, scoring and export.
+
+Bytes stay bytes (`uint8`, rounded) until `to_float`, last of all, so that what a served model is
+sent is what training saw. Random transforms take a stateless seed and draw once per clip.
+All run eagerly and inside `tf.data` or any other graph.
+"""
+
+import tensorflow as tf
+
+# ITU-R BT.601 luma, the weights of grey in JPEG, TensorFlow and OpenCV.
+_LUMA = (0.299, 0.587, 0.114)
+
+# Motion is measured on cells of this many pixels: finer than a person, coarser than noise.
+_CELL = 8
+
+# Share of the mean motion that every cell is given, so that still places are seen now and then.
+_MOTION_FLOOR = 0.1
+
+
+def to_grey(frames):
+    """Turns RGB frames grey by BT.601 luma, rounded.
+
+    Args:
+        frames: uint8 `(..., height, width, 3)`, or `(..., 1)`, which is returned as it is.
+
+    Returns:
+        uint8 `(..., height, width, 1)`.
+
+    Raises:
+        ValueError: The channels are neither 1 nor 3.
+    """
+    return to_channels(frames, 1)
+
+
+def to_channels(frames, channels):
+    """Brings frames to 1 (grey) or 3 (RGB) channels; grey becomes RGB by repeating.
+
+    Args:
+        frames: uint8 `(..., height, width, 1 or 3)`.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 `(..., height, width, channels)`.
+
+    Raises:
+        ValueError: `channels`, or those of the frames, are neither 1 nor 3.
+
+    Example:
+        >>> to_channels(tf.constant([[[[255, 0, 0]]]], tf.uint8), 1).numpy().item()
+        76
+    """
+    frames = _bytes(frames)
+    if channels not in (1, 3):
+        raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
+    if frames.shape[-1] not in (1, 3):
+        raise ValueError(f"`frames` must have 1 or 3 channels. Received: shape {frames.shape}")
+    if frames.shape[-1] == channels:
+        return frames
+    if channels == 3:
+        return tf.repeat(frames, 3, axis=-1)
+    red, green, blue = tf.unstack(tf.cast(frames, tf.float32), axis=-1)
+    return _rounded(red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2])[..., None]
+
+
+def resize(frames, size):
+    """Resizes frames bilinearly, with antialiasing where they shrink.
+
+    Args:
+        frames: uint8 `(..., height, width, channels)`, of rank 3 or more.
+        size: `(height, width)` in pixels.
+
+    Returns:
+        uint8 `(..., *size, channels)`, rounded; the frames themselves if they have that size.
+    """
+    frames = _bytes(frames)
+    size = tuple(int(s) for s in size)
+    if tuple(frames.shape[-3:-1]) == size:
+        return frames
+    shape = tf.shape(frames)
+    channels = frames.shape[-1]
+    flat = tf.reshape(frames, tf.concat([[-1], shape[-3:]], 0))
+    flat = _rounded(tf.image.resize(flat, size, method="bilinear", antialias=True))
+    resized = tf.reshape(flat, tf.concat([shape[:-3], size, shape[-1:]], 0))
+    return tf.ensure_shape(resized, frames.shape[:-3] + [*size, channels])
+
+
+def prepare(frames, size=None, channels=1):
+    """Brings decoded frames to the colour and size of a model: the order everything keeps.
+
+    Args:
+        frames: uint8 `(..., height, width, 1 or 3)`.
+        size: `(height, width)` or `None` to leave the size.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 `(..., height, width, channels)`.
+    """
+    frames = to_channels(frames, channels)
+    return frames if size is None else resize(frames, size)
+
+
+def to_float(frames):
+    """Turns bytes into float32 in [0, 1].
+
+    Args:
+        frames: uint8, any shape.
+
+    Returns:
+        float32 of the same shape, `frames / 255`.
+    """
+    return tf.cast(_bytes(frames), tf.float32) / 255.0
+
+
+def to_bytes(frames):
+    """Turns values in [0, 1] into bytes, rounded and clipped; the inverse of `to_float`.
+
+    Args:
+        frames: floating, any shape.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    return _rounded(tf.cast(frames, tf.float32) * 255.0)
+
+
+def crop(clip, top, left, size):
+    """Cuts the same rectangle out of every frame.
+
+    Args:
+        clip: `(time, height, width, channels)`.
+        top: First row.
+        left: First column.
+        size: `(height, width)` of the rectangle.
+
+    Returns:
+        `(time, *size, channels)`, same dtype.
+    """
+    cut = clip[:, top : top + size[0], left : left + size[1]]
+    return tf.ensure_shape(cut, [clip.shape[0], *size, clip.shape[-1]])
+
+
+def center_crop(clip, size):
+    """Cuts `size` out of the middle of `clip` `(time, height, width, channels)`."""
+    height, width = _frame_size(clip)
+    return crop(clip, (height - size[0]) // 2, (width - size[1]) // 2, size)
+
+
+def random_crop(clip, size, seed):
+    """Cuts `size` out of `clip` at a place drawn uniformly, once for the whole clip.
+
+    Args:
+        clip: `(time, height, width, channels)`.
+        size: `(height, width)`, at most that of the frames.
+        seed: int32 `(2,)`, stateless.
+
+    Returns:
+        `(time, *size, channels)`, same dtype.
+    """
+    height, width = _frame_size(clip)
+    draw = tf.random.stateless_uniform([2], seed)
+    top = _floor(draw[0] * tf.cast(height - size[0] + 1, tf.float32))
+    left = _floor(draw[1] * tf.cast(width - size[1] + 1, tf.float32))
+    # A float32 draw close to 1 may round up to the number itself.
+    return crop(clip, tf.minimum(top, height - size[0]), tf.minimum(left, width - size[1]), size)
+
+
+def motion_crop(clip, size, seed):
+    """Cuts `size` out of `clip` around a centre drawn where something moves.
+
+    The probability of a centre is proportional to `motion_energy` of its cell of 8x8 pixels plus
+    a tenth of the mean, uniform inside the cell; a crop that would leave the frame is moved in.
+    One draw for the whole clip.
+
+    Args:
+        clip: uint8 `(time, height, width, channels)`.
+        size: `(height, width)`, at most that of the frames.
+        seed: int32 `(2,)`, stateless.
+
+    Returns:
+        uint8 `(time, *size, channels)`.
+    """
+    energy = motion_energy(clip)
+    columns = tf.shape(energy)[1]
+    weights = tf.reshape(energy, [-1])
+    # The constant makes all places equal where nothing moves at all.
+    weights += _MOTION_FLOOR * tf.reduce_mean(weights) + 1e-6
+    cumulated = tf.cumsum(weights)
+    draw = tf.random.stateless_uniform([3], seed)
+    cell = tf.searchsorted(cumulated, draw[:1] * cumulated[-1], side="right")[0]
+    cell = tf.minimum(cell, tf.size(weights) - 1)
+    row = _floor((tf.cast(cell // columns, tf.float32) + draw[1]) * _CELL)
+    column = _floor((tf.cast(cell % columns, tf.float32) + draw[2]) * _CELL)
+    height, width = _frame_size(clip)
+    top = tf.clip_by_value(row - size[0] // 2, 0, height - size[0])
+    left = tf.clip_by_value(column - size[1] // 2, 0, width - size[1])
+    return crop(clip, top, left, size)
+
+
+def motion_energy(clip):
+    """Measures how much moves in each cell of 8x8 pixels.
+
+    The squared difference between three frames (first, middle, last), averaged over the pixels of
+    a cell. Squares, because they let a person stand out from the sensor's noise.
+
+    Args:
+        clip: uint8 `(time, height, width, channels)`.
+
+    Returns:
+        float32 `(ceil(height / 8), ceil(width / 8))`, in squared grey levels.
+    """
+    clip = _bytes(clip)
+    height, width = _frame_size(clip)
+    last = tf.shape(clip)[0] - 1
+    first, middle, final = [tf.cast(clip[i], tf.float32) for i in (0, last // 2, last)]
+    squares = tf.square(middle - first) + tf.square(final - middle)
+    squares = squares[..., 0] if clip.shape[-1] == 1 else tf.reduce_mean(squares, -1)
+    # Averages as matrix products: several times faster here than reductions over a reshape.
+    return _averaging(height) @ (squares / 2.0) @ tf.transpose(_averaging(width))
+
+
+def random_flip(clip, seed):
+    """Mirrors the whole clip left to right in half of the draws.
+
+    Not for a scene in which the direction of movement carries the meaning.
+
+    Args:
+        clip: `(time, height, width, channels)`.
+        seed: int32 `(2,)`, stateless.
+
+    Returns:
+        The clip or its mirror image, same shape and dtype.
+    """
+    return tf.cond(
+        tf.random.stateless_uniform([], seed) < 0.5, lambda: tf.reverse(clip, [2]), lambda: clip
+    )
+
+
+def random_brightness(clip, seed, gain=0.15, offset=0.08):
+    """Changes contrast and brightness as a camera's exposure does, once for the whole clip.
+
+    Args:
+        clip: uint8 `(time, height, width, channels)`.
+        seed: int32 `(2,)`, stateless.
+        gain: Values are multiplied by 1 plus a number drawn from [-gain, gain].
+        offset: Then a number drawn from [-offset, offset] of full white is added.
+
+    Returns:
+        uint8 of the same shape, rounded and clipped.
+    """
+    draw = tf.random.stateless_uniform([2], seed, -1.0, 1.0)
+    values = tf.cast(_bytes(clip), tf.float32)
+    return _rounded(values * (1.0 + gain * draw[0]) + 255.0 * offset * draw[1])
+
+
+AUGMENTATIONS = {"flip": random_flip, "brightness": random_brightness}
+
+
+def _averaging(length):
+    # (cells, length): row c averages the pixels of cell c; what sticks out counts as zero.
+    cells = tf.range(length)[None] // _CELL == tf.range(-(-length // _CELL))[:, None]
+    return tf.cast(cells, tf.float32) / _CELL
+
+
+def _frame_size(clip):
+    shape = tf.shape(clip)
+    return [clip.shape[i] or shape[i] for i in (1, 2)]
+
+
+def _bytes(frames):
+    frames = tf.convert_to_tensor(frames)
+    if frames.dtype != tf.uint8:
+        raise ValueError(f"`frames` must be uint8. Received: dtype {frames.dtype.name}")
+    return frames
+
+
+def _rounded(values):
+    return tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), tf.uint8)
+
+
+def _floor(value):
+    return tf.cast(tf.floor(value), tf.int32)
