@@ -1,0 +1,19 @@
+"""Layers that several models share."""
+
+from zoo.layers.conv_lstm import ConvLSTM
+from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
+from zoo.layers.gaussian_latent import GaussianLatent
+from zoo.layers.pooling import descriptor_statistics
+from zoo.layers.recurrent_encoder import RecurrentEncoder
+from zoo.layers.time_axis import fold_time, unfold_time
+
+__all__ = [
+    "ConvLSTM",
+    "FrameDecoder",
+    "FrameEncoder",
+    "GaussianLatent",
+    "RecurrentEncoder",
+    "descriptor_statistics",
+    "fold_time",
+    "unfold_time",
+]

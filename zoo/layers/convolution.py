@@ -1,0 +1,38 @@
+"""The one way in which the models make a two-dimensional convolution."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+def leaky_relu(inputs):
+    """Leaky rectifier of slope 0.1: plain relu beside a small residual branch can die at once."""
+    return tf.nn.leaky_relu(inputs, alpha=0.1)
+
+
+def convolution(filters, kernel_size, name, dtype, strides=1, activation=leaky_relu, stddev=None):
+    """A `keras.layers.Conv2D` with "same" padding.
+
+    Args:
+        filters: Output channels.
+        kernel_size: Height and width of the kernel in pixels.
+        name: Name of the layer.
+        dtype: Its dtype policy.
+        strides: Stride in pixels.
+        activation: What follows, or `None`.
+        stddev: Standard deviation of the initial weights; `None` takes that of He et al. 2015.
+
+    Returns:
+        The layer, not built.
+    """
+    initializer = "he_normal" if stddev is None else keras.initializers.RandomNormal(stddev=stddev)
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        activation=activation,
+        kernel_initializer=initializer,
+        name=name,
+        dtype=dtype,
+    )

@@ -1,0 +1,34 @@
+"""One vector per clip from a grid of local descriptors."""
+
+import tensorflow as tf
+
+STATISTICS = 4
+
+
+def descriptor_statistics(grid):
+    """Pools a grid of descriptors over space and time, keeping how things move.
+
+    Four numbers per channel: the mean over time and space; the largest value over space,
+    averaged over time; the standard deviation over time, averaged over space; and the mean
+    absolute change from one frame to the next, averaged over space. The last two carry the
+    action: means alone confuse a person waving with one standing.
+
+    Args:
+        grid: Tensor `(batch, time, height, width, depth)`, at least two frames.
+
+    Returns:
+        float32 tensor `(batch, 4 * depth)`.
+
+    Example:
+
+    >>> descriptor_statistics(tf.random.normal((2, 8, 4, 6, 16))).shape
+    TensorShape([2, 64])
+    """
+    grid = tf.cast(grid, tf.float32)
+    mean = tf.reduce_mean(grid, axis=[1, 2, 3])
+    largest = tf.reduce_mean(tf.reduce_max(grid, axis=[2, 3]), axis=1)
+    over_time = tf.reduce_mean(grid, axis=1, keepdims=True)
+    variance = tf.reduce_mean(tf.square(grid - over_time), axis=1)
+    spread = tf.reduce_mean(tf.sqrt(variance + 1e-12), axis=[1, 2])
+    change = tf.reduce_mean(tf.abs(grid[:, 1:] - grid[:, :-1]), axis=[1, 2, 3])
+    return tf.concat([mean, largest, spread, change], axis=-1)

@@ -1,0 +1,145 @@
+"""The encoder of the recurrent models: frames in, local spatio-temporal descriptors out."""
+
+import keras
+import tensorflow as tf
+
+from zoo.layers.conv_lstm import ConvLSTM
+from zoo.layers.frame_codec import FrameEncoder
+from zoo.layers.time_axis import fold_time, unfold_time
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class RecurrentEncoder(keras.Model):
+    """Strided convolutions on each frame, then a ConvLSTM at 1/4 and one at 1/8 of the frame.
+
+    Each frame comes with its difference to the frame before it, so that slow motion is there at
+    full resolution before anything is strided away.
+
+    Args:
+        channels: Channels of a frame, 1 or 3.
+        filters: Channels of the frame maps at 1/2, 1/4 and 1/8.
+        state_filters: Channels of the ConvLSTM at 1/4 and of the one at 1/8.
+
+    Call arguments:
+        clip: float32 tensor `(batch, time, height, width, channels)` in [0, 1]; height and width
+            divisible by 8.
+
+    Returns:
+        float32 descriptor grid `(batch, time, height / 8, width / 8, depth)`, with `depth`
+        `filters[2] + state_filters[0] + state_filters[1]`.
+
+    Example:
+
+    >>> encoder = RecurrentEncoder(filters=(4, 8, 8), state_filters=(4, 8))
+    >>> encoder(tf.zeros((1, 5, 32, 48, 1))).shape
+    TensorShape([1, 5, 4, 6, 20])
+    """
+
+    def __init__(self, channels=1, filters=(16, 48, 80), state_filters=(24, 80), **kwargs):
+        # Keras would round the pixels to bfloat16 on the way in; the layers inside cast.
+        super().__init__(autocast=False, **kwargs)
+        self.channels = channels
+        self.filters = tuple(filters)
+        self.state_filters = tuple(state_filters)
+        policy = self.dtype_policy
+        self.frame_encoder = FrameEncoder(self.filters, name="frame_encoder", dtype=policy)
+        self.memory_4 = ConvLSTM(self.state_filters[0], name="memory_4", dtype=policy)
+        self.memory_8 = ConvLSTM(self.state_filters[1], name="memory_8", dtype=policy)
+
+    @property
+    def depth(self):
+        """Channels of the descriptor grid."""
+        return self.filters[2] + sum(self.state_filters)
+
+    def build(self, input_shape=None):
+        self.frame_encoder.build((None, None, None, 2 * self.channels))
+        self.memory_4.build((None, None, None, None, self.filters[1]))
+        self.memory_8.build((None, None, None, None, self.filters[2]))
+        self.built = True
+
+    def state_shapes(self, height, width):
+        """Shapes, without the batch, of the tensors that `observe` carries on."""
+        fine = (height // 4, width // 4, self.state_filters[0])
+        coarse = (height // 8, width // 8, self.state_filters[1])
+        return {
+            "previous_frame": (height, width, self.channels),
+            "hidden_4": fine,
+            "cell_4": fine,
+            "hidden_8": coarse,
+            "cell_8": coarse,
+        }
+
+    def observe(self, frames, state, frames_seen):
+        """Takes in some frames after a state.
+
+        Args:
+            frames: float32 `(batch, n, height, width, channels)`.
+            state: Dict of float32 tensors as `state_shapes` names them, zeros at first.
+            frames_seen: int32 `(batch,)`, frames taken in before these.
+
+        Returns:
+            `(maps, state)`: a dict of maps `(batch, n, ...)` named `frame_2`, `frame_4`,
+            `frame_8` (of single frames) and `memory_4`, `memory_8` (of the video up to each
+            frame), in the compute dtype, and the state after the last frame.
+        """
+        count = frames.shape[1] or tf.shape(frames)[1]
+        before = tf.concat([state["previous_frame"][:, None], frames[:, :-1]], axis=1)
+        is_first = tf.equal(frames_seen[:, None] + tf.range(count)[None], 0)
+        is_first = is_first[:, :, None, None, None]
+        change = tf.where(is_first, tf.zeros_like(frames), frames - before)
+        seen = tf.concat([frames, change], axis=-1)
+        frame_2, frame_4, frame_8 = (
+            unfold_time(level, count) for level in self.frame_encoder(fold_time(seen))
+        )
+        memory_4, (hidden_4, cell_4) = self.memory_4(
+            frame_4, state=(state["hidden_4"], state["cell_4"])
+        )
+        memory_8, (hidden_8, cell_8) = self.memory_8(
+            frame_8, state=(state["hidden_8"], state["cell_8"])
+        )
+        maps = {
+            "frame_2": frame_2,
+            "frame_4": frame_4,
+            "frame_8": frame_8,
+            "memory_4": memory_4,
+            "memory_8": memory_8,
+        }
+        new_state = {
+            "previous_frame": frames[:, -1],
+            "hidden_4": hidden_4,
+            "cell_4": cell_4,
+            "hidden_8": hidden_8,
+            "cell_8": cell_8,
+        }
+        return maps, new_state
+
+    def grid(self, maps):
+        """Joins the maps of `observe` into the descriptor grid."""
+        pooled = fold_time(maps["memory_4"])
+        pooled = tf.nn.avg_pool2d(pooled, 2, 2, "VALID")
+        count = maps["memory_4"].shape[1] or tf.shape(maps["memory_4"])[1]
+        joined = [maps["frame_8"], maps["memory_8"], unfold_time(pooled, count)]
+        return tf.cast(tf.concat(joined, axis=-1), tf.float32)
+
+    def call(self, clip):
+        shape = tf.shape(clip)
+        state = {
+            name: tf.zeros((shape[0], *sizes), tf.float32)
+            for name, sizes in self.state_shapes(shape[2], shape[3]).items()
+        }
+        maps, _ = self.observe(clip, state, tf.zeros((shape[0],), tf.int32))
+        return self.grid(maps)
+
+    def compute_output_shape(self, input_shape):
+        batch, time, height, width, _ = input_shape
+        reduced = (size and size // 8 for size in (height, width))
+        return (batch, time, *reduced, self.depth)
+
+    def get_config(self):
+        config = super().get_config()
+        return {
+            **config,
+            "channels": self.channels,
+            "filters": self.filters,
+            "state_filters": self.state_filters,
+        }

@@ -1,0 +1,39 @@
+"""Moving the time axis into the batch and back: a spatial layer sees frames, not clips.
+
+On a CPU a two-dimensional convolution over folded frames is one to three times as fast as a
+three-dimensional one whose kernel is one frame deep.
+"""
+
+import tensorflow as tf
+
+
+def fold_time(clip):
+    """Folds time into the batch.
+
+    Args:
+        clip: Tensor `(batch, time, ...)`, any dtype; all but the rank and the channels may be
+            unknown.
+
+    Returns:
+        Tensor `(batch * time, height, width, channels)` of the same dtype.
+    """
+    shape = tf.shape(clip)
+    folded = tf.reshape(clip, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))
+    return tf.ensure_shape(folded, [None, *clip.shape[2:]])
+
+
+def unfold_time(frames, time):
+    """Takes time out of the batch again: the inverse of `fold_time`.
+
+    Args:
+        frames: Tensor `(batch * time, height, width, channels)`.
+        time: Number of frames of each clip, an int or a scalar integer tensor.
+
+    Returns:
+        Tensor `(batch, time, height, width, channels)` of the same dtype.
+    """
+    shape = tf.shape(frames)
+    clip = tf.reshape(frames, tf.concat([[shape[0] // time, time], shape[1:]], axis=0))
+    return tf.ensure_shape(
+        clip, [None, time if isinstance(time, int) else None, *frames.shape[1:]]
+    )

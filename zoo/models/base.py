@@ -1,0 +1,345 @@
+"""The verbs that every model of the zoo answers, and the rules that a clip must meet."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+CLIP_AXES = "(batch, time, height, width, channels)"
+
+
+class VideoModel(keras.Model):
+    """A Keras model of video with the verbs of the zoo.
+
+    A model is fully convolutional: any height and width that `stride` divides, any time from
+    `min_frames` up. `clip` is float32 `(batch, time, height, width, channels)` in [0, 1]. A
+    subclass lists the verbs it answers in `verbs` and defines a method `_VERB` for each, written
+    in TensorFlow operations; the public verb checks its arguments and runs that as a graph.
+
+    Args:
+        channels: Channels of a frame: 1 (grey) or 3 (RGB).
+        clip_shape: Preferred `(time, height, width, channels)`, or `None`.
+        fps: Frames per second that the model is trained at, or `None`.
+
+    Attributes:
+        verbs: Names of the verbs that this model answers.
+        stride: Height and width must be multiples of it.
+        min_frames: Frames of the shortest clip that `encode`, `features` and `reconstruct` take.
+        warm_up: Frames at the start of a video that score 0.
+        task: What the training targets are: `"predict_ahead"` or `"reconstruct"`.
+    """
+
+    verbs = ()
+    stride = 8
+    min_frames = 2
+    warm_up = 0
+    task = "reconstruct"
+
+    def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
+        # Keras would round pixels, and the targets made of them, to the compute dtype on the way
+        # in; the layers inside cast where that costs nothing.
+        super().__init__(autocast=False, **kwargs)
+        if channels not in (1, 3):
+            raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
+        if clip_shape is not None:
+            clip_shape = tuple(clip_shape)
+            if len(clip_shape) != 4 or clip_shape[-1] != channels:
+                raise ValueError(
+                    "`clip_shape` must be (time, height, width, channels) with as many channels "
+                    f"as `channels`. Received: clip_shape={clip_shape}, channels={channels}"
+                )
+        if fps is not None and fps <= 0:
+            raise ValueError(f"`fps` must be above 0. Received: fps={fps}")
+        self.channels = channels
+        self.clip_shape = clip_shape
+        self.fps = fps
+        self.reconstruction_metric = keras.metrics.Mean(name="reconstruction")
+        self._graphs = {}
+
+    # What a subclass defines beside `call` and `_VERB` for each of its verbs.
+
+    @property
+    def embedding_dim(self):
+        """Numbers in what `encode` gives."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `embedding_dim`.")
+
+    def default_loss(self):
+        """The `keras.losses.Loss` that the model is trained with unless told otherwise."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `default_loss`.")
+
+    # The verbs.
+
+    def encode(self, clip):
+        """One vector per clip.
+
+        Args:
+            clip: float32 `(batch, time, height, width, channels)` in [0, 1].
+
+        Returns:
+            float32 tensor `(batch, embedding_dim)`.
+
+        Raises:
+            ValueError: If the clip breaks a rule; the message names it and what came.
+            NotImplementedError: If the model does not answer this verb.
+        """
+        return self._run("encode", self.check_clip(clip))
+
+    def features(self, clip):
+        """A grid of local spatio-temporal descriptors.
+
+        Args:
+            clip: float32 `(batch, time, height, width, channels)` in [0, 1].
+
+        Returns:
+            float32 tensor `(batch, time', height', width', depth)`.
+        """
+        return self._run("features", self.check_clip(clip))
+
+    def reconstruct(self, clip):
+        """The clip as the model's code lets it be drawn again.
+
+        Args:
+            clip: float32 `(batch, time, height, width, channels)` in [0, 1].
+
+        Returns:
+            float32 tensor of the same shape in [0, 1].
+        """
+        return self._run("reconstruct", self.check_clip(clip))
+
+    def rollout(self, context, steps, seed=None):
+        """Predicts the frames after a context, fed on its own output.
+
+        Args:
+            context: float32 `(batch, time, height, width, channels)` in [0, 1], at least one
+                frame.
+            steps: Number of frames to predict, at least 1.
+            seed: Integer seed of the draws from the prior; `None` takes the prior's mean.
+
+        Returns:
+            float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
+
+        Raises:
+            ValueError: If `steps` is below 1 or the context breaks a rule.
+        """
+        self._check_verb("rollout")
+        return self._generate("context", context, steps, seed)
+
+    def sample(self, conditioning, steps, seed):
+        """Draws one possible future.
+
+        Args:
+            conditioning: Context frames, float32 `(batch, time, height, width, channels)` in
+                [0, 1], at least one.
+            steps: Number of frames to draw, at least 1.
+            seed: Integer seed of the draws. Equal seeds give equal samples.
+
+        Returns:
+            float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
+
+        Raises:
+            ValueError: If `seed` is `None`, `steps` is below 1 or the frames break a rule.
+        """
+        self._check_verb("sample")
+        if seed is None:
+            raise ValueError(
+                "`sample` draws at random and needs an integer `seed`; `rollout` with seed=None "
+                "gives the prior's mean. Received: seed=None"
+            )
+        return self._generate("conditioning", conditioning, steps, seed)
+
+    def score(self, clip):
+        """Anomaly score of each frame: causal, the same numbers as `step` frame by frame.
+
+        Args:
+            clip: float32 `(batch, time, height, width, channels)` in [0, 1], any length.
+
+        Returns:
+            float32 tensor `(batch, time)`; the first `warm_up` frames score 0.
+        """
+        return self._run("score", self.check_clip(clip, min_frames=1))
+
+    def score_map(self, clip):
+        """Where in the frame the score comes from.
+
+        Args:
+            clip: float32 `(batch, time, height, width, channels)` in [0, 1], any length.
+
+        Returns:
+            float32 tensor `(batch, time, height', width')`.
+        """
+        return self._run("score_map", self.check_clip(clip, min_frames=1))
+
+    def initial_state(self, batch, height, width):
+        """The state before the first frame of a video: a dict of tensors, all zeros.
+
+        Args:
+            batch: Number of videos side by side.
+            height, width: Of the frames in pixels, multiples of `stride`.
+
+        Returns:
+            Dict from name to tensor, every one with the batch first.
+        """
+        self._check_verb("step")
+        self._check_size(height, width)
+        return self._initial_state(batch, height, width)
+
+    def step(self, frame, state):
+        """Takes in one frame of live video.
+
+        Args:
+            frame: float32 `(batch, height, width, channels)` in [0, 1].
+            state: What `initial_state` or the step before gave.
+
+        Returns:
+            Dict of `prediction` (the next frame, `(batch, height, width, channels)`), `score`
+            `(batch,)`, `score_map` `(batch, height', width')` and `state`.
+        """
+        self._check_verb("step")
+        if len(getattr(frame, "shape", ())) != 4:
+            raise ValueError(
+                "`frame` must have the axes (batch, height, width, channels). Received: "
+                f"shape {tuple(getattr(frame, 'shape', ()))}"
+            )
+        clip = self.check_clip(frame[:, None], min_frames=1, name="frame")
+        return self._run("step", clip[:, 0], self._check_state(state))
+
+    def advance(self, clip, state):
+        """`step` for several frames at once: a long video goes in piece by piece.
+
+        Args:
+            clip: float32 `(batch, n, height, width, channels)` in [0, 1]: the next n frames.
+            state: What `initial_state`, `step` or `advance` gave before.
+
+        Returns:
+            Dict of `prediction` `(batch, n, height, width, channels)`, `score` `(batch, n)`,
+            `score_map` `(batch, n, height', width')` and `state`.
+        """
+        self._check_verb("step")
+        clip = self.check_clip(clip, min_frames=1)
+        return self._run("advance", clip, self._check_state(state))
+
+    # The rules.
+
+    def check_clip(self, clip, min_frames=None, name="clip"):
+        """Turns a clip into a float32 tensor, or says which rule it breaks.
+
+        Values are looked at where there are any (not while a graph is traced).
+
+        Args:
+            clip: Array or tensor `(batch, time, height, width, channels)`.
+            min_frames: Fewest frames; `None` takes the model's.
+            name: What to call it in an error.
+
+        Returns:
+            float32 tensor of the same shape.
+
+        Raises:
+            ValueError: If the rank, dtype, channels, size, length or a value is wrong.
+        """
+        if not tf.is_tensor(clip):
+            clip = np.asarray(clip)
+        if not tf.as_dtype(clip.dtype).is_floating:
+            raise ValueError(
+                f"`{name}` must be floating point in [0, 1]; bytes are divided by 255 first "
+                f"(data_pipelines.transforms.to_float). Received: dtype {clip.dtype}"
+            )
+        clip = tf.cast(tf.convert_to_tensor(clip), tf.float32)
+        if clip.shape.rank != 5:
+            raise ValueError(f"`{name}` must have the axes {CLIP_AXES}. Received: {clip.shape}")
+        _, time, height, width, channels = clip.shape
+        if channels != self.channels:
+            raise ValueError(
+                f"`{name}` must have {self.channels} channel(s), as the model was made for. "
+                f"Received: {channels} channels, shape {clip.shape}"
+            )
+        fewest = self.min_frames if min_frames is None else min_frames
+        if time is not None and time < fewest:
+            raise ValueError(f"`{name}` must have at least {fewest} frames. Received: {time}")
+        self._check_size(height, width, name)
+        if tf.executing_eagerly() and tf.size(clip) > 0:
+            low, high = float(tf.reduce_min(clip)), float(tf.reduce_max(clip))
+            # A NaN is neither below nor above anything; the minimum or maximum shows it.
+            if not np.isfinite(low) or not np.isfinite(high):
+                raise ValueError(f"`{name}` must be finite. Received: NaN or infinity in it")
+            if low < -1e-3 or high > 1 + 1e-3:
+                raise ValueError(
+                    f"`{name}` must lie in [0, 1]. Received: values from {low:g} to {high:g}"
+                )
+        return clip
+
+    def _check_size(self, height, width, name="clip"):
+        for axis, size in (("height", height), ("width", width)):
+            if size is None or (size > 0 and size % self.stride == 0):
+                continue
+            nearest = max(self.stride, round(size / self.stride) * self.stride)
+            raise ValueError(
+                f"The {axis} of `{name}` must be a multiple of {self.stride}; the nearest that "
+                f"fits is {nearest}. Received: {axis}={size}"
+            )
+
+    def _check_state(self, state):
+        expected = set(self._initial_state(1, self.stride, self.stride))
+        if set(state) != expected:
+            raise ValueError(
+                f"`state` must hold {sorted(expected)}. Received: {sorted(state)}"
+            )
+        return {name: tf.convert_to_tensor(state[name]) for name in sorted(state)}
+
+    def _check_verb(self, verb):
+        if verb in self.verbs:
+            return
+        able = sorted(model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs)
+        raise NotImplementedError(
+            f"{type(self).__name__} does not answer `{verb}`; it answers {', '.join(self.verbs)}. "
+            f"Models that answer `{verb}`: {', '.join(able) or 'none'}"
+        )
+
+    # How a verb runs.
+
+    def _generate(self, name, context, steps, seed):
+        if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
+            raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
+        context = self.check_clip(context, min_frames=1, name=name)
+        steps = tf.convert_to_tensor(steps, tf.int32)
+        if seed is None:
+            return self._run("rollout", context, steps)
+        return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
+
+    def _run(self, verb, *arguments):
+        """Runs `_VERB` as a graph, traced once for each rank and dtype of its arguments."""
+        if verb != "advance":
+            self._check_verb(verb)
+        self.ensure_built()
+        method = getattr(self, f"_{verb}")
+        if not tf.executing_eagerly():
+            return method(*arguments)
+        if verb not in self._graphs:
+            # Never XLA: it makes convolutions on a CPU two to twenty times slower.
+            self._graphs[verb] = tf.function(
+                method, reduce_retracing=True, jit_compile=False, autograph=False
+            )
+        return self._graphs[verb](*arguments)
+
+    def ensure_built(self):
+        """Creates the weights if they are not there yet."""
+        if not self.built:
+            self.build((None, None, None, None, self.channels))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`."""
+        total = super().compute_loss(x, y, y_pred, sample_weight, training)
+        self.reconstruction_metric.update_state(total - sum(self.losses))
+        return total
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "clip_shape": self.clip_shape,
+            "fps": self.fps,
+        }
+
+
+def _subclasses(parent):
+    for child in parent.__subclasses__():
+        yield child
+        yield from _subclasses(child)

@@ -1,0 +1,242 @@
+"""A ConvLSTM state, a Gaussian latent with a learned prior, a decoder several frames ahead.
+
+After Chung et al. 2015 (https://arxiv.org/abs/1506.02216), Denton and Fergus 2018
+(https://arxiv.org/abs/1802.07687) and Lu et al. 2019 (convolutional VRNN for anomaly detection,
+https://arxiv.org/abs/1909.02168). What differs: the latent is a grid, one small Gaussian at each
+place of 1/8 of the frame; it tells the decoder about all `horizons` frames to come, not one; it
+does not enter the recurrence, which takes in frames alone (a rollout feeds back the frames drawn
+with it); and some clips of each batch are decoded from the mean of the prior, as scoring is (the
+hybrid objective of Sohn et al. 2015), so that training and scoring use the same path.
+"""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from zoo.layers import (
+    FrameDecoder,
+    GaussianLatent,
+    RecurrentEncoder,
+    descriptor_statistics,
+    fold_time,
+    unfold_time,
+)
+from zoo.layers.convolution import convolution
+from zoo.layers.pooling import STATISTICS
+from zoo.models.future_predictor import FuturePredictor
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class ConvLSTMVAE(FuturePredictor):
+    """Convolutional variational recurrent network that predicts several frames ahead.
+
+    At frame t the state `h_t` has taken in all frames up to t. The prior `p(z_t | h_t)` and, in
+    training, the posterior `q(z_t | h_t, frames t+1..t+K)` are Gaussians over a grid of latents;
+    the decoder makes of `h_t`, `z_t` and the maps of frame t the change from frame t to each of
+    the K frames to come. The loss is the negative evidence lower bound in nats per predicted
+    pixel value.
+
+    Args:
+        filters: Channels of the frame maps at 1/2, 1/4 and 1/8 of the frame.
+        state_filters: Channels of the ConvLSTM at 1/4 and of the one at 1/8.
+        decoder_filters: Channels of the decoder at 1/2, 1/4 and 1/8.
+        latent_dim: Latents at each place of 1/8 of the frame.
+        posterior_share: Share of the clips of a training batch decoded from the posterior, in
+            (0, 1]; the others are decoded from the mean of the prior.
+        seed: Of the draws in training.
+        **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
+
+    Call arguments:
+        clip: float32 `(batch, time, height, width, channels)` in [0, 1], more than `horizons`
+            frames; height and width multiples of 8.
+        training: Whether to draw from the posterior; otherwise the mean of the prior is used.
+
+    Returns:
+        float32 `(batch, time - K, K, height, width, channels)`: `[:, t, k]` is frame t + k + 1
+        predicted at frame t. Targets of the same shape come from
+        `data_pipelines.tasks.predict_ahead(frames=K)`.
+
+    Raises:
+        ValueError: If an argument or a clip breaks a rule; the message names it.
+
+    Example:
+
+    >>> model = ConvLSTMVAE(filters=(4, 8, 8), state_filters=(4, 8), decoder_filters=(8, 8, 8))
+    >>> clip = tf.random.stateless_uniform((1, 12, 32, 48, 1), seed=(0, 0))
+    >>> model(clip).shape, model.score(clip).shape
+    (TensorShape([1, 8, 4, 32, 48, 1]), TensorShape([1, 12]))
+    """
+
+    verbs = (
+        "encode", "features", "reconstruct", "rollout", "sample", "score", "score_map", "step",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        filters=(16, 48, 80),
+        state_filters=(24, 80),
+        decoder_filters=(32, 48, 96),
+        latent_dim=8,
+        posterior_share=0.5,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not 0 < posterior_share <= 1:
+            raise ValueError(
+                "`posterior_share` must be above 0 and at most 1. "
+                f"Received: posterior_share={posterior_share}"
+            )
+        self.filters = tuple(filters)
+        self.state_filters = tuple(state_filters)
+        self.decoder_filters = tuple(decoder_filters)
+        self.latent_dim = latent_dim
+        self.posterior_share = posterior_share
+        self.seed = seed
+        policy = self.dtype_policy
+        self.encoder = RecurrentEncoder(
+            self.channels, self.filters, self.state_filters, name="encoder", dtype=policy
+        )
+        self.prior = GaussianLatent(latent_dim, name="prior", dtype=policy)
+        self.future_summary = convolution(24, 1, "future_summary", policy)
+        self.posterior = GaussianLatent(latent_dim, name="posterior", dtype=policy)
+        self.decoder = FrameDecoder(
+            self.decoder_filters, self.horizons * self.channels, name="decoder", dtype=policy
+        )
+        self.kl_metric = keras.metrics.Mean(name="kl")
+
+    def build(self, input_shape=None):
+        self.encoder.build()
+        memory_4, memory_8 = self.state_filters
+        self.prior.build((None, None, None, memory_8))
+        self.future_summary.build((None, None, None, self.filters[2]))
+        self.posterior.build((None, None, None, memory_8 + 24 * self.horizons))
+        frame_2, frame_4, _ = self.filters
+        self.decoder.build(
+            [(frame_2,), (frame_4 + memory_4,), (memory_8 + self.latent_dim,)]
+        )
+        # Draws are folded from the seed and this count, so a resumed run draws the same.
+        self.draws = self.add_weight(
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="draws",
+        )
+        self.kl_weight = self.add_weight(
+            shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
+        )
+        self.built = True
+
+    @property
+    def embedding_dim(self):
+        return STATISTICS * self.encoder.depth
+
+    def call(self, clip, training=False):
+        self._check_training_clip(clip)
+        time = clip.shape[1] or tf.shape(clip)[1]
+        known = time - self.horizons
+        shape = tf.shape(clip)
+        maps, _ = self._observe(clip, self._initial_state(shape[0], shape[2], shape[3]))
+        context = {name: value[:, :known] for name, value in maps.items()}
+        prior = self.prior(fold_time(context["memory_8"]))
+        posterior = self._posterior(context["memory_8"], maps["frame_8"], known)
+        # KL in nats, summed over the grid: `(batch, known)`.
+        divergence = tf.reshape(
+            tfp.distributions.kl_divergence(posterior, prior), (shape[0], known)
+        )
+        latent = prior.mean()
+        if training:
+            latent, share = self._training_latent(prior, posterior, shape[0], known)
+            # Clips decoded from the prior have no latent to pay for.
+            divergence = divergence * share[:, None]
+        values = tf.cast(self.horizons * self.channels * shape[2] * shape[3], tf.float32)
+        divergence = tf.reduce_mean(divergence) / values
+        self.add_loss(self.kl_weight * divergence)
+        self.kl_metric.update_state(divergence)
+        return self._decode(context, latent, clip[:, :known])
+
+    def _training_latent(self, prior, posterior, batch, known):
+        """Draws the latent of each frame, and says which clips `(batch,)` drew it."""
+        replica = tf.distribute.get_replica_context()
+        index = replica.replica_id_in_sync_group if replica else 0
+        seed = tf.random.experimental.stateless_fold_in(
+            tf.stack([self.seed, index]), tf.convert_to_tensor(self.draws)
+        )
+        self.draws.assign_add(1)
+        which, noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        share = tf.random.stateless_uniform((batch,), which) < self.posterior_share
+        mean = posterior.mean()
+        drawn = mean + posterior.stddev() * tf.random.stateless_normal(tf.shape(mean), noise)
+        by_frame = tf.repeat(share, known)[:, None, None, None]
+        return tf.where(by_frame, drawn, prior.mean()), tf.cast(share, tf.float32)
+
+    def _posterior(self, memory, frame_maps, known):
+        """`q(z_t | h_t, frames t+1..t+K)` for the first `known` frames, time in the batch."""
+        time = frame_maps.shape[1] or tf.shape(frame_maps)[1]
+        summary = unfold_time(self.future_summary(fold_time(frame_maps)), time)
+        ahead = [summary[:, k + 1 : k + 1 + known] for k in range(self.horizons)]
+        return self.posterior(fold_time(tf.concat([memory, *ahead], axis=-1)))
+
+    def _decode(self, maps, latent, frames):
+        """Maps, latents (time in the batch) and frames -> the frames ahead of each."""
+        count = frames.shape[1] or tf.shape(frames)[1]
+        dtype = self.compute_dtype
+        levels = [
+            fold_time(maps["frame_2"]),
+            fold_time(tf.concat([maps["frame_4"], maps["memory_4"]], axis=-1)),
+            tf.concat([fold_time(maps["memory_8"]), tf.cast(latent, dtype)], axis=-1),
+        ]
+        change = tf.cast(self.decoder(levels), tf.float32)
+        shape = tf.shape(change)
+        change = tf.reshape(
+            change, (-1, count, shape[1], shape[2], self.horizons, self.channels)
+        )
+        return frames[:, :, None] + tf.transpose(change, [0, 1, 4, 2, 3, 5])
+
+    # What `FuturePredictor` builds the verbs on.
+
+    def _state_shapes(self, height, width):
+        return self.encoder.state_shapes(height, width)
+
+    def _observe(self, frames, state):
+        return self.encoder.observe(frames, state, state["frames_seen"])
+
+    def _predict(self, maps, frames, seed=None):
+        prior = self.prior(fold_time(maps["memory_8"]))
+        latent = prior.mean()
+        if seed is not None:
+            noise = tf.random.stateless_normal(tf.shape(latent), seed)
+            latent = latent + prior.stddev() * noise
+        return self._decode(maps, latent, frames)
+
+    def _features(self, clip):
+        return self.encoder(clip)
+
+    def _encode(self, clip):
+        return descriptor_statistics(self.encoder(clip))
+
+    def _reconstruct(self, clip):
+        """Each frame decoded from the state before it and the posterior mean given it."""
+        time = clip.shape[1] or tf.shape(clip)[1]
+        # The first frame has none before it and the last none after: both are held still.
+        still = tf.repeat(clip[:, -1:], self.horizons - 1, axis=1)
+        held = tf.concat([clip[:, :1], clip, still], axis=1)
+        shape = tf.shape(held)
+        maps, _ = self._observe(held, self._initial_state(shape[0], shape[2], shape[3]))
+        context = {name: value[:, :time] for name, value in maps.items()}
+        latent = self._posterior(context["memory_8"], maps["frame_8"], time).mean()
+        drawn = self._decode(context, latent, held[:, :time])[:, :, 0]
+        return tf.ensure_shape(tf.clip_by_value(drawn, 0.0, 1.0), clip.shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "state_filters": self.state_filters,
+            "decoder_filters": self.decoder_filters,
+            "latent_dim": self.latent_dim,
+            "posterior_share": self.posterior_share,
+            "seed": self.seed,
+        }

@@ -1,0 +1,65 @@
+"""The catalogue, data only: which models there are, and with which arguments."""
+
+import dataclasses
+
+from zoo.models.convlstm_predictor import ConvLSTMPredictor
+from zoo.models.convlstm_vae import ConvLSTMVAE
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A model of the catalogue with its arguments.
+
+    Attributes:
+        name: `MODEL/DATASET`.
+        model_class: The class that the arguments are for.
+        arguments: Arguments of its constructor.
+        description: One sentence for `zoo list`.
+        paper: Where the model comes from.
+        training: What `zoo train` takes where nothing else is said: `frames` of a training clip,
+            `stride` between windows, `crop` (height, width) in pixels, `batch` clips, `steps`,
+            `learning_rate`.
+    """
+
+    name: str
+    model_class: type
+    arguments: dict
+    description: str
+    paper: str
+    training: dict
+
+
+_PED2 = {"clip_shape": (16, 128, 192, 1), "fps": 10, "channels": 1}
+_PED2_TRAINING = {
+    "frames": 12,
+    "stride": 4,
+    "crop": (64, 64),
+    "batch": 16,
+    "steps": 4000,
+    "learning_rate": 1.5e-3,
+}
+
+_ALL = (
+    Preset(
+        name="convlstm_vae/ucsd_ped2",
+        model_class=ConvLSTMVAE,
+        arguments=_PED2,
+        description="ConvLSTM state, Gaussian latent with a learned prior, four frames ahead.",
+        paper="Chung et al. 2015; Denton and Fergus 2018; Lu et al. 2019",
+        training=_PED2_TRAINING,
+    ),
+    Preset(
+        name="convlstm_predictor/ucsd_ped2",
+        model_class=ConvLSTMPredictor,
+        arguments=_PED2,
+        description="ConvLSTM encoder-forecaster, four frames ahead.",
+        paper="Shi et al. 2015; Hochreiter and Schmidhuber 1997",
+        training=_PED2_TRAINING,
+    ),
+)
+
+PRESETS = {preset.name: preset for preset in _ALL}
+DEFAULTS = {
+    "convlstm_vae": "convlstm_vae/ucsd_ped2",
+    "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
+}

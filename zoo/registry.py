@@ -1,0 +1,221 @@
+"""From a name of the catalogue, or a run folder, to a model."""
+
+import difflib
+import inspect
+import json
+import pathlib
+
+from zoo.models.base import VideoModel
+from zoo.presets import DEFAULTS, PRESETS, Preset
+
+WEIGHTS_FOLDER = pathlib.Path(__file__).parent / "weights"
+RUN_CONFIG, RUN_WEIGHTS = "config.json", "model.weights.h5"
+
+
+def names():
+    """Names of all presets, `MODEL/DATASET`, in the order of the catalogue.
+
+    Example:
+
+    >>> "convlstm_vae/ucsd_ped2" in names()
+    True
+    """
+    return list(PRESETS)
+
+
+def resolve(name):
+    """The preset of a name.
+
+    Args:
+        name: `MODEL/DATASET`, or `MODEL` for its default.
+
+    Returns:
+        `zoo.presets.Preset`.
+
+    Raises:
+        ValueError: If there is none of this name; near names are offered.
+    """
+    full = DEFAULTS.get(name, name)
+    if full in PRESETS:
+        return PRESETS[full]
+    known = [*DEFAULTS, *PRESETS]
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(
+        f"`name` must be a preset: {', '.join(known)}. {hint}Received: name={name!r}"
+    )
+
+
+def weights_path(preset: Preset):
+    """Where the trained weights of a preset are, or would be."""
+    return WEIGHTS_FOLDER / f"{preset.name.replace('/', '.')}.weights.h5"
+
+
+def card_path(preset: Preset):
+    """Where the model card of a preset is, or would be."""
+    return WEIGHTS_FOLDER / f"{preset.name.replace('/', '.')}.card.json"
+
+
+def info(name):
+    """What the catalogue says of a preset.
+
+    Args:
+        name: `MODEL/DATASET`, or `MODEL` for its default.
+
+    Returns:
+        Dict: `name`, `model` (class), `description`, `paper`, `verbs`, `clip_shape`, `fps`,
+        `arguments`, `training`, `trained` (whether there are weights) and `card` (dict or
+        `None`).
+
+    Raises:
+        ValueError: If there is no such preset.
+
+    Example:
+
+    >>> info("convlstm_vae")["fps"]
+    10
+    """
+    preset = resolve(name)
+    card = card_path(preset)
+    return {
+        "name": preset.name,
+        "model": preset.model_class.__name__,
+        "description": preset.description,
+        "paper": preset.paper,
+        "verbs": list(preset.model_class.verbs),
+        "clip_shape": list(preset.arguments["clip_shape"]),
+        "fps": preset.arguments["fps"],
+        "arguments": dict(preset.arguments),
+        "training": dict(preset.training),
+        "trained": weights_path(preset).exists(),
+        "card": json.loads(card.read_text("utf-8")) if card.exists() else None,
+    }
+
+
+def load(name, weights="pretrained", dtype=None, **overrides):
+    """A model by its name.
+
+    Args:
+        name: `MODEL/DATASET`, `MODEL` for its default, or the path of a run folder of
+            `zoo train`, whose own weights are then the pretrained ones.
+        weights: `"pretrained"`, `None` for weights drawn at random, or the path of a
+            `.weights.h5` file or of a run folder.
+        dtype: Keras dtype policy, such as `"mixed_bfloat16"`; `None` is float32.
+        **overrides: Arguments of the model's constructor to set otherwise.
+
+    Returns:
+        A built `VideoModel`.
+
+    Raises:
+        ValueError: If the name is unknown, the preset has no trained weights, an override is no
+            argument of the model or of another type, or the weights are of another shape.
+        FileNotFoundError: If `weights` is a path where nothing is.
+
+    Example:
+
+    >>> model = load("convlstm_vae", weights=None)
+    >>> model.clip_shape
+    (16, 128, 192, 1)
+    """
+    run = pathlib.Path(name)
+    if name not in DEFAULTS and name not in PRESETS and (run / RUN_CONFIG).is_file():
+        config = json.loads((run / RUN_CONFIG).read_text("utf-8"))
+        preset, trained = resolve(config["preset"]), run / RUN_WEIGHTS
+        arguments = {**preset.arguments, **config["overrides"]}
+    else:
+        preset = resolve(name)
+        trained, arguments = weights_path(preset), dict(preset.arguments)
+    check_overrides(preset, overrides)
+    path = None
+    if weights == "pretrained":
+        if not trained.exists():
+            raise ValueError(
+                f"{name} has no trained weights. Pass weights=None for a model with random "
+                f"weights, or the path of weights of your own. Received: weights={weights!r}"
+            )
+        path = trained
+    elif weights is not None:
+        path = pathlib.Path(weights)
+        path = path / RUN_WEIGHTS if path.is_dir() else path
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"`weights` must be 'pretrained', None or a .weights.h5 file. Received: {weights}"
+            )
+    model = preset.model_class(**{**arguments, **overrides}, dtype=dtype or "float32")
+    model.ensure_built()
+    if path is not None:
+        load_weights(model, path)
+    return model
+
+
+def load_run(path):
+    """The model of a run folder of `zoo train`, with the weights that the run ended with."""
+    return load(str(path))
+
+
+def load_weights(model: VideoModel, path):
+    """Loads weights, or says that they are of another model.
+
+    Raises:
+        ValueError: If the file cannot be read or its weights are of other shapes.
+    """
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(
+            f"The weights in {path} do not fit {type(model).__name__} as it is set up: the "
+            f"arguments that they were trained with must be given. Keras says: {error}"
+        ) from error
+
+
+def model_arguments(model_class):
+    """Names and defaults of the arguments of a model's constructor, `VideoModel`'s included."""
+    found = {}
+    for parent in reversed(model_class.__mro__):
+        if not issubclass(parent, VideoModel) or "__init__" not in vars(parent):
+            continue
+        for parameter in inspect.signature(parent.__init__).parameters.values():
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name != "self":
+                found[parameter.name] = parameter.default
+    return found
+
+
+def check_overrides(preset: Preset, overrides):
+    """Checks that each override is an argument of the model, of the type of its default.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    arguments = {**model_arguments(preset.model_class), **preset.arguments}
+    for name, value in overrides.items():
+        if name not in arguments:
+            near = difflib.get_close_matches(name, arguments, n=1)
+            raise ValueError(
+                f"`{name}` is no argument of {preset.model_class.__name__}"
+                + (f"; did you mean `{near[0]}`?" if near else ".")
+                + f" Its arguments: {', '.join(sorted(arguments))}"
+            )
+        default = arguments[name]
+        kinds = {int: (int,), float: (int, float), str: (str,), tuple: (tuple, list)}
+        allowed = kinds.get(type(default))
+        if allowed and value is not None and not isinstance(value, allowed):
+            raise ValueError(
+                f"`{name}` must be of type {type(default).__name__}, such as {default!r}. "
+                f"Received: {name}={value!r}"
+            )
+
+
+def with_scoring(model: VideoModel, **arguments):
+    """The same model and weights under other arguments that hold no weights.
+
+    Such as `score_horizon`, `score_pooling` and `score_window`, which are set when a model is
+    made.
+
+    Returns:
+        A new model; the one given stays as it is.
+    """
+    config = {**model.get_config(), **arguments}
+    other = type(model).from_config(config)
+    other.ensure_built()
+    other.set_weights(model.get_weights())
+    return other
