@@ -97,7 +97,7 @@ class Progress(StepCallback):
         if self._bar is not None:
             words = f"{_terms(logs)}  {self._throughput.clips_per_sec:.1f} clips/s"
             self._bar.update(self._task, completed=step, words=words)
-        elif now - self._said >= self.every_sec or step == self.steps or self._done == 1:
+        elif now - self._said >= self.every_sec or step == self.steps:
             self._stream.write(
                 f"step {step}/{self.steps}  {_terms(logs)}  "
                 f"{self._throughput.clips_per_sec:.1f} clips/s  {self._left(step, now)} left\n"
@@ -131,23 +131,24 @@ class KLWarmUp(StepCallback):
     The weight is a function of the step alone, so that a resumed run goes on with the same.
 
     Args:
-        steps: int, length of the warm-up in steps.
+        steps: int, length of the warm-up in steps; 0 sets the final weight at once.
         final_weight: float, the weight from then on.
 
     Raises:
-        ValueError: if `steps` is below 1.
+        ValueError: if `steps` is below 0.
     """
 
     def __init__(self, steps, final_weight):
         super().__init__()
-        if steps < 1:
-            raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
+        if steps < 0:
+            raise ValueError(f"`steps` must be at least 0. Received: steps={steps}")
         self.steps, self.final_weight = steps, final_weight
 
     def on_train_batch_begin(self, batch, logs=None):
         done = self.first_step + batch
         if batch == 0 or done <= self.steps:
-            self.model.kl_weight.assign(self.final_weight * min(1.0, done / self.steps))
+            share = min(1.0, done / self.steps) if self.steps else 1.0
+            self.model.kl_weight.assign(self.final_weight * share)
 
 
 class Validation(StepCallback):
@@ -354,4 +355,5 @@ def _open_bar(stream, done, steps):
 
 
 def _terms(logs):
-    return "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
+    names = sorted(logs, key=lambda name: (name != "loss", name))
+    return "  ".join(f"{name} {float(logs[name]):.4g}" for name in names)

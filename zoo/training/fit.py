@@ -55,7 +55,8 @@ def fit(
         clip_norm: float, largest global norm of the gradients; None does not clip.
         config: dict of JSON values, written as `config.json`, from which the model is built again.
         validation: finite `tf.data.Dataset` of held-out (inputs, targets) batches, or None.
-        validate_every: int, steps between two evaluations; None takes a twentieth of `steps`.
+        validate_every: int, steps between two evaluations, and between two pictures in
+            TensorBoard; None takes a twentieth of `steps`, at least 100.
         monitor: str, the held-out value whose smallest decides on `best.weights.h5`.
         preview: (inputs, targets) of a few clips to draw in TensorBoard, or None.
         callbacks: more Keras callbacks; a `StepCallback` is told the steps done before.
@@ -90,6 +91,7 @@ def fit(
     started = time.monotonic() - state["seconds"]
 
     held_out = None
+    every = validate_every or max(100, steps // 20)
     writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
 
     def save(step):
@@ -112,11 +114,9 @@ def fit(
         progress = zoo_callbacks.Progress(steps, batch)
         chain = [*callbacks, progress, zoo_callbacks.TensorBoard(writer, batch, LOG_EVERY)]
         if preview is not None:
-            every = max(1, steps // 20)
             chain.append(zoo_callbacks.PredictionImages(writer, *preview, every=every))
         chain.append(zoo_callbacks.ResetMetrics(LOG_EVERY))
         if validation is not None:
-            every = validate_every or max(1, steps // 20)
             held_out = zoo_callbacks.Validation(validation, every, steps, monitor, validated)
             held_out.best = state["best"]
             chain.append(held_out)

@@ -1,0 +1,92 @@
+"""`zoo train`: footage in, a run folder with trained weights out; again, and it goes on.
+
+    zoo train convlstm_vae --data footage/ --out runs/camera_1 --steps 2000
+
+leaves `runs/camera_1/model.weights.h5` and `config.json`, which `zoo evaluate` and `zoo export`
+take as a name. Two thousand steps of the default take about two hours on two cores.
+"""
+
+import contextlib
+import logging
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.commands.console import say
+
+
+def train(
+    name: Annotated[str, typer.Argument(help="Preset to train, as `zoo list` names it.")],
+    data: Annotated[Path, typer.Option(help="Footage: a folder or a file.")],
+    out: Annotated[Path, typer.Option(help="Run folder; one of the same command is gone on with.")],
+    init: Annotated[
+        str | None, typer.Option(help="Start from the weights of a preset, a run or a file.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Clips per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, data and draws.")] = 0,
+    precision: Annotated[
+        str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")
+    ] = "auto",
+    distribution: Annotated[str, typer.Option(help="auto, one_device or mirrored.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of the model or its training (frames, crop, ...)."),
+    ] = None,
+    validation_videos: Annotated[
+        int | None, typer.Option(min=0, help="Last videos held out; by default 15 in 100.")
+    ] = None,
+):
+    """Train a model on unlabelled footage, or go on with a run that was stopped.
+
+    A run killed at any moment goes on from its last checkpoint when the same command is given
+    again. Of footage with a train split only that part is used.
+    """
+    from zoo.commands import training_setup
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    given = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
+    with _sigterm_as_interrupt():
+        try:
+            setup = training_setup.prepare(
+                name,
+                data,
+                given=given,
+                settings=settings or [],
+                seed=seed,
+                init=init,
+                precision=precision,
+                distribution=distribution,
+                validation_videos=validation_videos,
+            )
+            training_setup.run(setup, out, shlex.join(["zoo", *sys.argv[1:]]))
+        except KeyboardInterrupt as error:
+            say(f"zoo train: {error or 'interrupted'}; the same command goes on: {out}")
+            raise typer.Exit(130) from None
+        except FloatingPointError as error:
+            raise ValueError(str(error)) from error
+        except OSError as error:
+            if Path(out, "checkpoints").is_dir():
+                raise OSError(
+                    f"{error.strerror or error}: {error.filename or out}. The last checkpoint is "
+                    "kept; once this is mended, the same command goes on from it"
+                ) from error
+            raise
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt():
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,403 @@
+"""Wires footage, preset and settings into a training: what `zoo train` and the quickstart share."""
+
+import dataclasses
+import difflib
+import json
+import logging
+import math
+from pathlib import Path
+
+import keras
+
+import data_pipelines
+import zoo
+from zoo import callbacks, registry
+from zoo.training import distribution as distributions
+from zoo.training.fit import fit
+from zoo.training.precision import choose_precision
+from zoo.training.run_folder import RunFolder
+
+_LOG = logging.getLogger(__name__)
+
+# What a preset may leave out. Frames count after the footage is brought to the preset's rate.
+TRAINING = {
+    "frames": 12,  # of one clip
+    "stride": 4,  # frames between the starts of two clips
+    "crop": (64, 64),  # (height, width) in pixels, or None for whole frames
+    "crop_mode": "motion",
+    "augment": (),
+    "steps": 2000,
+    "batch": 16,
+    "learning_rate": 1e-3,
+    "warm_up_steps": None,  # of the learning rate; None: a twentieth of all, at most 100
+    "clip_norm": 1.0,
+    "kl_weight": 1.0,
+    "kl_warm_up_steps": 0,
+}
+CACHE_BYTES = 1 << 30  # footage that is smaller, once resized, is decoded once and kept
+SHUFFLE_CLIPS = 512  # buffer of the shuffle where it is not
+HELD_OUT_BATCHES = 8
+PREVIEW_CLIPS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A training that is decided but not begun.
+
+    Attributes:
+        preset: `zoo.registry.Preset`.
+        data: `Path` of the footage.
+        training: dict, the settings of the training, every one of `TRAINING`.
+        overrides: dict, constructor arguments of the model that differ from the preset's.
+        seed: int.
+        init: str of a preset, run folder or weights file, or None.
+        precision, distribution: str as asked for, maybe "auto".
+        train, held_out: `data_pipelines.Source`; `held_out` is None where nothing is held out.
+    """
+
+    preset: object
+    data: Path
+    training: dict
+    overrides: dict
+    seed: int
+    init: str | None
+    precision: str
+    distribution: str
+    train: object
+    held_out: object
+
+    @property
+    def arguments(self):
+        """What decides the run, as JSON values: a run goes on only where all of it is equal."""
+        return {
+            "name": self.preset.name,
+            "data": str(self.data),
+            "init": self.init,
+            "seed": self.seed,
+            "precision": self.precision,
+            "distribution": self.distribution,
+            "validation_videos": len(self.held_out.videos) if self.held_out else 0,
+            **self.training,
+            **{f"model.{key}": value for key, value in self.overrides.items()},
+        }
+
+
+def prepare(
+    name,
+    data,
+    *,
+    given=None,
+    settings=(),
+    seed=0,
+    init=None,
+    precision="auto",
+    distribution="auto",
+    validation_videos=None,
+):
+    """Checks what was asked for and opens the footage.
+
+    Args:
+        name: str, a preset.
+        data: path of footage. Where it has a train split, that is used.
+        given: dict of training settings; None values are left to the preset.
+        settings: list of "KEY=VALUE", of the training or of the model's constructor.
+        seed: int.
+        init: preset, run folder or weights file to start from, or None.
+        precision, distribution: see `choose_precision`, `choose_strategy`.
+        validation_videos: int, how many of the last videos are held out; None holds out 15 in
+            100, and none of fewer than three.
+
+    Returns:
+        `Setup`.
+
+    Raises:
+        ValueError: if an argument breaks its rule, or the footage cannot be used.
+    """
+    preset = registry.resolve(name)
+    clip_shape = preset.arguments["clip_shape"]
+    defaults = {"size": tuple(clip_shape[1:3]), **TRAINING}
+    unknown = set(preset.training) - set(defaults)
+    if unknown:
+        raise ValueError(
+            f"`training` of preset {preset.name} must hold settings of {sorted(defaults)}. "
+            f"Received: {sorted(unknown)}"
+        )
+    training = {**defaults, **preset.training}
+    known = {**registry.model_arguments(preset.model_class), **preset.arguments, **training}
+    overrides = {}
+    for text in settings:
+        key, value = parse_setting(text, known)
+        (training if key in training else overrides)[key] = value
+    training.update({key: value for key, value in (given or {}).items() if value is not None})
+    if training["learning_rate"] <= 0:
+        raise ValueError(
+            f"`learning_rate` must be above 0. Received: {training['learning_rate']}"
+        )
+    if training["size"] and training["size"] != defaults["size"]:
+        # Live scoring brings footage to the model's preferred size: that of its training.
+        overrides.setdefault("clip_shape", (clip_shape[0], *training["size"], clip_shape[3]))
+    registry.check_overrides(preset, overrides)
+    if "seed" in known:
+        overrides.setdefault("seed", seed)
+    choose_precision(precision)
+    distributions.choose_strategy("one_device" if distribution == "auto" else distribution)
+    if init is not None and Path(init).exists():
+        init = str(Path(init).resolve())
+    train, held_out = split_videos(data_pipelines.open_source(data), validation_videos)
+    return Setup(
+        preset=preset,
+        data=Path(data).resolve(),
+        training=training,
+        overrides=overrides,
+        seed=seed,
+        init=init,
+        precision=precision,
+        distribution=distribution,
+        train=train,
+        held_out=held_out,
+    )
+
+
+def run(setup, out, command_line):
+    """Trains, or goes on, or says that the run is finished.
+
+    Args:
+        setup: `Setup`.
+        out: path of the run folder.
+        command_line: str, kept in `run.json`.
+
+    Returns:
+        `RunFolder`, finished.
+
+    Raises:
+        ValueError: if the folder is no run folder of these arguments.
+        Interrupted: after SIGINT or SIGTERM, with the checkpoint written.
+    """
+    run = RunFolder.open(
+        out,
+        command=command_line,
+        arguments=setup.arguments,
+        seed=setup.seed,
+        # A run that is taken up elsewhere stays in the precision it began in.
+        precision=choose_precision(setup.precision),
+        train_videos=[video.name for video in setup.train.videos],
+        held_out_videos=[video.name for video in setup.held_out.videos] if setup.held_out else [],
+    )
+    try:
+        if run.finished:
+            _LOG.info("%s is finished: %s", out, run.path / "model.weights.h5")
+            return run
+        _train(setup, run)
+        _LOG.info("done: %s", run.path / "model.weights.h5")
+    finally:
+        run.close()
+    return run
+
+
+def split_videos(source, held_out=None):
+    """Splits a source by video: the last ones are held out.
+
+    Args:
+        source: `data_pipelines.Source`; where it has a train split, only that is used.
+        held_out: int; None holds out 15 in 100, rounded, at least one of three or more.
+
+    Returns:
+        (`Source`, `Source` or None).
+
+    Raises:
+        ValueError: if nothing would be left to train on.
+    """
+    if "train" in source.splits:
+        source = data_pipelines.open_source(source, split="train")
+    count = len(source.videos)
+    if held_out is None:
+        held_out = max(1, round(0.15 * count)) if count > 2 else 0
+    if held_out >= count:
+        raise ValueError(
+            f"`validation_videos` must leave videos to train on, of {count} there are. "
+            f"Received: validation_videos={held_out}"
+        )
+    if not held_out:
+        return source, None
+    return source.subset(source.videos[:-held_out]), source.subset(source.videos[-held_out:])
+
+
+def parse_setting(text, known):
+    """Reads "KEY=VALUE"; the value must have the type of the known one.
+
+    Args:
+        text: str.
+        known: dict of the settings there are and their values.
+
+    Returns:
+        (key, value): bool, int, float, str, a tuple of such, or None where None is known.
+
+    Raises:
+        ValueError: if the key is unknown (near ones are named) or the value has another type.
+
+    Example:
+        >>> parse_setting("filters=8,16", {"filters": (1, 2, 3)})
+        ('filters', (8, 16))
+    """
+    key, equals, word = text.partition("=")
+    if not equals:
+        raise ValueError(f"`--set` must be KEY=VALUE. Received: --set {text}")
+    key = key.strip()
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=3) or sorted(known)
+        raise ValueError(f"`--set` must name a setting; near: {', '.join(near)}. Received: {key}")
+    value = known[key]
+    try:
+        return key, _read(word.strip(), value)
+    except ValueError:
+        kind = type(value).__name__
+        raise ValueError(
+            f"`--set {key}` must be of the type {kind}, as its default {value}. Received: {text}"
+        ) from None
+
+
+def _read(word, default):
+    if word.lower() == "none" and not isinstance(default, str):
+        return None
+    if isinstance(default, (tuple, list)):
+        element = default[0] if default else ""
+        return tuple(_read(part.strip(), element) for part in word.split(",") if part.strip())
+    if isinstance(default, bool):
+        if word.lower() not in ("true", "false"):
+            raise ValueError(word)
+        return word.lower() == "true"
+    if isinstance(default, str):
+        return word
+    if default is None:
+        value = json.loads(word if "," not in word else f"[{word}]")
+        return tuple(value) if isinstance(value, list) else value
+    return type(default)(word)
+
+
+def _train(setup, run):
+    training = setup.training
+    keras.utils.set_random_seed(setup.seed)
+    strategy = distributions.choose_strategy(setup.distribution)
+    with strategy.scope():
+        model = zoo.load(
+            setup.preset.name, weights=None, dtype=run.record["precision"], **setup.overrides
+        )
+        if setup.init is not None:
+            load_initial_weights(model, setup.init)
+    held_out = preview = None
+    if setup.held_out is not None:
+        held_out = _held_out_batches(setup, model)
+        preview = next(iter(held_out))
+    factory = _batches(setup, model, setup.train, endless=True)
+    if preview is None:
+        preview = next(iter(factory(0)))
+    preview = [part[:PREVIEW_CLIPS] for part in preview]
+    _LOG.info(
+        "train %s: %d videos, %d held out, %d steps of %d clips, %s, seed %d",
+        setup.preset.name, len(setup.train.videos),
+        len(setup.held_out.videos) if setup.held_out else 0,
+        training["steps"], training["batch"], run.record["precision"], setup.seed,
+    )
+    extra = []
+    if hasattr(model, "kl_weight"):
+        extra.append(callbacks.KLWarmUp(training["kl_warm_up_steps"], training["kl_weight"]))
+    fit(
+        model,
+        factory,
+        run,
+        training["steps"],
+        batch=training["batch"],
+        learning_rate=training["learning_rate"],
+        warm_up_steps=training["warm_up_steps"],
+        clip_norm=training["clip_norm"],
+        config=_config(setup, model),
+        validation=held_out,
+        preview=preview,
+        callbacks=extra,
+    )
+
+
+def load_initial_weights(model, init):
+    """Loads trained weights to start from.
+
+    Args:
+        model: built `keras.Model`.
+        init: path of a run folder or a weights file, or the name of a preset.
+
+    Raises:
+        ValueError: if there are none, or they are of another shape.
+    """
+    path = Path(init)
+    if path.is_dir():
+        path = path / "model.weights.h5"
+    elif not path.is_file():
+        path = registry.weights_path(registry.resolve(init))
+    if not path.is_file():
+        raise ValueError(f"`init` must have trained weights. Received: init={init}, without any")
+    registry.load_weights(model, path)
+
+
+def _batches(setup, model, source, endless):
+    """Gives a function of batches to skip that streams training clips, or held-out ones once."""
+    training = setup.training
+    clip = _clip_spec(setup, model)
+    task = {
+        "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
+        "reconstruct": data_pipelines.tasks.reconstruct,
+    }[model.task]()
+    cache = "memory" if _fits_memory(source, clip) else None
+
+    def factory(skip):
+        return data_pipelines.load(
+            source,
+            clip,
+            task=task,
+            batch=training["batch"],
+            shuffle=SHUFFLE_CLIPS,
+            augment=training["augment"] if endless else (),
+            seed=setup.seed,
+            repeat=endless,
+            skip=skip,
+            cache=cache,
+        )
+
+    return factory
+
+
+def _held_out_batches(setup, model):
+    # Kept in memory: each evaluation sees the same clips, and decodes nothing.
+    return _batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
+
+
+def _clip_spec(setup, model):
+    training = setup.training
+    return data_pipelines.ClipSpec(
+        frames=training["frames"],
+        fps=model.fps,
+        stride=training["stride"],
+        size=training["size"],
+        channels=model.channels,
+        crop=training["crop"],
+        crop_mode=training["crop_mode"],
+    )
+
+
+def _fits_memory(source, clip):
+    frames = [video.num_frames for video in source.videos]
+    if clip.size is None or None in frames:
+        return False
+    return sum(frames) * math.prod(clip.size) * clip.channels <= CACHE_BYTES
+
+
+def _config(setup, model):
+    return {
+        "preset": setup.preset.name,
+        "overrides": setup.overrides,
+        "class": type(model).__name__,
+        "arguments": {
+            key: value
+            for key, value in model.get_config().items()
+            # The precision is that of the training alone; scoring computes in float32.
+            if key not in ("name", "dtype", "trainable")
+        },
+    }
