@@ -1,0 +1,175 @@
+"""Writes a model as a SavedModel that TensorFlow Serving takes, whole or not at all.
+
+A version is written into a folder beside its final place whose name TensorFlow Serving passes
+over (it looks for integers), brought to disk, and renamed. A process that is killed on the way
+leaves such a folder and nothing else; the next export into the same directory removes it.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+import tensorflow as tf
+
+from exports import manifest, signatures
+
+PARTIAL = ".partial-"
+
+
+def export(model, directory, version=None, rollout_steps=8, card=None, check=None):
+    """Exports a model as `DIRECTORY/VERSION/`.
+
+    Beside the SavedModel lies `assets.extra/` with `manifest.json` and, where there is one, the
+    model's card as `card.json`.
+
+    Args:
+        model: A built `zoo` model.
+        directory: Path of the folder of versions; made if it is not there.
+        version: int, at least 1. Default: one above the largest version in `directory`.
+        rollout_steps: int, at least 1: the frames that the signature `rollout` predicts.
+        card: Path of the model's card, copied into the export. Default: none.
+        check: Function of the unfinished folder's path that raises if the export must not
+            appear, such as `lambda folder: exports.verify(folder, model)`. Default: none.
+
+    Returns:
+        pathlib.Path of the version's folder.
+
+    Raises:
+        ValueError: If an argument is out of range, the version exists, `directory` is no folder
+            of versions, or another export into it is under way.
+        OSError: If the disk is full or not writable. Nothing of the version is left.
+
+    Example:
+
+    ```python
+    import exports, zoo
+
+    model = zoo.load("convlstm_vae", weights=None)
+    folder = exports.export(model, "served/convlstm_vae")  # served/convlstm_vae/1
+    ```
+    """
+    directory = Path(directory)
+    if version is not None and version < 1:
+        raise ValueError(f"`version` must be at least 1. Received: version={version}")
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"`directory` must be a folder. Received a file: {directory}")
+    if (directory / "saved_model.pb").exists():
+        raise ValueError(
+            "`directory` must be a folder of versions, not one version of a SavedModel. "
+            f"Received: {directory}"
+        )
+    if card is not None and not Path(card).is_file():
+        raise ValueError(f"`card` must be a file. Received: {card}")
+    module, functions = signatures.build(model, rollout_steps)
+    directory.mkdir(parents=True, exist_ok=True)
+    with _sole_writer(directory):
+        version = (max(versions(directory), default=0) + 1) if version is None else version
+        target = directory / str(version)
+        if target.exists():
+            raise ValueError(f"`version` must be a new one. {target} exists already")
+        partial = directory / f"{PARTIAL}{version}"
+        try:
+            _write(partial, module, functions, card)
+            manifest.write(partial, manifest.describe(model, functions, rollout_steps))
+            if check is not None:
+                check(partial)
+            _to_disk(partial)
+            os.rename(partial, target)
+        except BaseException as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, tf.errors.OpError) and not isinstance(error, OSError):
+                raise OSError(f"{target} could not be written: {error.message}") from error
+            raise
+        _to_disk(directory, files=False)
+    return target
+
+
+def versions(directory):
+    """Lists the versions in a folder of exports.
+
+    Args:
+        directory: Path of the folder.
+
+    Returns:
+        Sorted list of int.
+
+    Example:
+
+    ```python
+    versions("served/convlstm_vae")  # [1, 2]
+    ```
+    """
+    names = (path.name for path in Path(directory).iterdir() if path.is_dir())
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def locate(directory, version=None):
+    """Finds the folder of one version.
+
+    Args:
+        directory: Path of a folder of versions, or of one version itself.
+        version: int. Default: the largest there.
+
+    Returns:
+        pathlib.Path of the folder that holds `saved_model.pb`.
+
+    Raises:
+        ValueError: If there is no such folder or version.
+
+    Example:
+
+    ```python
+    locate("served/convlstm_vae")  # served/convlstm_vae/2
+    ```
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise ValueError(f"`directory` must be a folder with an export. Received: {directory}")
+    if version is None and (directory / "saved_model.pb").is_file():
+        return directory
+    known = versions(directory)
+    if not known or (version is not None and version not in known):
+        wanted = "a version" if version is None else f"version {version}"
+        raise ValueError(f"`directory` must hold {wanted}. {directory} holds: {known or 'none'}")
+    return directory / str(known[-1] if version is None else version)
+
+
+@contextlib.contextmanager
+def _sole_writer(directory):
+    """Locks the folder for the time of an export, and clears what killed exports left in it.
+
+    The lock goes with the process, so whatever partial folder is found under it belongs to none.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another export into {directory} is under way") from None
+        for leftover in directory.glob(f"{PARTIAL}*"):
+            shutil.rmtree(leftover)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(folder, module, functions, card):
+    # `experimental_debug_stripper` would take the size assertions out of the graph.
+    tf.saved_model.save(module, str(folder), signatures=functions)
+    extra = folder / manifest.EXTRA
+    extra.mkdir()
+    if card is not None:
+        shutil.copyfile(card, extra / "card.json")
+
+
+def _to_disk(folder, files=True):
+    """Waits until the files and the entries of a folder are on the disk."""
+    paths = [*folder.rglob("*")] if files else []
+    for path in [*paths, folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,231 @@
+"""The served signatures: a model's verbs as graphs that take bytes.
+
+Every signature takes `uint8` frames, runs the same conversion as training
+(`data_pipelines.transforms`) inside the graph, and leaves batch, time, height and width free.
+Sizes that do not fit stop the graph with an assertion that names the rule and what came.
+"""
+
+import tensorflow as tf
+
+from data_pipelines import transforms
+
+
+def build(model, rollout_steps=8):
+    """Lays the verbs of a model as served signatures.
+
+    Args:
+        model: A built `zoo` model (its weights exist). Its `verbs` say which signatures it gets:
+            `encode` gives `serving_default` and `encode_jpeg`; `features`, `score`, `rollout`
+            and `step` give the signature of their name.
+        rollout_steps: int, at least 1: the frames that `rollout` predicts, fixed in the export.
+
+    Returns:
+        `(module, functions)`: a `tf.Module` that owns the weights which the signatures read, and
+        a dict from signature name to `tf.function`, `serving_default` first.
+
+    Raises:
+        ValueError: If `rollout_steps` is below 1.
+
+    Example:
+
+    ```python
+    import zoo
+    from exports import signatures
+
+    model = zoo.load("convlstm_vae", weights=None)
+    module, functions = signatures.build(model)
+    print(sorted(functions))
+    ```
+    """
+    if rollout_steps < 1:
+        raise ValueError(f"`rollout_steps` must be at least 1. Received: {rollout_steps}")
+    clip_spec = tf.TensorSpec((None, None, None, None, model.channels), tf.uint8, name="clip")
+    served = {
+        "serving_default": ("encode", lambda clip: _encode(model, clip), [clip_spec]),
+        "encode_jpeg": (
+            "encode",
+            lambda frames: _encode(model, decode_frames(frames, model.channels)),
+            [tf.TensorSpec((None, None), tf.string, name="frames")],
+        ),
+        "features": ("features", lambda clip: _features(model, clip), [clip_spec]),
+        "score": ("score", lambda clip: _score(model, clip), [clip_spec]),
+        "rollout": ("rollout", lambda clip: _rollout(model, clip, rollout_steps), [clip_spec]),
+    }
+    functions = {
+        name: tf.function(function, input_signature=inputs, autograph=False)
+        for name, (verb, function, inputs) in served.items()
+        if verb in model.verbs
+    }
+    if "step" in model.verbs:
+        functions["step"] = _step_function(model)
+    module = tf.Module(name="served")
+    # Not the Keras model itself: tracking it would save its layers' Python objects as well. The
+    # variables that the graphs read are all that serving needs.
+    module.weights = _captured_variables(functions.values())
+    return module, functions
+
+
+def state_layout(model):
+    """Says what the streaming state of a model is made of, for clients that start it at zero.
+
+    Args:
+        model: A `zoo` model that answers `initial_state`.
+
+    Returns:
+        Dict from the state's name to `{"dtype": str, "shape": list}`. An entry of the shape is
+        an int, or `"batch"`, `"height"`, `"height/8"`, `"width/4"` and so on.
+
+    Raises:
+        ValueError: If a dimension follows the batch or the size in another way.
+
+    Example:
+
+    ```python
+    state_layout(model)["frame"]  # {"dtype": "float32", "shape": ["batch", "height", "width", 1]}
+    ```
+    """
+    # Three primes of the stride, so that no two dimensions can be taken for one another.
+    batches, heights, widths = (2, 3), (5, 11), (7, 13)
+    small, large = (
+        model.initial_state(batches[i], heights[i] * model.stride, widths[i] * model.stride)
+        for i in (0, 1)
+    )
+    layout = {}
+    for name, tensor in small.items():
+        shape = []
+        for first, second in zip(tensor.shape, large[name].shape):
+            if first == second:
+                shape.append(int(first))
+            elif (first, second) == batches:
+                shape.append("batch")
+            else:
+                shape.append(_ratio(name, first, second, heights, widths, model.stride))
+        layout[name] = {"dtype": tensor.dtype.name, "shape": shape}
+    return layout
+
+
+def decode_frames(frames, channels):
+    """Decodes JPEG or PNG frames of clips.
+
+    Args:
+        frames: string tensor (batch, time), each the bytes of one image; all of one size.
+        channels: int, 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 tensor (batch, time, height, width, channels).
+
+    Raises:
+        tf.errors.InvalidArgumentError: If an image does not decode, or sizes differ.
+
+    Example:
+
+    ```python
+    jpeg = tf.io.encode_jpeg(tf.zeros((32, 48, 3), tf.uint8))
+    decode_frames(tf.stack([[jpeg, jpeg]]), channels=1).shape  # (1, 2, 32, 48, 1)
+    ```
+    """
+    shape = tf.shape(frames)
+    flat = tf.reshape(frames, (-1,))
+
+    def decode(image):
+        # Grey is made from RGB by the transform that training used, not by the decoder; the
+        # accurate inverse DCT is the one that OpenCV uses for the frames trained on. The op also
+        # reads PNG, whatever its name.
+        decoded = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
+        return transforms.to_channels(decoded[None], channels)[0]
+
+    decoded = tf.map_fn(
+        decode, flat, fn_output_signature=tf.TensorSpec((None, None, channels), tf.uint8)
+    )
+    size = tf.shape(decoded)
+    clip = tf.reshape(decoded, tf.concat([shape, size[1:3], [channels]], axis=0))
+    return tf.ensure_shape(clip, (None, None, None, None, channels))
+
+
+def _encode(model, clip):
+    return {"embedding": model.encode(_to_model(model, clip))}
+
+
+def _features(model, clip):
+    return {"features": model.features(_to_model(model, clip))}
+
+
+def _score(model, clip):
+    clip = _to_model(model, clip)
+    outputs = {"score": model.score(clip)}
+    if "score_map" in model.verbs:
+        outputs["score_map"] = model.score_map(clip)
+    return outputs
+
+
+def _rollout(model, clip, steps):
+    future = model.rollout(_to_model(model, clip), steps)
+    return {"future": transforms.to_bytes(future)}
+
+
+def _step_function(model):
+    """`step` with one input per state tensor, `state_NAME`, and the next state under the same."""
+    layout = state_layout(model)
+    specs = {
+        "frame": tf.TensorSpec((None, None, None, model.channels), tf.uint8, name="frame"),
+    }
+    for name, part in layout.items():
+        shape = [size if isinstance(size, int) else None for size in part["shape"]]
+        specs[f"state_{name}"] = tf.TensorSpec(shape, part["dtype"], name=f"state_{name}")
+
+    def step(**inputs):
+        frame = inputs["frame"]
+        with tf.control_dependencies(_size_checks(model, "frame", tf.shape(frame)[1:3])):
+            frame = transforms.to_float(frame)
+        result = model.step(frame, {name: inputs[f"state_{name}"] for name in layout})
+        outputs = {
+            "prediction": transforms.to_bytes(result["prediction"]),
+            "score": result["score"],
+            "score_map": result["score_map"],
+        }
+        return outputs | {f"state_{name}": result["state"][name] for name in layout}
+
+    function = tf.function(step, autograph=False)
+    return function.get_concrete_function(**specs)
+
+
+def _to_model(model, clip):
+    """Bytes to what the model was trained on, or an assertion that says why not."""
+    shape = tf.shape(clip)
+    checks = _size_checks(model, "clip", shape[2:4])
+    checks.append(
+        tf.debugging.Assert(
+            shape[1] >= model.min_frames,
+            [f"`clip` must have at least {model.min_frames} frames. Received:", shape[1]],
+        )
+    )
+    with tf.control_dependencies(checks):
+        return transforms.to_float(clip)
+
+
+def _size_checks(model, name, size):
+    stride = model.stride
+    nearest = tf.maximum((size + stride // 2) // stride, 1) * stride
+    fits = tf.reduce_all((size % stride == 0) & (size > 0))
+    rule = f"height and width of `{name}` must be divisible by {stride}. Received:"
+    return [tf.debugging.Assert(fits, [rule, size, "The nearest that fits:", nearest])]
+
+
+def _captured_variables(functions):
+    variables = {}
+    for function in functions:
+        concrete = getattr(function, "get_concrete_function", lambda: function)()
+        variables.update((id(variable), variable) for variable in concrete.variables)
+    return list(variables.values())
+
+
+def _ratio(name, first, second, heights, widths, stride):
+    for axis, sizes in (("height", heights), ("width", widths)):
+        if first * sizes[1] == second * sizes[0]:
+            divided, rest = divmod(sizes[0] * stride, first)
+            if rest == 0:
+                return axis if divided == 1 else f"{axis}/{divided}"
+    raise ValueError(
+        f"the state `{name}` must follow batch, height and width. Received sizes {first} and "
+        f"{second} for heights {heights} and widths {widths} times {stride}"
+    )

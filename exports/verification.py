@@ -1,0 +1,198 @@
+"""Checks an export in a process that knows TensorFlow and NumPy and nothing of this project."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines import transforms
+from exports import isolated_reader, manifest, saved_model
+
+# Float32 graphs differ from eager calls by fused operations alone; half precision by rounding.
+TOLERANCE = {"float32": 1e-3}
+HALF_TOLERANCE = 5e-2
+
+
+def verify(directory, model=None, clip=None):
+    """Reads an export back in a clean process and compares its numbers with the model's.
+
+    The clip is run whole, and cut in time and space, so that two lengths and two sizes go through
+    every signature; beside it runs its negative, whose embedding must differ.
+
+    Args:
+        directory: Path of a folder of versions (the largest is taken), or of one version.
+        model: The `zoo` model that was exported. Default: none; then the numbers are only
+            checked to be finite.
+        clip: uint8 array (batch, time, height, width, channels) or one clip without the batch.
+            Default: a bright square that moves over a textured ground.
+
+    Returns:
+        Dict: `folder`, `files` (that agree with the manifest), `shapes` of the clips run,
+        `differences` (by signature output: the largest difference, as a share of the model's
+        largest value; without a model, empty), `tolerance`, and `embedding_distance` (between a
+        clip and its negative, as a share of the larger norm).
+
+    Raises:
+        ValueError: If a file is unlike the manifest's, a signature fails or gives other numbers,
+            embeddings of different clips are equal, or `clip` does not fit.
+
+    Example:
+
+    ```python
+    import exports, zoo
+
+    model = zoo.load("convlstm_vae", weights=None)
+    folder = exports.export(model, "served/convlstm_vae")
+    exports.verify(folder, model)["differences"]
+    ```
+    """
+    folder = saved_model.locate(directory)
+    description = manifest.read(folder)
+    files = manifest.check_files(folder)
+    clips = _cases(made_up_clip(description) if clip is None else clip, description)
+    answers = run_isolated(folder, clips)
+    for key, array in answers.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{folder}: {key} has values that are not finite")
+    tolerance = TOLERANCE.get(description["dtype"], HALF_TOLERANCE)
+    differences = _compare(model, clips, answers) if model is not None else {}
+    if wrong := {key: value for key, value in differences.items() if not value <= tolerance}:
+        raise ValueError(
+            f"{folder} gives other numbers than the model: {wrong} of the largest value, where "
+            f"{tolerance} is allowed"
+        )
+    distance = _embedding_distance(answers)
+    if not distance > 1e-4:
+        raise ValueError(f"{folder} gives different clips the same embedding ({distance:.1e})")
+    return {
+        "folder": str(folder),
+        "files": files,
+        "shapes": {name: list(array.shape) for name, array in clips.items()},
+        "differences": differences,
+        "tolerance": tolerance,
+        "embedding_distance": distance,
+    }
+
+
+def run_isolated(folder, clips):
+    """Runs the signatures of an export on clips in a process without this project.
+
+    Args:
+        folder: Path of the version's folder.
+        clips: dict from name to uint8 array (batch, time, height, width, channels).
+
+    Returns:
+        Dict from `NAME/SIGNATURE/OUTPUT` to array.
+
+    Raises:
+        ValueError: If the process fails; its last words are in the message.
+
+    Example:
+
+    ```python
+    run_isolated("served/1", {"whole": clip})["whole/serving_default/embedding"]
+    ```
+    """
+    with tempfile.TemporaryDirectory() as workplace:
+        inputs, outputs = Path(workplace, "clips.npz"), Path(workplace, "numbers.npz")
+        np.savez(inputs, **clips)
+        # -I keeps this folder and the user's settings off the path; the reader itself refuses
+        # the packages of this project where they are installed.
+        command = [sys.executable, "-I", str(Path(isolated_reader.__file__).resolve())]
+        done = subprocess.run(
+            [*command, str(Path(folder).resolve()), str(inputs), str(outputs)],
+            cwd=workplace,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            last = "\n".join(done.stderr.strip().splitlines()[-5:])
+            raise ValueError(f"{folder} fails in a clean process: {last}")
+        with np.load(outputs) as numbers:
+            return {key: numbers[key] for key in numbers.files}
+
+
+def made_up_clip(description):
+    """Makes a clip for an export: a bright square that moves over a textured ground.
+
+    Args:
+        description: dict, the manifest.
+
+    Returns:
+        uint8 array (1, time, height, width, channels).
+
+    Example:
+
+    ```python
+    made_up_clip(manifest.read("served/1")).shape
+    ```
+    """
+    stride, channels = description["stride"], description["channels"]
+    frames = max(description["min_frames"] + 2, 8)
+    height, width = 6 * stride, 8 * stride
+    rows, columns = np.mgrid[:height, :width]
+    ground = 90 + 40 * np.sin(rows / 5) * np.cos(columns / 7)
+    clip = np.repeat(ground[None, :, :, None], frames, axis=0).repeat(channels, axis=3)
+    side = 2 * stride
+    for index in range(frames):
+        top, left = index % (height - side), 3 * index % (width - side)
+        clip[index, top : top + side, left : left + side] = 230
+    return clip.astype(np.uint8)[None]
+
+
+def _cases(clip, description):
+    """The clip whole, its negative, and both cut to another length and another size."""
+    clip = np.asarray(clip)
+    clip = clip[None] if clip.ndim == 4 else clip
+    stride, channels, shortest = (description[k] for k in ("stride", "channels", "min_frames"))
+    if clip.dtype != np.uint8 or clip.ndim != 5 or clip.shape[-1] != channels:
+        raise ValueError(
+            f"`clip` must be uint8 (batch, time, height, width, {channels}). "
+            f"Received: {clip.dtype} {clip.shape}"
+        )
+    frames, height, width = clip.shape[1:4]
+    if frames <= shortest or min(height, width) < 2 * stride or height % stride or width % stride:
+        raise ValueError(
+            f"`clip` must have more than {shortest} frames, and a height and width of at least "
+            f"{2 * stride} pixels, divisible by {stride}. Received: {clip.shape}"
+        )
+    pair = np.concatenate([clip[:1], 255 - clip[:1]])
+    # The far corner and the last frames: where a footage's movement is need not be top left.
+    return {"whole": pair, "cut": pair[:1, -max(shortest, frames - 3) :, stride:, stride:]}
+
+
+def _compare(model, clips, answers):
+    differences = {}
+    for name, clip in clips.items():
+        tensor = transforms.to_float(clip)
+        for key in (key for key in answers if key.startswith(f"{name}/")):
+            _, signature, output = key.split("/")
+            if signature == "rollout":
+                steps = answers[key].shape[1]
+                own = np.clip(model.rollout(tensor, steps), 0, 1).astype(np.float32)
+                # Bytes stand for all values that round to them: half a level is no difference.
+                gap = np.maximum(np.abs(answers[key] / np.float32(255) - own) - 0.5 / 255, 0)
+            else:
+                own = np.asarray(_verb(model, output)(tensor), np.float32)
+                if own.shape != answers[key].shape:
+                    raise ValueError(
+                        f"{key} has the shape {answers[key].shape}, the model's is {own.shape}"
+                    )
+                gap = np.abs(answers[key] - own)
+            difference = float(gap.max() / max(np.abs(own).max(), 1e-12))
+            differences[output] = max(difference, differences.get(output, 0.0))
+    return differences
+
+
+def _verb(model, output):
+    return model.encode if output == "embedding" else getattr(model, output)
+
+
+def _embedding_distance(answers):
+    first, second = answers["whole/serving_default/embedding"].astype(np.float64)
+    largest = max(np.linalg.norm(first), np.linalg.norm(second), 1e-12)
+    return float(np.linalg.norm(first - second) / largest)
