@@ -32,7 +32,14 @@ def prepared_frames(video, clip):
     Raises:
         ValueError: Frames of one video differ in size and `clip.size` does not make them equal.
     """
-    frames = clips_lib.resample(video.frames(), video.fps, clip.fps, video.name)
+    if clip.fps is not None and video.fps is None:
+        video.warn_once("the frame rate is unknown; it is taken as the %g asked for", clip.fps)
+    elif clips_lib.is_too_slow(video.fps, clip.fps):
+        video.warn_once(
+            "%g frames per second is less than the %g asked for; all frames are used, "
+            "none invented", video.fps, clip.fps,
+        )
+    frames = clips_lib.resample(video.frames(), video.fps, clip.fps)
     size, held = clip.size, []
     for frame in frames:
         if held and frame.shape != held[0].shape:
@@ -283,7 +290,7 @@ def _prepared(frames, size, channels):
 
 
 def _resampled(video, clip):
-    if clips_lib.keeps_all_frames(video.fps, clip.fps, None):
+    if clips_lib.keeps_all_frames(video.fps, clip.fps):
         return video.num_frames
     one_by_one = dataclasses.replace(clip, frame_step=1)
     return len(clips_lib.frame_indices(video.num_frames, video.fps, one_by_one))

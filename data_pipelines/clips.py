@@ -2,12 +2,9 @@
 
 import collections
 import dataclasses
-import logging
 import math
 
 import numpy as np
-
-_LOG = logging.getLogger(__name__)
 
 CROP_MODES = ("motion", "random", "center")
 
@@ -134,20 +131,19 @@ def windows(frames, clip):
             yield np.stack([held[i] for i in range(0, clip.span, clip.frame_step)])
 
 
-def resample(frames, source_fps, fps, name="video"):
+def resample(frames, source_fps, fps):
     """Brings a stream of frames to another rate, by the frame nearest in time.
 
     Args:
         frames: Iterable of frames at `source_fps`.
         source_fps: Frames per second of the stream, or `None` where nobody knows.
         fps: Frames per second asked for, or `None` for those of the stream.
-        name: Name of the video, for the warning.
 
     Yields:
         Some of the frames, each at most once, in order. All of them where the stream is not
         faster than `fps` or its rate is unknown.
     """
-    if keeps_all_frames(source_fps, fps, name):
+    if keeps_all_frames(source_fps, fps):
         yield from frames
         return
     ratio, wanted = source_fps / fps, 0
@@ -172,7 +168,7 @@ def frame_indices(num_frames, source_fps, clip):
         >>> frame_indices(10, 30.0, ClipSpec(fps=10)).tolist()
         [0, 3, 6, 9]
     """
-    if keeps_all_frames(source_fps, clip.fps, None):
+    if keeps_all_frames(source_fps, clip.fps):
         return np.arange(0, num_frames, clip.frame_step)
     ratio = source_fps / clip.fps
     indices, wanted = [], 0
@@ -182,20 +178,14 @@ def frame_indices(num_frames, source_fps, clip):
     return np.array(indices[:: clip.frame_step], np.int64)
 
 
-def keeps_all_frames(source_fps, fps, name):
-    """Says whether resampling to `fps` leaves every frame; warns under `name` where it must."""
-    if fps is None:
-        return True
-    if source_fps is None:
-        if name:
-            _LOG.warning("%s: its frame rate is unknown, taken as the %g asked for", name, fps)
-        return True
-    if source_fps * _SAME_RATE < fps and name:
-        _LOG.warning(
-            "%s: has %g frames per second, %g were asked for; all frames are used, none invented",
-            name, source_fps, fps,
-        )
-    return source_fps <= fps * _SAME_RATE
+def keeps_all_frames(source_fps, fps):
+    """Says whether resampling from `source_fps` to `fps` leaves every frame."""
+    return fps is None or source_fps is None or source_fps <= fps * _SAME_RATE
+
+
+def is_too_slow(source_fps, fps):
+    """Says whether a video of `source_fps` has fewer frames per second than the `fps` asked for."""
+    return fps is not None and source_fps is not None and source_fps * _SAME_RATE < fps
 
 
 def _nearest(wanted, ratio):

@@ -2,12 +2,21 @@
 
 from pathlib import Path
 
-from data_pipelines.sources import frame_folders, ucsd
-from data_pipelines.sources.base import Source, Video
+from data_pipelines.sources import (
+    frame_folders,
+    labelled_folders,
+    ucsd,
+    video_files,
+    weizmann,
+)
+from data_pipelines.sources.base import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, Video, files_below
 
 KINDS = {
     "frame_folders": frame_folders.open_source,
+    "labelled_folders": labelled_folders.open_source,
     "ucsd": ucsd.open_source,
+    "video_files": video_files.open_source,
+    "weizmann": weizmann.open_source,
 }
 
 
@@ -52,12 +61,22 @@ def open_source(source, kind=None, split=None):
 
 def _kind_of(path):
     if not path.is_dir():
-        raise ValueError(f"{path} is a file")
+        return "video_files"
     if not any(path.iterdir()):
         raise ValueError(f"`source` {path} is an empty folder")
     if ucsd.is_source(path):
         return "ucsd"
-    return "frame_folders"
+    if weizmann.is_source(path):
+        return "weizmann"
+    suffixes = {file.suffix.lower() for file in files_below(path)}
+    if suffixes & VIDEO_SUFFIXES:
+        return "video_files"
+    if suffixes & IMAGE_SUFFIXES:
+        return "frame_folders"
+    raise ValueError(
+        f"`source` {path} holds neither videos nor images; the kinds that can be read are "
+        f"{sorted(KINDS)}"
+    )
 
 
 __all__ = ["KINDS", "Source", "Video", "open_source"]

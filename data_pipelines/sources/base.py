@@ -1,10 +1,13 @@
 """What every source yields: `Video`s in a `Source`."""
 
 import dataclasses
+import logging
 import re
 from pathlib import Path
 
 import numpy as np
+
+_LOG = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset(
@@ -33,6 +36,7 @@ class Video:
         self.split = split
         self.fps = fps
         self.num_frames = num_frames
+        self._said = set()
 
     def __repr__(self):
         return f"{type(self).__name__}({self.name!r}, num_frames={self.num_frames})"
@@ -41,6 +45,12 @@ class Video:
     def length_is_certain(self):
         """Whether `num_frames` was counted, not merely declared by a container."""
         return self.num_frames is not None
+
+    def warn_once(self, message, *values):
+        """Logs a warning unless a video of the same source has logged the very same one."""
+        if (message, values) not in self._said:
+            self._said.add((message, values))
+            _LOG.warning(message, *values)
 
     def frames(self, start=0):
         """Decodes the frames one by one.
@@ -94,6 +104,11 @@ class Source:
     kind: str
     path: Path
     videos: list
+
+    def __post_init__(self):
+        said = set().union(*(video._said for video in self.videos))
+        for video in self.videos:
+            video._said = said
 
     @property
     def fps(self):
@@ -149,6 +164,15 @@ def natural_order(paths):
 def visible(paths):
     """Leaves out hidden files, among them the `._NAME` that macOS puts into archives."""
     return [path for path in paths if not path.name.startswith(".")]
+
+
+def files_below(folder):
+    """Yields the visible files in `folder` and the folders below it, in natural order."""
+    for path in natural_order(visible(folder.iterdir())):
+        if path.is_dir():
+            yield from files_below(path)
+        else:
+            yield path
 
 
 def images_in(folder):

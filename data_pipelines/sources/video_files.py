@@ -1,0 +1,143 @@
+"""Ordinary video files, one or a folder of them, decoded by OpenCV."""
+
+import logging
+from pathlib import Path
+
+from data_pipelines.sources.base import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Source,
+    Video,
+    files_below,
+)
+
+_LOG = logging.getLogger(__name__)
+
+# Containers that do not know the rate write a clock's (90000, say) or nothing.
+_FASTEST = 1000.0
+
+
+class VideoFile(Video):
+    """A video file.
+
+    The frames before a break are given; that some are missing is said by a warning, once, with
+    the file, the frames read and the frames declared.
+
+    Args:
+        name: Name within the source.
+        path: File.
+        **about: As of `Video`; `fps` and `num_frames` are taken from the container.
+
+    Raises:
+        ValueError: OpenCV cannot open it, or not one frame can be decoded.
+    """
+
+    length_is_certain = False
+
+    def __init__(self, name, path, **about):
+        import cv2
+
+        self.path = Path(path)
+        capture = _opened(self.path)
+        try:
+            fps = capture.get(cv2.CAP_PROP_FPS)
+            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            if not capture.grab():
+                raise ValueError(f"{self.path} holds no frame that can be decoded as video")
+        finally:
+            capture.release()
+        super().__init__(
+            name,
+            fps=fps if 0 < fps < _FASTEST else None,
+            num_frames=count if count > 0 else None,
+            **about,
+        )
+
+    def frames(self, start=0):
+        import cv2
+
+        capture, number, at_msec = _opened(self.path), 0, 0.0
+        try:
+            # Seeking by number is off by some frames in many codecs; decoding past is exact.
+            while number < start and capture.grab():
+                number, at_msec = number + 1, capture.get(cv2.CAP_PROP_POS_MSEC)
+            while number >= start:
+                found, image = capture.read()
+                if not found:
+                    break
+                number, at_msec = number + 1, capture.get(cv2.CAP_PROP_POS_MSEC)
+                yield image[..., None] if image.ndim == 2 else cv2.cvtColor(
+                    image, cv2.COLOR_BGR2RGB
+                )
+        finally:
+            capture.release()
+        if self.num_frames and number < self.num_frames:
+            self._say_loss(number, at_msec)
+
+    def _say_loss(self, number, at_msec):
+        # Containers may declare places in time, many of them empty: then the last frame lies at
+        # the end of the declared time, and nothing was lost.
+        if self.fps and at_msec / 1000 * self.fps > self.num_frames - 2:
+            self.warn_once(
+                "%s: %d frames read, %d declared; they reach to its end in time, so the others "
+                "are empty places and the frames are not evenly spaced",
+                self.path, number, self.num_frames,
+            )
+        else:
+            self.warn_once(
+                "%s breaks off: %d frames read, %d declared", self.path, number, self.num_frames
+            )
+
+
+def open_source(path):
+    """Opens a video file, or all those in a folder and the folders below.
+
+    In a folder, a file that cannot be read as video is left out with a warning.
+
+    Args:
+        path: File or folder.
+
+    Returns:
+        `Source` of kind `"video_files"`; videos are named by their path within the folder and
+        each is a group of its own.
+
+    Raises:
+        ValueError: The file is no video; or the folder holds none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return Source("video_files", path, [VideoFile(path.name, path, group=path.name)])
+    videos, others = [], []
+    for file in files_below(path):
+        if file.suffix.lower() not in VIDEO_SUFFIXES:
+            others.append(file.name)
+            continue
+        name = file.relative_to(path).as_posix()
+        try:
+            videos.append(VideoFile(name, file, group=name))
+        except ValueError as error:
+            _LOG.warning("%s; left out", error)
+    if not videos:
+        raise ValueError(f"{path} holds no video file that can be read")
+    if others:
+        _LOG.warning(
+            "%s: %d files left out that are no video by their names: %s",
+            path, len(others), ", ".join(others[:5]) + (", ..." if len(others) > 5 else ""),
+        )
+    return Source("video_files", path, videos)
+
+
+def _opened(path):
+    import cv2
+
+    # OpenCV would read an image as a video of one frame, or of all files numbered like it.
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise ValueError(f"{path} is an image, not a video")
+    # FFmpeg draws plain text as the screen of a terminal; every container has a zero byte early.
+    with open(path, "rb") as file:
+        if b"\0" not in file.read(4096):
+            raise ValueError(f"{path} is text or empty, not a video")
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise ValueError(f"{path} cannot be opened as a video")
+    return capture
