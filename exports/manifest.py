@@ -16,16 +16,17 @@ NAME = f"{EXTRA}/manifest.json"
 PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
-def describe(model, functions, rollout_steps):
+def describe(model, functions, rollout_steps, name=None):
     """Describes a model and its signatures in plain values.
 
     Args:
         model: The exported `zoo` model.
         functions: iterable of str, the names of its signatures.
         rollout_steps: int, the frames that the signature `rollout` predicts.
+        name: str, the preset or run that the model comes from. Default: not known.
 
     Returns:
-        A dict that `json.dump` takes: `model` (`class`, `preset`, `arguments`), `clip_shape`,
+        A dict that `json.dump` takes: `model` (`class`, `name`, `arguments`), `clip_shape`,
         `fps` (frames per second), `stride` (pixels), `channels`, `min_frames`, `warm_up`
         (frames), `rollout_steps`, `dtype`, `embedding_dim`, `signatures`, `state`,
         `source_commit` and `packages`.
@@ -41,7 +42,7 @@ def describe(model, functions, rollout_steps):
         "format": 1,
         "model": {
             "class": type(model).__name__,
-            "preset": getattr(model, "preset", None),
+            "name": name,
             "arguments": json.loads(json.dumps(model.get_config(), default=_plain)),
         },
         "clip_shape": [int(size) for size in model.clip_shape] if model.clip_shape else None,

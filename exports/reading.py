@@ -228,10 +228,11 @@ class Export:
         clip = np.asarray(clip)
         single = clip.ndim == 4
         clip = self._bytes("clip", clip[None] if single else clip, rank=5)
-        if clip.shape[1] < self.manifest["min_frames"]:
+        whole = signature in ("serving_default", "features")
+        fewest = self.manifest["min_frames"] if whole else 1
+        if clip.shape[1] < fewest:
             raise ValueError(
-                f"`clip` must have at least {self.manifest['min_frames']} frames. "
-                f"Received: {clip.shape[1]}"
+                f"`clip` must have at least {fewest} frames. Received: {clip.shape[1]}"
             )
         result = function(clip=tf.constant(clip))[output].numpy()
         return result[0] if single else result

@@ -18,7 +18,7 @@ from exports import manifest, signatures
 PARTIAL = ".partial-"
 
 
-def export(model, directory, version=None, rollout_steps=8, card=None, check=None):
+def export(model, directory, version=None, rollout_steps=8, card=None, name=None, check=None):
     """Exports a model as `DIRECTORY/VERSION/`.
 
     Beside the SavedModel lies `assets.extra/` with `manifest.json` and, where there is one, the
@@ -30,6 +30,7 @@ def export(model, directory, version=None, rollout_steps=8, card=None, check=Non
         version: int, at least 1. Default: one above the largest version in `directory`.
         rollout_steps: int, at least 1: the frames that the signature `rollout` predicts.
         card: Path of the model's card, copied into the export. Default: none.
+        name: str, the preset or run that the model comes from, for the manifest. Default: none.
         check: Function of the unfinished folder's path that raises if the export must not
             appear, such as `lambda folder: exports.verify(folder, model)`. Default: none.
 
@@ -72,7 +73,8 @@ def export(model, directory, version=None, rollout_steps=8, card=None, check=Non
         partial = directory / f"{PARTIAL}{version}"
         try:
             _write(partial, module, functions, card)
-            manifest.write(partial, manifest.describe(model, functions, rollout_steps))
+            description = manifest.describe(model, functions, rollout_steps, name)
+            manifest.write(partial, description)
             if check is not None:
                 check(partial)
             _to_disk(partial)

@@ -143,11 +143,11 @@ def decode_frames(frames, channels):
 
 
 def _encode(model, clip):
-    return {"embedding": model.encode(_to_model(model, clip))}
+    return {"embedding": model.encode(_to_model(model, clip, model.min_frames))}
 
 
 def _features(model, clip):
-    return {"features": model.features(_to_model(model, clip))}
+    return {"features": model.features(_to_model(model, clip, model.min_frames))}
 
 
 def _score(model, clip):
@@ -189,14 +189,14 @@ def _step_function(model):
     return function.get_concrete_function(**specs)
 
 
-def _to_model(model, clip):
+def _to_model(model, clip, min_frames=1):
     """Bytes to what the model was trained on, or an assertion that says why not."""
     shape = tf.shape(clip)
     checks = _size_checks(model, "clip", shape[2:4])
     checks.append(
         tf.debugging.Assert(
-            shape[1] >= model.min_frames,
-            [f"`clip` must have at least {model.min_frames} frames. Received:", shape[1]],
+            shape[1] >= min_frames,
+            [f"`clip` must have at least {min_frames} frames. Received:", shape[1]],
         )
     )
     with tf.control_dependencies(checks):

@@ -132,7 +132,7 @@ def made_up_clip(description):
     ```
     """
     stride, channels = description["stride"], description["channels"]
-    frames = max(description["min_frames"] + 2, 8)
+    frames = max(description["min_frames"], description["warm_up"]) + 6
     height, width = 6 * stride, 8 * stride
     rows, columns = np.mgrid[:height, :width]
     ground = 90 + 40 * np.sin(rows / 5) * np.cos(columns / 7)
@@ -148,7 +148,9 @@ def _cases(clip, description):
     """The clip whole, its negative, and both cut to another length and another size."""
     clip = np.asarray(clip)
     clip = clip[None] if clip.ndim == 4 else clip
-    stride, channels, shortest = (description[k] for k in ("stride", "channels", "min_frames"))
+    stride, channels = description["stride"], description["channels"]
+    # Both lengths must reach frames that score, or nothing of `score` would be compared.
+    shortest = max(description["min_frames"], description["warm_up"] + 1)
     if clip.dtype != np.uint8 or clip.ndim != 5 or clip.shape[-1] != channels:
         raise ValueError(
             f"`clip` must be uint8 (batch, time, height, width, {channels}). "
@@ -162,7 +164,7 @@ def _cases(clip, description):
         )
     pair = np.concatenate([clip[:1], 255 - clip[:1]])
     # The far corner and the last frames: where a footage's movement is need not be top left.
-    return {"whole": pair, "cut": pair[:1, -max(shortest, frames - 3) :, stride:, stride:]}
+    return {"whole": pair, "cut": pair[:1, -max(shortest, frames * 3 // 4) :, stride:, stride:]}
 
 
 def _compare(model, clips, answers):
