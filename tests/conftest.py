@@ -1,0 +1,50 @@
+"""Fixtures that all tests share."""
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA_VARIABLE = "ZOO_REAL_DATA"
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """`Path` of the folder of recorded footage; a test that asks for it skips where there is none.
+
+    It is what the environment variable `ZOO_REAL_DATA` names, else `shared/data` beside the
+    repository.
+    """
+    named = os.environ.get(REAL_DATA_VARIABLE)
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(
+            f"no recorded footage at {folder}; set {REAL_DATA_VARIABLE} to a folder that holds "
+            "ucsd_ped2, weizmann and clips"
+        )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _seeds():
+    """Tests that draw without naming a seed still draw the same each time, in any order."""
+    random.seed(0)
+    np.random.seed(0)
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    """Skips tests marked `gpu` where TensorFlow sees none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU; TensorFlow sees none"))
