@@ -18,7 +18,7 @@ class Preset:
         paper: Where the model comes from.
         training: What `zoo train` takes where nothing else is said: `frames` of a training clip,
             `stride` between windows, `crop` (height, width) in pixels, `batch` clips, `steps`,
-            `learning_rate`.
+            `learning_rate`, and the like.
     """
 
     name: str
@@ -37,16 +37,19 @@ _PED2_TRAINING = {
     "batch": 16,
     "steps": 4000,
     "learning_rate": 1.5e-3,
+    "augment": ("flip",),
 }
 
 _ALL = (
     Preset(
         name="convlstm_vae/ucsd_ped2",
         model_class=ConvLSTMVAE,
-        arguments=_PED2,
+        # The scale is about the error that a trained model makes, so that the bound weighs the
+        # latent as it should.
+        arguments={**_PED2, "observation_scale": 0.03, "posterior_share": 0.25},
         description="ConvLSTM state, Gaussian latent with a learned prior, four frames ahead.",
         paper="Chung et al. 2015; Denton and Fergus 2018; Lu et al. 2019",
-        training=_PED2_TRAINING,
+        training={**_PED2_TRAINING, "kl_warm_up_steps": 1000},
     ),
     Preset(
         name="convlstm_predictor/ucsd_ped2",

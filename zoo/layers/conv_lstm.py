@@ -128,7 +128,9 @@ class ConvLSTM(keras.layers.Layer):
         def body(index, hidden, cell, *written):
             hidden, cell = self._cell(by_time[index], hidden, cell)
             values = (self._cast(hidden), cell)
-            written = (array.write(index, value) for array, value in zip(written, values, strict=False))
+            written = [
+                array.write(index, value) for array, value in zip(written, values, strict=False)
+            ]
             return index + 1, hidden, cell, *written
 
         dtypes = (self.compute_dtype, "float32") if return_cells else (self.compute_dtype,)
