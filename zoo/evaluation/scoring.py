@@ -240,7 +240,8 @@ def pool_score_map(score_map, pooling="max", window=16):
     Args:
         score_map: float32 `(frames, height / 8, width / 8)`.
         pooling: "max": the largest average over `window` x `window` pixels; "mean": over all.
-        window: Pixels, a multiple of 8. A frame smaller than the window is one window.
+        window: Pixels, a multiple of 8, unused by "mean". A frame smaller than the window is one
+            window.
 
     Returns:
         float32 `(frames,)`.

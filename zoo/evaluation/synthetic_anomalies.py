@@ -5,10 +5,10 @@ with something strange put in stand in for them. Three things are made strange, 
 that were filmed: a patch whose contents move at another speed, one that plays backwards, and one
 that shows what moves in another place of the frame.
 
-Nothing but what moves may give a patch away. Its border is blended over several pixels and its
-first and last frames over time. What comes from another place is moved as the difference to the
-still background there and put on the background here, so that the lighting and texture of the
-other place do not come along.
+Nothing but what moves may give a patch away. Its border is blended over a few pixels, and it
+fades over time where its contents would otherwise jump. What comes from another place is moved
+as the difference to the still background there and put on the background here, so that the
+lighting and texture of the other place do not come along.
 """
 
 import dataclasses
@@ -17,7 +17,10 @@ import numpy as np
 
 KINDS = ("speed", "backwards", "place")
 FADE_FRAMES = 3
+# Blending averages the noise of two frames away, which is a cue of its own, so it must be narrow.
+EDGE_PIXELS = 4
 MIN_FRAMES = 24
+TRIES = 50
 _CELL = 8  # pixels: the grid on which motion is measured and patches are placed
 
 
@@ -47,7 +50,7 @@ def insert_anomaly(clip, kind, seed):
     third of the frames, placed where something moves all that time. Within it
 
     - "speed": the contents play on at two or three times the speed,
-    - "backwards": they play backwards from the first frame of the patch,
+    - "backwards": they play backwards from where they are,
     - "place": they are those of another place where something moves.
 
     Args:
@@ -75,31 +78,41 @@ def insert_anomaly(clip, kind, seed):
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     side = _CELL * int(rng.integers(_cells(height, 0.2), _cells(height, 0.4) + 1))
     box_size = (side, min(side, width // _CELL * _CELL))
-    length = int(rng.integers(frames // 6, frames // 3 + 1))
-    # Whole, so that the contents do not stutter.
-    speed = int(rng.integers(2, 4))
-    # The frames that are played instead must exist: ahead of the patch for "speed", before it
-    # for "backwards". A patch is no longer than a third of the clip, so there is always room.
-    first = length if kind == "backwards" else 1
-    last = frames - length * (speed if kind == "speed" else 1)
-    start = int(rng.integers(first, max(first, last) + 1))
-
-    motion = _motion_in_boxes(clip[start - 1 : start + length], box_size)
-    top, left = _draw_box(motion, rng)
-    here = np.s_[top : top + box_size[0], left : left + box_size[1]]
-    offsets = np.arange(length)
-    original = clip[start : start + length, *here].astype(np.float64)
-    if kind == "place":
-        there = _other_box(motion, (top, left), box_size, rng)
-        background = np.median(clip, axis=0)
-        moving = clip[start : start + length, *there] - background[there]
-        patch = background[here] + moving
+    for _ in range(TRIES):
+        length = int(rng.integers(frames // 6, (frames - 1) // 3 + 1))
+        # Whole, so that the contents do not stutter.
+        pace = {"speed": int(rng.integers(2, 4)), "backwards": -1, "place": 1}[kind]
+        # The frames that are played instead must exist, before the patch or after it. A patch is
+        # shorter than a third of the clip, so there is always room.
+        start = int(rng.integers(max(1, 1 - pace * length), frames - length * max(pace, 1) + 1))
+        # Goes on from the frame before the patch, so the contents do not jump when it starts.
+        played = start - 1 + pace * np.arange(length + 1)
+        shown = _motion_in_boxes(clip[start - 1 : start + length], box_size)
+        if kind == "place":
+            boxes = _two_boxes(shown, box_size, rng)
+        else:
+            instead = _motion_in_boxes(
+                clip[min(played[0], played[-1]) :][: abs(pace) * length + 1], box_size
+            )
+            # As busy instead as before: a patch put where most moves would else calm it down.
+            boxes = 2 * [_draw_box(np.sqrt(shown * instead), rng)]
+        if None not in boxes:
+            break
     else:
-        played = offsets * speed if kind == "speed" else -offsets
-        source = np.clip(start + np.round(played).astype(int), 0, frames - 1)
-        patch = clip[source][:, *here].astype(np.float64)
+        raise ValueError(
+            "`clip` must show something that moves. Received: a clip in which nothing does for "
+            f"the length of a patch, in {TRIES} tries"
+        )
+    here, there = (np.s_[top : top + box_size[0], left : left + box_size[1]] for top, left in boxes)
+    top, left = boxes[0]
+    original = clip[start : start + length, *here].astype(np.float64)
+    patch = clip[played[1:]][:, *there].astype(np.float64)
+    if kind == "place":
+        background = np.median(clip, axis=0)
+        patch += background[here] - background[there]
 
-    blend = _edge_ramp(box_size)[None] * _time_ramp(length, start + length == frames)
+    fade_in, fade_out = kind == "place", start + length < frames
+    blend = _edge_ramp(box_size)[None] * _time_ramp(length, fade_in, fade_out)
     mixed = original + blend[..., None] * (patch - original)
     altered = clip.copy()
     if clip.dtype == np.uint8:
@@ -149,47 +162,43 @@ def _motion_in_boxes(clip, box_size):
 
 
 def _draw_box(motion, rng):
-    """Draws a box in proportion to what moves in it; returns `(top, left)` in pixels."""
+    """Draws `(top, left)` in pixels in proportion to what moves; None where nothing does."""
     if not motion.sum() > 0:
-        raise ValueError(
-            "`clip` must show something that moves. Received: a clip in which "
-            "nothing moves through the length of a patch"
-        )
+        return None
     # Squared: a box at the edge of a walker has some motion but shows little of the walker.
     chances = np.square(motion).ravel()
     row, column = np.divmod(rng.choice(chances.size, p=chances / chances.sum()), motion.shape[1])
     return int(row) * _CELL, int(column) * _CELL
 
 
-def _other_box(motion, place, box_size, rng):
-    """Draws the box whose contents are shown instead: where something moves, not the same place."""
-    apart = motion.copy()
-    rows, columns = np.indices(motion.shape) * _CELL
-    overlap = (abs(rows - place[0]) < box_size[0]) & (abs(columns - place[1]) < box_size[1])
-    apart[overlap] = 0
-    if not apart.sum() > 0:
-        # Nothing moves elsewhere: the empty background does, and what was here disappears.
-        apart = np.where(overlap, 0.0, 1.0)
-    if not apart.sum() > 0:
-        apart = np.ones_like(motion)
-    top, left = _draw_box(apart, rng)
-    return np.s_[top : top + box_size[0], left : left + box_size[1]]
+def _two_boxes(motion, box_size, rng):
+    """Draws two boxes that do not overlap, or None for what is not there."""
+    for _ in range(TRIES):
+        # Both anew each time: drawing the second after the first would make it the calmer one.
+        here, there = _draw_box(motion, rng), _draw_box(motion, rng)
+        if here is None or any(
+            abs(one - other) >= size for one, other, size in zip(here, there, box_size, strict=True)
+        ):
+            return here, there
+    return None, None
 
 
 def _edge_ramp(box_size):
-    """Weight of the patch, float64 `(height, width)`: 0 outside, a raised cosine, 1 within."""
+    """Weight of the patch, float64 `(height, width)`: rises at the border, 1 within."""
 
     def ramp(size):
         distance = np.minimum(np.arange(size) + 1, size - np.arange(size))
-        return 0.5 - 0.5 * np.cos(np.pi * np.minimum(distance / (size // 4 + 1), 1.0))
+        return 0.5 - 0.5 * np.cos(np.pi * np.minimum(distance / (EDGE_PIXELS + 1), 1.0))
 
     return ramp(box_size[0])[:, None] * ramp(box_size[1])[None]
 
 
-def _time_ramp(length, ends_with_clip):
-    """Weight over time, `(length, 1, 1)`: fades in and out, unless the clip ends with the patch."""
+def _time_ramp(length, fade_in, fade_out):
+    """Weight of the patch over time, float64 `(length, 1, 1)`."""
     offsets = np.arange(length)
-    weight = np.minimum((offsets + 1) / (FADE_FRAMES + 1), 1.0)
-    if not ends_with_clip:
+    weight = np.ones(length)
+    if fade_in:
+        weight = np.minimum(weight, (offsets + 1) / (FADE_FRAMES + 1))
+    if fade_out:
         weight = np.minimum(weight, (length - offsets) / (FADE_FRAMES + 1))
     return weight[:, None, None]

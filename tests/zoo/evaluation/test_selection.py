@@ -1,0 +1,169 @@
+"""The choice by synthetic anomalies: what it measures, what it picks, and that it keeps weights."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+from zoo.evaluation import selection
+from zoo.evaluation.anomaly import live
+from zoo.evaluation.scoring import CopyLastFrame, score_video
+from zoo.evaluation.synthetic_anomalies import KINDS
+from zoo.models.convlstm_vae import ConvLSTMVAE
+
+
+class Repeater:
+    """Predicts that the frame of `score_horizon` frames ago comes again; blind with `gain` 0."""
+
+    horizons = 3
+
+    def __init__(self, score_horizon=1, gain=1.0):
+        self.score_horizon = score_horizon
+        self.gain = gain
+
+    @property
+    def warm_up(self):
+        return self.score_horizon
+
+    def get_config(self):
+        return {"score_horizon": self.score_horizon, "gain": self.gain}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def ensure_built(self):
+        pass
+
+    def get_weights(self):
+        return []
+
+    def set_weights(self, weights):
+        pass
+
+    def initial_state(self, batch, height, width):
+        return {"last": tf.zeros((batch, self.score_horizon, height, width, 1))}
+
+    def advance(self, clip, state):
+        queue = tf.concat([state["last"], clip], axis=1)
+        count = tf.shape(clip)[1]
+        error = tf.square(clip - queue[:, :count])[0]
+        score_map = self.gain * tf.nn.avg_pool2d(error, 8, 8, "VALID")[None, ..., 0]
+        return {
+            "score": tf.reduce_max(score_map, axis=(2, 3)),
+            "score_map": score_map,
+            "state": {"last": queue[:, count:]},
+        }
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    """Two clips of three small squares that walk over an even floor with noise."""
+    rng = np.random.default_rng(0)
+    clip = np.full((60, 96, 96, 1), 90.0)
+    for t in range(60):
+        for top, left, shade in ((6, 0, 200), (40, 30, 20), (76, 50, 180)):
+            clip[t, top : top + 12, (left + t + np.arange(8)) % 96] = shade
+    clip = clip + rng.normal(0, 2, clip.shape)
+    return [clip.clip(0, 255).astype(np.uint8), clip[:, :, ::-1].clip(0, 255).astype(np.uint8)]
+
+
+@pytest.fixture(scope="module")
+def trials(held_out):
+    return selection.make_trials(held_out, seeds=(0, 1))
+
+
+def test_every_clip_gets_every_kind_and_seeds_differ(held_out):
+    trials = selection.make_trials(held_out, seeds=(5, 6))
+    assert [trial.clip is clip for trial, clip in zip(trials, held_out, strict=True)] == 2 * [True]
+    for trial in trials:
+        assert sorted(altered.kind for altered in trial.altered) == sorted(2 * KINDS)
+    places = [
+        (altered.box, int(np.argmax(altered.labels)))
+        for trial in trials
+        for altered in trial.altered
+        if altered.kind == "place"
+    ]
+    assert len(set(places)) == 4
+
+
+def test_still_clips_are_left_out_with_a_warning(held_out, caplog):
+    still = np.zeros_like(held_out[0])
+    trials = selection.make_trials([still, held_out[0]], seeds=(0,))
+    assert len(trials) == 1 and trials[0].clip is held_out[0]
+    assert "held-out clip 0 is left out" in caplog.text
+    with pytest.raises(ValueError, match="`clips` must hold a clip in which something moves"):
+        selection.make_trials([still])
+
+
+def test_a_candidate_has_the_auc_of_altered_frames_against_the_same_as_filmed(trials):
+    measured = selection.copy_last_frame(trials, poolings=[("max", 24)])[0]
+
+    def scores(clip):
+        return live(score_video(CopyLastFrame("max", 24), [clip])["score"], 1)
+
+    aucs = []
+    for kind in KINDS:
+        normal, abnormal = [], []
+        for trial in trials:
+            for altered in trial.altered:
+                if altered.kind == kind:
+                    normal += list(scores(trial.clip)[altered.labels])
+                    abnormal += list(scores(altered.clip)[altered.labels])
+        labels = [0] * len(normal) + [1] * len(abnormal)
+        aucs.append(roc_auc_score(labels, normal + abnormal))
+        assert measured.auc_by_kind[kind] == pytest.approx(aucs[-1])
+    assert measured.auc_live == pytest.approx(np.mean(aucs))
+
+
+def test_the_best_is_first_and_all_are_tried(trials):
+    seen = []
+    sighted, blind = Repeater(), Repeater(gain=0.0)
+    ranked = selection.select([("blind", blind), ("sighted", sighted)], trials, report=seen.append)
+    assert len(ranked) == len(seen) == 2 * 3 * len(selection.POOLINGS)
+    assert {(c.weights, c.score_horizon) for c in seen} == {
+        (label, horizon) for label in ("sighted", "blind") for horizon in (1, 2, 3)
+    }
+    aucs = [candidate.auc_live for candidate in ranked]
+    assert aucs == sorted(aucs, reverse=True)
+    assert {c.auc_live for c in ranked if c.weights == "blind"} == {0.5}
+    assert ranked[0].weights == "sighted" and aucs[0] > 0.55
+    assert max(c.auc_by_kind["speed"] for c in ranked) > 0.7
+    # One frame ahead the repeater is the copy of the last frame.
+    baseline = selection.copy_last_frame(trials)
+    same = [c for c in ranked if c.weights == "sighted" and c.score_horizon == 1]
+    assert [c.auc_live for c in same] == pytest.approx([c.auc_live for c in baseline], abs=5e-3)
+
+
+def test_arguments_are_those_of_the_constructor():
+    best = selection.Candidate("last", 3, "mean", None, 0.9, {})
+    assert best.arguments == {"score_horizon": 3, "score_pooling": "mean"}
+    best = selection.Candidate("last", 2, "max", 24, 0.9, {})
+    assert best.arguments == {"score_horizon": 2, "score_pooling": "max", "score_window": 24}
+
+
+def test_no_models():
+    with pytest.raises(ValueError, match="`models` must hold at least one"):
+        selection.select([], [])
+
+
+def test_every_horizon_of_a_real_model_scores_as_the_model_itself(trials):
+    model = ConvLSTMVAE(
+        filters=(4, 8, 8), state_filters=(4, 8), decoder_filters=(4, 8, 8), horizons=2,
+        score_horizon=1, score_window=24,
+    )  # fmt: skip
+    model.ensure_built()
+    few = trials[:1]
+    measured = selection.select([("random", model)], few, poolings=[("max", 24)])
+    assert sorted(candidate.score_horizon for candidate in measured) == [1, 2]
+    assert model.score_horizon == 1
+    one_ahead = next(c for c in measured if c.score_horizon == 1)
+    normal, abnormal = [], []
+    for altered in few[0].altered:
+        if altered.kind == "speed":
+            for clip, scores in ((few[0].clip, normal), (altered.clip, abnormal)):
+                score = model.score(clip[None].astype(np.float32) / 255)[0]
+                scores += list(live(score, model.warm_up)[altered.labels])
+    auc = roc_auc_score([0] * len(normal) + [1] * len(abnormal), normal + abnormal)
+    # Frames in other chunks may differ in the last digit and so swap places.
+    assert one_ahead.auc_by_kind["speed"] == pytest.approx(auc, abs=5e-3)

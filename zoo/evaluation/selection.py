@@ -1,0 +1,187 @@
+"""Chooses weights, horizon and pooling of the score on synthetic anomalies in held-out footage.
+
+Nothing here may see a test video: what is chosen on them is no longer measured by them.
+"""
+
+import dataclasses
+import logging
+import statistics
+
+import numpy as np
+
+from zoo.evaluation.anomaly import frame_auc, live
+from zoo.evaluation.scoring import CopyLastFrame, ModelScorer, pool_score_map, to_unit_range
+from zoo.evaluation.synthetic_anomalies import KINDS, AlteredClip, insert_anomaly
+from zoo.registry import with_scoring
+
+POOLINGS = (("max", 8), ("max", 16), ("max", 24), ("max", 32), ("max", 48), ("mean", None))
+CHUNK_FRAMES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """One way of scoring, and how well it finds synthetic anomalies.
+
+    Args:
+        weights: Label of the weights.
+        score_horizon: Frames ahead of the prediction that scores.
+        score_pooling: "max" or "mean".
+        score_window: Side of the window of "max" in pixels, None for "mean".
+        auc_live: Frame AUC under the protocol `live`, the mean over the kinds of anomaly.
+        auc_by_kind: Dict from kind to its frame AUC: the altered frames of that kind against the
+            same frames as filmed.
+    """
+
+    weights: str
+    score_horizon: int
+    score_pooling: str
+    score_window: int | None
+    auc_live: float
+    auc_by_kind: dict[str, float]
+
+    @property
+    def arguments(self):
+        """Dict of the model's constructor arguments that this candidate stands for."""
+        arguments = {"score_horizon": self.score_horizon, "score_pooling": self.score_pooling}
+        if self.score_window is not None:
+            arguments["score_window"] = self.score_window
+        return arguments
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A held-out clip as filmed, and the altered clips made of it.
+
+    Args:
+        clip: uint8 or float in [0, 1], `(frames, height, width, channels)`.
+        altered: Sequence of `AlteredClip`, as many frames each.
+    """
+
+    clip: np.ndarray
+    altered: tuple[AlteredClip, ...]
+
+
+def make_trials(clips, seeds=(0, 1)):
+    """Makes the footage to choose by: every clip with each kind of anomaly, once per seed.
+
+    Args:
+        clips: Sequence of held-out normal clips, each uint8 or float
+            `(frames, height, width, channels)`.
+        seeds: Integers; each gives another draw of every anomaly.
+
+    Returns:
+        List of `Trial`. A clip in which nothing moves, or which is too short, is left out with a
+        warning.
+
+    Raises:
+        ValueError: If no clip can be used.
+    """
+    trials = []
+    for number, clip in enumerate(clips):
+        clip = np.asarray(clip)
+        try:
+            altered = [
+                # Clips of the same size must not get the same patches.
+                insert_anomaly(clip, kind, seed * 100_003 + number)
+                for seed in seeds
+                for kind in KINDS
+            ]
+        except ValueError as error:
+            logging.getLogger(__name__).warning(
+                "held-out clip %d is left out of the choice: %s", number, error
+            )
+            continue
+        trials.append(Trial(clip, tuple(altered)))
+    if not trials:
+        raise ValueError(
+            "`clips` must hold a clip in which something moves. Received: "
+            f"{len(clips)} clips, none of which can be used"
+        )
+    return trials
+
+
+def select(models, trials, poolings=POOLINGS, report=None):
+    """Measures every candidate on altered clips.
+
+    Args:
+        models: Iterable of `(label, model)`: the models with the weights to choose from. Every
+            horizon of a model is tried. Taken one at a time, so a generator may load them.
+        trials: Sequence of `Trial`, from `make_trials`.
+        poolings: Sequence of `(score_pooling, score_window)`.
+        report: Function called with each `Candidate` when it is measured, or None.
+
+    Returns:
+        List of `Candidate`, best first. Equal ones keep the order in which they were tried.
+
+    Raises:
+        ValueError: If there are no models.
+
+    Example:
+        >>> best = select([("last", model)], make_trials(held_out))[0]  # doctest: +SKIP
+        >>> best.arguments  # doctest: +SKIP
+        {'score_horizon': 4, 'score_pooling': 'max', 'score_window': 16}
+    """
+    candidates = []
+    for label, model in models:
+        for horizon in range(1, model.horizons + 1):
+            scorer = ModelScorer(with_scoring(model, score_horizon=horizon))
+            for candidate in _measure(scorer, label, horizon, trials, poolings):
+                candidates.append(candidate)
+                if report:
+                    report(candidate)
+    if not candidates:
+        raise ValueError("`models` must hold at least one model. Received: none")
+    return sorted(candidates, key=lambda candidate: -candidate.auc_live)
+
+
+def copy_last_frame(trials, poolings=POOLINGS):
+    """Measures the copy of the last frame in the same way: what a model must be better than.
+
+    Args and Returns: As for `select`; the label is "copy_last_frame" and the horizon 1.
+    """
+    measured = _measure(CopyLastFrame(), "copy_last_frame", 1, trials, poolings)
+    return sorted(measured, key=lambda candidate: -candidate.auc_live)
+
+
+def _measure(scorer, label, horizon, trials, poolings):
+    # The same frames as filmed are the normal ones. Other frames are busier or emptier, and with
+    # a few held-out clips that would weigh more than what the candidates differ in.
+    normal = {(pooling, kind): [] for pooling in poolings for kind in KINDS}
+    abnormal = {(pooling, kind): [] for pooling in poolings for kind in KINDS}
+    for trial in trials:
+        as_filmed = _live_scores(scorer, trial.clip, poolings)
+        for altered in trial.altered:
+            for pooling, score in _live_scores(scorer, altered.clip, poolings).items():
+                normal[pooling, altered.kind].append(as_filmed[pooling][altered.labels])
+                abnormal[pooling, altered.kind].append(score[altered.labels])
+    for pooling in poolings:
+        by_kind = {
+            kind: _auc(normal[pooling, kind], abnormal[pooling, kind])
+            for kind in KINDS
+            if normal[pooling, kind]
+        }
+        yield Candidate(label, horizon, *pooling, statistics.fmean(by_kind.values()), by_kind)
+
+
+def _auc(normal, abnormal):
+    normal, abnormal = np.concatenate(normal), np.concatenate(abnormal)
+    labels = np.repeat([False, True], [len(normal), len(abnormal)])
+    return frame_auc(labels, np.concatenate([normal, abnormal]))
+
+
+def _live_scores(scorer, clip, poolings):
+    score_map = _score_map(scorer, clip)
+    return {
+        (pooling, window): live(pool_score_map(score_map, pooling, window), scorer.warm_up)
+        for pooling, window in poolings
+    }
+
+
+def _score_map(scorer, clip):
+    scorer.begin()
+    clip = to_unit_range(clip)
+    parts = [
+        scorer.advance(clip[start : start + CHUNK_FRAMES])["score_map"]
+        for start in range(0, len(clip), CHUNK_FRAMES)
+    ]
+    return np.concatenate(parts)
