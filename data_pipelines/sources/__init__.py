@@ -5,6 +5,7 @@ from pathlib import Path
 from data_pipelines.sources import (
     frame_folders,
     labelled_folders,
+    synthetic_cctv,
     ucsd,
     video_files,
     weizmann,
@@ -14,6 +15,7 @@ from data_pipelines.sources.base import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, 
 KINDS = {
     "frame_folders": frame_folders.open_source,
     "labelled_folders": labelled_folders.open_source,
+    "synthetic_cctv": synthetic_cctv.open_source,
     "ucsd": ucsd.open_source,
     "video_files": video_files.open_source,
     "weizmann": weizmann.open_source,
@@ -64,6 +66,8 @@ def _kind_of(path):
         return "video_files"
     if not any(path.iterdir()):
         raise ValueError(f"`source` {path} is an empty folder")
+    if synthetic_cctv.is_source(path):
+        return "synthetic_cctv"
     if ucsd.is_source(path):
         return "ucsd"
     if weizmann.is_source(path):

@@ -77,7 +77,7 @@ class VideoFile(Video):
     def _say_loss(self, number, at_msec):
         # Containers may declare places in time, many of them empty: then the last frame lies at
         # the end of the declared time, and nothing was lost.
-        if self.fps and at_msec / 1000 * self.fps > self.num_frames - 2:
+        if self.fps and at_msec / 1000 * self.fps > self.num_frames - 1.5:
             self.warn_once(
                 "%s: %d frames read, %d declared; they reach to its end in time, so the others "
                 "are empty places and the frames are not evenly spaced",
