@@ -1,0 +1,138 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+import typer
+from typer.testing import CliRunner
+
+from zoo.commands import console
+
+
+def outcome(action, *options):
+    """Runs a command that does `action` in an app whose root is `console.Commands`."""
+    app = typer.Typer(cls=console.Commands, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def root(debug: bool = False):
+        pass
+
+    @app.command()
+    def act():
+        action()
+
+    return CliRunner().invoke(app, [*options, "act"])
+
+
+def raising(error):
+    def action():
+        raise error
+
+    return action
+
+
+def test_a_command_that_ends_well_exits_with_0_and_keeps_its_outputs_apart():
+    def action():
+        console.say("at work")
+        console.emit_json({"auc": 0.5})
+
+    result = outcome(action)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"auc": 0.5}
+    assert result.stderr == "at work\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("`frames` must be at least 1.\n Received: 0"),
+         "`frames` must be at least 1. Received: 0"),
+        (FileNotFoundError(2, "No such file or directory", "a/b"),
+         "a/b: No such file or directory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (NotImplementedError("no `sample` here"), "no `sample` here"),
+        (ImportError("no cv2"), "no cv2"),
+        (ValueError(), "ValueError"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_on_standard_error_and_exit_code_1(error, line):
+    result = outcome(raising(error))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == f"zoo: {line}\n"
+
+
+def test_an_error_inside_a_dataset_shows_only_what_the_source_said():
+    def frames():
+        yield 1.0
+        raise ValueError("walk.avi breaks off after frame 1")
+
+    dataset = tf.data.Dataset.from_generator(frames, output_signature=tf.TensorSpec((), tf.float32))
+    result = outcome(lambda: list(dataset))
+    assert result.exit_code == 1
+    assert result.stderr == "zoo: walk.avi breaks off after frame 1\n"
+
+
+def test_debug_keeps_the_error():
+    error = ValueError("wrong")
+    result = outcome(raising(error), "--debug")
+    assert result.exception is error
+
+
+def test_a_fault_of_the_project_is_not_hidden():
+    error = TypeError("a fault")
+    result = outcome(raising(error))
+    assert result.exception is error
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(("text", "line"), [("", "interrupted"), ("at step 7", "at step 7")])
+def test_an_interrupt_is_one_line_and_exit_code_130(text, line):
+    result = outcome(raising(KeyboardInterrupt(*([text] if text else []))))
+    assert result.exit_code == 130
+    assert result.stderr == f"zoo: {line}\n"
+
+
+def test_emit_json_refuses_what_json_has_no_word_for(capsys):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        console.emit_json({"auc": float("nan")})
+    assert capsys.readouterr().out == ""
+
+
+def test_tensorflow_is_loaded_without_noise_and_standard_error_works_afterwards():
+    ended = subprocess.run(
+        [sys.executable, "-c",
+         "import sys\n"
+         "from zoo.commands.console import import_tensorflow_quietly, say\n"
+         "import_tensorflow_quietly()\n"
+         "assert 'tensorflow' in sys.modules\n"
+         "say('afterwards')"],
+        capture_output=True, text=True, timeout=120,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == "afterwards\n"
+    assert ended.stdout == ""
+
+
+def test_what_is_no_known_noise_is_shown_when_tensorflow_does_not_load(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\n"
+        "os.write(2, b'I0000 00:00:1.1 1 cudart_stub.cc:31] no drivers\\n')\n"
+        "os.write(2, b'F0000 00:00:1.1 1 cpu.cc:1] no AVX\\n')\n"
+        "raise ImportError('broken')\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(console.__file__))))
+    ended = subprocess.run(
+        [sys.executable, "-c",
+         "from zoo.commands.console import import_tensorflow_quietly\n"
+         "import_tensorflow_quietly()"],
+        capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), root))},
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "no AVX" in ended.stderr
+    assert "no drivers" not in ended.stderr
+    assert "ImportError: broken" in ended.stderr
