@@ -6,10 +6,28 @@
 True
 """
 
-from zoo.models.base import VideoModel
-from zoo.models.convlstm_predictor import ConvLSTMPredictor
-from zoo.models.convlstm_vae import ConvLSTMVAE
-from zoo.registry import info, load, names
+import importlib
 
 __version__ = "0.1.0"
-__all__ = ["ConvLSTMPredictor", "ConvLSTMVAE", "VideoModel", "info", "load", "names"]
+
+# Looked up when first asked for, so that `zoo --help` need not wait for TensorFlow and the command
+# line can still set what TensorFlow reads when it is imported.
+_PUBLIC = {
+    "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
+    "ConvLSTMVAE": "zoo.models.convlstm_vae",
+    "VideoModel": "zoo.models.base",
+    "info": "zoo.registry",
+    "load": "zoo.registry",
+    "names": "zoo.registry",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
