@@ -4,6 +4,7 @@ A clip is cut into windows, each window becomes a vector, a standardised logisti
 each window's log-probabilities, and their mean over the windows decides the clip.
 """
 
+import collections
 import dataclasses
 import json
 from pathlib import Path
@@ -20,13 +21,14 @@ def windows(clip, frames=16, stride=8, min_frames=1):
     """Cuts a clip into overlapping windows; the last one ends with the clip.
 
     Args:
-        clip: array (time, height, width, channels).
+        clip: iterable of arrays (height, width, channels), or one array of them; read as it
+            goes, and never more than a window of it kept.
         frames: int, the length of a window. A clip that is shorter is one window as it is.
         stride: int, frames between the starts of two windows.
         min_frames: int, the shortest clip that the encoder takes.
 
-    Returns:
-        List of arrays (frames or fewer, height, width, channels), views of `clip`.
+    Yields:
+        Arrays (frames or fewer, height, width, channels).
 
     Raises:
         ValueError: If `stride` is below 1, `frames` below `min_frames`, or the clip shorter than
@@ -38,16 +40,21 @@ def windows(clip, frames=16, stride=8, min_frames=1):
     [len(window) for window in windows(np.zeros((37, 8, 8, 1)))]  # [16, 16, 16, 16]
     ```
     """
-    if frames < min_frames:
+    if frames < max(min_frames, 1):
         raise ValueError(f"`frames` must be at least {min_frames}. Received: frames={frames}")
     if stride < 1:
         raise ValueError(f"`stride` must be at least 1. Received: stride={stride}")
-    length = len(clip)
-    if length < min_frames:
+    held = collections.deque(maxlen=frames)
+    length = given = 0
+    for length, frame in enumerate(clip, start=1):
+        held.append(frame)
+        if length >= frames and (length - frames) % stride == 0:
+            yield np.stack(held)
+            given = length
+    if length < max(min_frames, 1):
         raise ValueError(f"`clip` must have at least {min_frames} frames. Received: {length}")
-    last = max(length - frames, 0)
-    starts = [*range(0, last, stride), last]
-    return [clip[start : start + frames] for start in starts]
+    if given < length:
+        yield np.stack(held)
 
 
 @dataclasses.dataclass
@@ -191,16 +198,18 @@ class Classifier:
         classifier.save("actions.npz")
         ```
         """
+        # Here, since reading a classifier needs nothing of the zoo.
+        from zoo.training.whole_files import write_whole
+
         path = Path(path)
         plain = {name: getattr(self, name) for name in ("classes", "strength", "encoder")}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with open(partial, "wb") as file:
+
+        def write(aside):
+            with open(aside, "wb") as file:
                 np.savez(file, description=np.array(json.dumps(plain)), **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+
+        write_whole(path, write)
         return path
 
     @classmethod

@@ -1,9 +1,7 @@
 """The manifest of an export: what it holds, what made it, and the hashes of its files."""
 
 import hashlib
-import importlib.metadata
 import json
-import subprocess
 from pathlib import Path
 
 import keras
@@ -13,7 +11,6 @@ from exports import signatures
 
 EXTRA = "assets.extra"
 NAME = f"{EXTRA}/manifest.json"
-PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
 def describe(model, functions, rollout_steps, name=None):
@@ -37,6 +34,9 @@ def describe(model, functions, rollout_steps, name=None):
     describe(model, ["serving_default"], rollout_steps=8)["stride"]  # 8
     ```
     """
+    # Here, since reading an export back needs nothing of the zoo.
+    from zoo.training import run_folder
+
     functions = list(functions)
     return {
         "format": 1,
@@ -56,8 +56,8 @@ def describe(model, functions, rollout_steps, name=None):
         "dtype": model.dtype_policy.name,
         "signatures": functions,
         "state": signatures.state_layout(model) if "step" in functions else None,
-        "source_commit": source_commit(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "source_commit": run_folder.commit(),
+        "packages": run_folder.versions(),
     }
 
 
@@ -145,36 +145,6 @@ def check_files(folder):
     return len(found)
 
 
-def source_commit():
-    """Names the commit that this code is at.
-
-    Returns:
-        str, the hash, with `-modified` behind it where tracked files differ; `None` where the
-        code is not in a git working tree of its own.
-
-    Example:
-
-    ```python
-    source_commit()
-    ```
-    """
-    root = Path(__file__).resolve().parent.parent
-
-    def git(*arguments):
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    try:
-        # An installed copy may lie inside somebody else's repository: theirs is not our commit.
-        if git("ls-files", "--error-unmatch", str(Path(__file__).resolve())) is None:
-            return None
-        commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except OSError:  # no git on this machine
-        return None
-    return f"{commit}-modified" if commit and changed else commit
-
-
 def _files(folder):
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in names if name != NAME)
@@ -184,13 +154,6 @@ def _fingerprint(path):
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _version(name):
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _plain(value):

@@ -1,0 +1,166 @@
+"""`zoo export`: a preset or a run becomes a SavedModel, verified in a clean process.
+
+    zoo export convlstm_vae served/convlstm_vae
+
+leaves `served/convlstm_vae/1`, which TensorFlow Serving takes as it is, in about a minute. A
+version that fails the verification never appears.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.commands.console import emit_json, say
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+FRAMES = 16
+
+
+def export(
+    name_or_run: Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")],
+    directory: Annotated[Path, typer.Argument(help="Folder of versions; made if it is not there.")],
+    version: Annotated[
+        int | None, typer.Option(min=1, help="By default one above the largest there.")
+    ] = None,
+    rollout_steps: Annotated[int, typer.Option(min=1, help="Frames that `rollout` predicts.")] = 8,
+    clip: Annotated[
+        Path | None,
+        typer.Option(help="Footage to verify on; by default that of the run, or a made-up clip."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")] = "float32",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+):
+    """Export a model as a SavedModel for TensorFlow Serving and for classifiers.
+
+    Every signature is run in a process of its own that cannot import this project, and compared
+    with the model, before the version appears in the folder.
+    """
+    import zoo
+
+    if precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision}")
+    model = zoo.load(name_or_run, dtype=precision)
+    footage = clip or _footage_of_run(name_or_run)
+    if footage is None:
+        say("verifying on a made-up clip; --clip FOOTAGE takes a real one")
+        frames = None
+    else:
+        say(f"verifying on {footage}")
+        frames = read_clip(footage, model)
+    folder, report = export_verified(
+        model,
+        directory,
+        version=version,
+        rollout_steps=rollout_steps,
+        card=_card(name_or_run),
+        name=name_or_run,
+        clip=frames,
+    )
+    report["clip"] = str(footage) if footage else "made up"
+    if as_json:
+        emit_json(report)
+        return
+    largest = max(report["differences"].values())
+    typer.echo(f"exported {folder}")
+    typer.echo(f"signatures: {', '.join(report['signatures'])}")
+    typer.echo(f"largest difference from the model in a clean process: {largest:.1e}")
+
+
+def export_verified(model, directory, clip=None, **arguments):
+    """Exports a model, and lets the version appear only after it is verified.
+
+    Args:
+        model: A built `zoo` model.
+        directory: Path of the folder of versions.
+        clip: uint8 array to verify on, as `exports.verify` takes it.
+        **arguments: Others of `exports.export`.
+
+    Returns:
+        `(folder, report)`: the path of the version, and what `exports.verify` found with
+        `version` and `signatures` beside it.
+
+    Raises:
+        ValueError: As `exports.export` and `exports.verify`.
+        OSError: If it cannot be written.
+
+    Example:
+
+    ```python
+    export_verified(zoo.load("convlstm_vae"), "served/convlstm_vae")
+    ```
+    """
+    import exports
+
+    reports = []
+
+    def check(folder):
+        say("written; reading it back in a process without this project")
+        reports.append(exports.verify(folder, model, clip))
+
+    folder = exports.export(model, directory, check=check, **arguments)
+    signatures = exports.manifest.read(folder)["signatures"]
+    about = {"folder": str(folder), "version": int(folder.name), "signatures": signatures}
+    return folder, reports[0] | about
+
+
+def read_clip(path, model):
+    """Reads the first frames of footage, as a model takes them, for a verification.
+
+    Args:
+        path: Path of a video, or of footage of any kind; the first video of it is taken.
+        model: `zoo` model; it gives size and channels.
+
+    Returns:
+        uint8 array (1, time, height, width, channels).
+
+    Raises:
+        ValueError: If there is no video there, or it is too short.
+
+    Example:
+
+    ```python
+    read_clip("footage/entrance.mp4", model).shape  # (1, 16, 128, 192, 1)
+    ```
+    """
+    import itertools
+
+    import numpy as np
+
+    import data_pipelines
+    from data_pipelines import transforms
+
+    video = data_pipelines.open_source(path).videos[0]
+    wanted = max(FRAMES, model.min_frames + 4, model.warm_up + 6)
+    frames = list(itertools.islice(video.frames(), wanted))
+    if len(frames) <= max(model.min_frames, model.warm_up + 1):
+        raise ValueError(
+            f"`clip` must have more than {max(model.min_frames, model.warm_up + 1)} frames to "
+            f"verify on. Received: {len(frames)} in {path}, {video.name}"
+        )
+    stride = model.stride
+    size = (
+        model.clip_shape[1:3]
+        if model.clip_shape
+        else [max(2, round(side / stride)) * stride for side in frames[0].shape[:2]]
+    )
+    return np.asarray(transforms.prepare(np.stack(frames), size, model.channels))[None]
+
+
+def _footage_of_run(name_or_run):
+    record = Path(name_or_run) / "run.json"
+    if not record.is_file():
+        return None
+    data = json.loads(record.read_text("utf-8")).get("arguments", {}).get("data")
+    return Path(data) if data and Path(data).exists() else None
+
+
+def _card(name_or_run):
+    from zoo import registry
+
+    if Path(name_or_run).is_dir():
+        card = Path(name_or_run) / "card.json"
+    else:
+        card = registry.card_path(registry.resolve(name_or_run))
+    return card if card.is_file() else None
