@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 import zoo
-from zoo.commands import catalogue, doctor
+from zoo.commands import catalogue, classify, doctor, embed, export, train
 from zoo.commands.console import Commands, TensorFlowCommand
 
 # Shown at the end of each `--help`.
 EXAMPLES = {
     "list": "zoo list",
     "info": "zoo info convlstm_vae",
+    "train": "zoo train convlstm_vae --data footage/ --out runs/mine --init convlstm_vae",
+    "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
+    "export": "zoo export runs/mine exported/mine",
+    "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
+    "classify train": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "doctor": "zoo doctor",
 }
 
@@ -47,16 +52,29 @@ def _root(
     """
 
 
-def _add(group, name, function, path=None, loads_tensorflow=True):
+def _add(name, function, group=None, loads_tensorflow=True):
+    """Adds a command to the app or, given the `(name, app)` of a group, to that."""
+    group_name, group = group or ("", app)
     group.command(
         name,
         cls=TensorFlowCommand if loads_tensorflow else None,
-        epilog=f"Example: {EXAMPLES[path or name]}",
+        epilog=f"Example: {EXAMPLES[f'{group_name} {name}'.strip()]}",
     )(function)
+
+
+def _group(name, summary):
+    group = typer.Typer(help=summary, epilog=f"Example: {EXAMPLES[name]}", **STYLE)
+    app.add_typer(group, name=name)
+    return name, group
 
 
 app = typer.Typer(cls=Commands, **STYLE)
 app.callback(epilog=f"Start here: {EXAMPLES['list']}")(_root)
-_add(app, "list", catalogue.list_presets)
-_add(app, "info", catalogue.info)
-_add(app, "doctor", doctor.doctor, loads_tensorflow=False)
+_add("list", catalogue.list_presets)
+_add("info", catalogue.info)
+_add("train", train.train)
+_add("embed", embed.embed)
+_add("export", export.export)
+_classify = _group("classify", "Classify clips with an exported encoder.")
+_add("train", classify.train, group=_classify)
+_add("doctor", doctor.doctor, loads_tensorflow=False)
