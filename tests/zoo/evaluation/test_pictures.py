@@ -1,0 +1,92 @@
+"""Pictures: what they show, read back as pixels."""
+
+import io
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from zoo.evaluation import pictures
+
+
+def _drawn(**arguments):
+    file = io.BytesIO()
+    pictures.draw_score(file, **arguments)
+    file.seek(0)
+    return matplotlib.image.imread(file, format="png")[..., :3]
+
+
+def test_the_truth_is_shaded_where_it_is():
+    score = np.linspace(0, 1, 100)
+    plain, shaded = _drawn(score=score), _drawn(score=score, labels=np.arange(100) >= 50)
+    assert plain.shape == shaded.shape and plain.shape[1] > 800
+    differ = (plain != shaded).any(axis=-1)
+    middle = slice(100, 250)
+    left, right = np.array_split(differ[middle], 2, axis=1)
+    assert right.mean() > 0.7
+    # The legend grows by a line on the left, nothing else changes there.
+    assert left.mean() < 0.35
+    red = shaded[middle][:, -200:-60].reshape(-1, 3).mean(axis=0)
+    assert red[0] > red[1] + 0.05 and red[0] > red[2] + 0.05
+
+
+def test_baseline_threshold_and_seconds_change_the_picture():
+    score = np.linspace(0, 1, 100)
+    plain = _drawn(score=score)
+    for more in ({"baseline": score[::-1]}, {"threshold": 0.5}, {"fps": 10.0}, {"title": "door"}):
+        assert (_drawn(score=score, **more) != plain).any(), more
+
+
+def test_the_same_numbers_give_the_same_file(tmp_path):
+    for name in ("one.png", "two.png"):
+        pictures.draw_score(tmp_path / name, [0.0, 1.0, 0.5], labels=[False, True, True])
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_pyplot_is_left_alone():
+    import matplotlib.pyplot as plt
+
+    _drawn(score=[0.0, 1.0])
+    assert plt.get_fignums() == []
+
+
+def test_intervals():
+    assert pictures.intervals([]) == []
+    assert pictures.intervals([False, True, True, False, True]) == [(1, 3), (4, 5)]
+    assert pictures.intervals([True]) == [(0, 1)]
+
+
+def test_overlay_heats_the_place_of_the_score_alone():
+    frames = np.full((2, 16, 24, 1), 100, np.uint8)
+    score_map = np.zeros((2, 2, 3))
+    score_map[1, 1, 2] = 5.0
+    drawn = pictures.overlay(frames, score_map, largest=5.0, opacity=0.5)
+    assert drawn.dtype == np.uint8
+    np.testing.assert_array_equal(drawn[0], np.full((16, 24, 3), 100))
+    hot = drawn[1, 8:, 16:]
+    # Half of the frame's 100 and half of yellow (255, 255, 0), rounded to even.
+    np.testing.assert_array_equal(hot, np.broadcast_to([178, 178, 50], hot.shape))
+    cold = drawn[1].copy()
+    cold[8:, 16:] = 100
+    np.testing.assert_array_equal(cold, np.full((16, 24, 3), 100))
+
+
+def test_overlay_is_red_half_way_and_keeps_colour():
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+    frames[..., 2] = 200
+    drawn = pictures.overlay(frames, np.full((1, 1, 1), 0.5), largest=1.0, opacity=1.0)
+    np.testing.assert_array_equal(drawn[0, 0, 0], [128, 0, 100])
+
+
+def test_wrong_arguments_are_named():
+    frames = np.zeros((2, 16, 24, 1), np.uint8)
+    with pytest.raises(ValueError, match="`frames` must be uint8"):
+        pictures.overlay(frames / 255, np.zeros((2, 2, 3)), 1.0)
+    with pytest.raises(ValueError, match=r"`score_map` must be .*shape \(1, 2, 3\) for 2 frames"):
+        pictures.overlay(frames, np.zeros((1, 2, 3)), 1.0)
+    with pytest.raises(ValueError, match="`largest` must be above 0. Received: largest=0"):
+        pictures.overlay(frames, np.zeros((2, 2, 3)), 0)
+    with pytest.raises(ValueError, match="`score` must hold one value per frame"):
+        _drawn(score=[])
+    with pytest.raises(ValueError, match=r"`labels` must be as long as `score`.*\(2,\) for 3"):
+        _drawn(score=[0, 1, 2], labels=[True, False])
