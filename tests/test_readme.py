@@ -1,0 +1,65 @@
+"""What the README and the help tell the reader to type must exist."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from zoo.commands.app import EXAMPLES, app
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+CODE = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    """Command lines of `zoo` in code blocks and in `code` of the README, and in the help."""
+    lines = [line for language, block in CODE if language != "python" for line in block.split("\n")]
+    lines += re.findall(r"`([^`\n]+)`", README) + list(EXAMPLES.values())
+    found = {line.partition("#")[0].strip() for line in lines}
+    return sorted(line for line in found if re.match(r"zoo \w", line))
+
+
+def parse(line):
+    """Parses a command line without running it; raises a usage error where it is wrong."""
+    words = shlex.split(line)[1:]
+    command = typer.main.get_command(app)
+    context = command.make_context("zoo", [], resilient_parsing=True)
+    while hasattr(command, "commands"):
+        name, *words = words
+        assert name in command.commands, f"there is no command {name!r} in {line!r}"
+        command = command.commands[name]
+        if not words and hasattr(command, "commands"):
+            return  # a group, named without one of its commands
+    command.make_context(name, words, parent=context)
+
+
+def test_there_are_commands_to_check():
+    assert len(commands()) > 8
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_is_one_that_the_command_line_takes(line):
+    parse(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["zoo trian convlstm_vae", "zoo info", "zoo list --no-such-option", "zoo list extra"]
+)
+def test_a_wrong_command_is_seen(line):
+    with pytest.raises((AssertionError, typer.BadParameter.__mro__[1])):
+        parse(line)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)\b", README))))
+def test_a_make_target_exists(target):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", [block for language, block in CODE if language == "python"])
+def test_python_is_python(block):
+    assert ast.parse(block).body
