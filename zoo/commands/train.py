@@ -52,7 +52,7 @@ def train(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
     given = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
-    with _sigterm_as_interrupt():
+    with _signals_as_interrupt():
         try:
             setup = training_setup.prepare(
                 name,
@@ -81,12 +81,15 @@ def train(
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt():
+def _signals_as_interrupt():
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # SIGINT too: a shell starts its background jobs with it ignored.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -19,7 +19,7 @@ import numpy as np
 
 from zoo.training.whole_files import whole_folder
 
-_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (OSError, ValueError, AttributeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def signature(model):
@@ -87,7 +87,7 @@ class Checkpoints:
         arrays = {}
         for group, variables in _groups(model).items():
             for index, variable in enumerate(variables):
-                arrays[f"{group}/{index:05d}"] = keras.ops.convert_to_numpy(variable)
+                arrays[f"{group}/{index:05d}"] = keras.ops.convert_to_tensor(variable).numpy()
         written = {"step": step, "signature": signature(model), **(state or {})}
         with whole_folder(self.directory / f"step-{step:08d}") as folder:
             np.savez(folder / "arrays.npz", **arrays)
@@ -113,7 +113,9 @@ class Checkpoints:
             folder = self.directory / f"step-{step:08d}"
             try:
                 state = json.loads((folder / "state.json").read_text())
-                with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+                # Opened here, since NumPy leaves a file that is no archive open.
+                with open(folder / "arrays.npz", "rb") as file:
+                    stored = np.load(file, allow_pickle=False)
                     arrays = {key: stored[key] for key in stored.files}
             except _BROKEN as error:
                 logging.getLogger(__name__).warning("skip broken checkpoint %s: %s", folder, error)

@@ -179,10 +179,13 @@ def learning_rate_schedule(learning_rate, steps, warm_up_steps=None):
 
 
 def _compile(model, loss, learning_rate, steps, warm_up_steps, clip_norm):
-    with model.distribute_strategy.scope():
+    strategy = model.distribute_strategy
+    with strategy.scope():
         optimizer = keras.optimizers.Adam(
             learning_rate_schedule(learning_rate, steps, warm_up_steps),
-            global_clipnorm=clip_norm,
+            # Keras clips the gradients of each replica before it adds them up; this way the sum
+            # keeps within the norm.
+            global_clipnorm=clip_norm and clip_norm / strategy.num_replicas_in_sync,
         )
         # Never "auto": XLA makes convolutions on a CPU 2 to 20 times slower.
         model.compile(optimizer, loss=loss or model.default_loss(), jit_compile=False)
