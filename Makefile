@@ -44,8 +44,12 @@ $(stamp): setup.cfg pyproject.toml constraints.txt
 	@touch $(stamp)
 	@echo "Installed: $(bin)/zoo"
 
+# A second run gets a folder of its own: what a first one left is not written over.
 quickstart: $(stamp)
-	$(bin)/zoo quickstart --out $(QUICKSTART)
+	@out="$(QUICKSTART)"; number=2; \
+	while [ -e "$$out" ]; do out="$(QUICKSTART)-$$number"; number=$$((number + 1)); done; \
+	echo "$(bin)/zoo quickstart --out $$out"; \
+	$(bin)/zoo quickstart --out "$$out"
 
 test: $(stamp)
 	$(bin)/python -m pytest -n $(TEST_WORKERS) --dist loadscope
