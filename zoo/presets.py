@@ -19,6 +19,7 @@ class Preset:
         training: What `zoo train` takes where nothing else is said: `frames` of a training clip,
             `stride` between windows, `crop` (height, width) in pixels, `batch` clips, `steps`,
             `learning_rate`, and the like.
+        small: Arguments that make the same structure a hundredth of the size, to try things with.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Preset:
     description: str
     paper: str
     training: dict
+    small: dict
 
 
 _PED2 = {"clip_shape": (16, 128, 192, 1), "fps": 10, "channels": 1}
@@ -40,6 +42,13 @@ _PED2_TRAINING = {
     "augment": ("flip",),
 }
 
+_SMALL_VAE = {
+    "filters": (4, 6, 8),
+    "state_filters": (4, 8),
+    "decoder_filters": (6, 8, 8),
+    "latent_dim": 3,
+}
+
 _ALL = (
     Preset(
         name="convlstm_vae/ucsd_ped2",
@@ -50,6 +59,33 @@ _ALL = (
         description="ConvLSTM state, Gaussian latent with a learned prior, four frames ahead.",
         paper="Chung et al. 2015; Denton and Fergus 2018; Lu et al. 2019",
         training={**_PED2_TRAINING, "kl_warm_up_steps": 1000},
+        small=_SMALL_VAE,
+    ),
+    Preset(
+        name="convlstm_vae/synthetic_cctv",
+        model_class=ConvLSTMVAE,
+        arguments={
+            "clip_shape": (16, 96, 144, 1),
+            "fps": 10,
+            "channels": 1,
+            "filters": (12, 24, 32),
+            "state_filters": (12, 32),
+            "decoder_filters": (16, 24, 32),
+            "latent_dim": 4,
+            "observation_scale": 0.05,
+            "posterior_share": 0.25,
+        },
+        description="A small convlstm_vae for the quickstart, trained in a minute where it runs.",
+        paper="As convlstm_vae/ucsd_ped2",
+        training={
+            "frames": 10,
+            "stride": 4,
+            "crop": (48, 48),
+            "batch": 8,
+            "steps": 400,
+            "learning_rate": 3e-3,
+        },
+        small=_SMALL_VAE,
     ),
     Preset(
         name="convlstm_predictor/ucsd_ped2",
@@ -58,6 +94,7 @@ _ALL = (
         description="ConvLSTM encoder-forecaster, four frames ahead.",
         paper="Shi et al. 2015; Hochreiter and Schmidhuber 1997",
         training=_PED2_TRAINING,
+        small={"filters": (8, 6)},
     ),
 )
 

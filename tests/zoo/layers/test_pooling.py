@@ -1,0 +1,27 @@
+"""One vector per clip."""
+
+import numpy as np
+
+from zoo.layers import descriptor_statistics
+
+
+def test_matches_numpy():
+    grid = np.random.default_rng(0).normal(size=(2, 5, 3, 4, 6)).astype("float32")
+    expected = np.concatenate(
+        [
+            grid.mean(axis=(1, 2, 3)),
+            grid.max(axis=(2, 3)).mean(axis=1),
+            grid.std(axis=1).mean(axis=(1, 2)),
+            np.abs(np.diff(grid, axis=1)).mean(axis=(1, 2, 3)),
+        ],
+        axis=-1,
+    )
+    np.testing.assert_allclose(descriptor_statistics(grid), expected, atol=1e-5)
+
+
+def test_tells_the_order_of_frames_from_what_is_in_them():
+    rng = np.random.default_rng(0)
+    slow = np.linspace(0, 1, 8)[None, :, None, None, None] * rng.normal(size=(1, 1, 3, 4, 6))
+    shuffled = slow[:, [0, 4, 1, 5, 2, 6, 3, 7]]
+    difference = np.abs(descriptor_statistics(slow) - descriptor_statistics(shuffled))[0]
+    assert difference[:18].max() < 1e-5 and difference[18:].max() > 0.1

@@ -1,0 +1,50 @@
+"""The encoder in pieces and as a part of somebody's Keras model."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.layers import RecurrentEncoder
+
+CLIP = np.random.default_rng(0).uniform(size=(2, 6, 16, 24, 1)).astype("float32")
+
+
+@pytest.fixture
+def encoder():
+    return RecurrentEncoder(filters=(3, 4, 5), state_filters=(2, 6))
+
+
+def test_observing_in_pieces_gives_the_grid_of_the_whole(encoder):
+    grid = encoder(CLIP)
+    assert grid.shape == (2, 6, 2, 3, 13) and grid.dtype == tf.float32
+    state = {name: tf.zeros((2, *s)) for name, s in encoder.state_shapes(16, 24).items()}
+    pieces = []
+    for start, stop in ((0, 1), (1, 4), (4, 6)):
+        maps, state = encoder.observe(CLIP[:, start:stop], state, tf.fill((2,), start))
+        pieces.append(encoder.grid(maps))
+    np.testing.assert_allclose(tf.concat(pieces, axis=1), grid, atol=1e-6)
+
+
+def test_the_first_frame_does_not_count_as_a_change(encoder):
+    still = np.repeat(CLIP[:, :1], 2, axis=1)
+    state = {name: tf.zeros((2, *s)) for name, s in encoder.state_shapes(16, 24).items()}
+    maps, _ = encoder.observe(still, state, tf.zeros((2,), tf.int32))
+    np.testing.assert_allclose(maps["frame_8"][:, 0], maps["frame_8"][:, 1], atol=1e-6)
+
+
+def test_goes_into_a_sequential_and_freezes(encoder):
+    encoder.build()
+    head = keras.layers.Dense(3)
+    model = keras.Sequential([encoder, keras.layers.GlobalAveragePooling3D(), head])
+    encoder.trainable = False
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="mse", jit_compile=False)
+    before = [np.array(w) for w in encoder.get_weights()]
+    model.fit(CLIP, np.ones((2, 3), "float32"), epochs=1, verbose=0)
+    assert len(model.trainable_weights) == 2
+    for old, new in zip(before, encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    encoder.trainable = True
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="mse", jit_compile=False)
+    model.fit(CLIP, np.ones((2, 3), "float32"), epochs=1, verbose=0)
+    assert any(np.any(a != b) for a, b in zip(before, encoder.get_weights(), strict=True))

@@ -1,0 +1,95 @@
+"""The rules of a clip, each broken once, on the smallest model there can be."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.models.base import VideoModel
+
+
+class Mean(VideoModel):
+    """Answers `encode` with the mean of the clip."""
+
+    verbs = ("encode",)
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def _encode(self, clip):
+        return tf.reduce_mean(clip, axis=[1, 2, 3])
+
+
+CLIP = np.random.default_rng(0).uniform(size=(2, 4, 16, 24, 1)).astype("float32")
+
+
+def test_a_verb_runs_on_arrays_and_tensors():
+    np.testing.assert_allclose(Mean().encode(CLIP), CLIP.mean(axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(
+        Mean().encode(tf.constant(CLIP, tf.float64)), CLIP.mean(axis=(1, 2, 3)), rtol=1e-5
+    )
+
+
+def with_value(value):
+    clip = CLIP.copy()
+    clip[1, 2, 3, 4, 0] = value
+    return clip
+
+
+@pytest.mark.parametrize(
+    "clip, message",
+    [
+        (CLIP[0], r"must have the axes \(batch, time, height, width, channels\)"),
+        (np.repeat(CLIP, 3, -1), r"must have 1 channel\(s\).*Received: 3 channels"),
+        (CLIP[:, :1], "must have at least 2 frames. Received: 1"),
+        (CLIP[:, :, :15], "height of `clip` must be a multiple of 8; the nearest that fits is 16"),
+        (CLIP[:, :, :, :19], "width of `clip` must be a multiple of 8; the nearest.* is 16"),
+        ((CLIP * 255).astype("uint8"), "must be floating point in .0, 1..*Received: dtype uint8"),
+        (CLIP * 255, r"must lie in \[0, 1\]. Received: values from 0"),
+        (with_value(np.nan), "must be finite. Received: NaN"),
+        (with_value(-np.inf), "must be finite"),
+        (with_value(-0.5), r"must lie in \[0, 1\]. Received: values from -0.5"),
+    ],
+)
+def test_a_broken_rule_is_named(clip, message):
+    with pytest.raises(ValueError, match=message):
+        Mean().encode(clip)
+
+
+def test_a_wrong_size_is_named_in_a_graph_too():
+    model = Mean()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 15, 24, 1])], autograph=False)
+    def encode(clip):
+        return model.encode(clip)
+
+    with pytest.raises(ValueError, match="height of `clip` must be a multiple of 8"):
+        encode.get_concrete_function()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"channels": 2}, "`channels` must be 1 or 3. Received: channels=2"),
+        ({"clip_shape": (16, 64, 64, 3)}, "`clip_shape` must be .*as many channels"),
+        ({"fps": 0}, "`fps` must be above 0. Received: fps=0"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Mean(**arguments)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: model.reconstruct(CLIP),
+        lambda model: model.rollout(CLIP, 2),
+        lambda model: model.sample(CLIP, 2, seed=0),
+        lambda model: model.score(CLIP),
+        lambda model: model.initial_state(1, 16, 24),
+        lambda model: model.step(CLIP[:, 0], {}),
+    ],
+)
+def test_a_missing_verb_names_the_models_that_have_it(call):
+    with pytest.raises(NotImplementedError, match="Mean does not answer .*it answers encode"):
+        call(Mean())

@@ -1,0 +1,21 @@
+"""The catalogue is sound."""
+
+import pytest
+
+from zoo.presets import DEFAULTS, PRESETS
+from zoo.registry import check_overrides
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_of_a_default_model_and_has_arguments_that_exist(name):
+    preset = PRESETS[name]
+    assert preset.name == name
+    assert name.split("/")[0] in DEFAULTS
+    check_overrides(preset, preset.arguments)
+    check_overrides(preset, preset.small)
+    assert preset.arguments["clip_shape"][-1] == preset.arguments["channels"]
+    assert {"frames", "crop", "batch", "steps", "learning_rate"} <= set(preset.training)
+
+
+def test_every_default_is_there():
+    assert set(DEFAULTS.values()) <= set(PRESETS)

@@ -1,0 +1,90 @@
+"""Names to models: what loads, what does not, and what is said."""
+
+import json
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import registry
+
+SMALL = zoo.registry.resolve("convlstm_vae").small
+
+
+def test_the_short_name_is_the_default():
+    assert registry.resolve("convlstm_vae") is registry.resolve("convlstm_vae/ucsd_ped2")
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_what_is_said_to_be_trained_has_weights_and_a_card(name):
+    info = zoo.info(name)
+    json.dumps(info)
+    if info["trained"]:
+        assert info["card"]["figures"], "trained weights without figures in their card"
+        assert zoo.load(name).built
+    else:
+        with pytest.raises(ValueError, match="has no trained weights. Pass weights=None"):
+            zoo.load(name)
+
+
+def test_near_names_are_offered():
+    with pytest.raises(ValueError, match="Did you mean convlstm_vae"):
+        zoo.load("convlstm_va")
+    with pytest.raises(ValueError, match="must be a preset: .*convlstm_predictor"):
+        zoo.load("nothing like it")
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        ({"filter": (4, 4, 4)}, "`filter` is no argument of ConvLSTMVAE; did you mean `filters`"),
+        ({"latent_dim": "8"}, "`latent_dim` must be of type int, such as 8. Received: .*'8'"),
+        ({"score_horizon": 9}, "`score_horizon` must be from 1 to horizons=4"),
+        ({"posterior_share": 0}, "`posterior_share` must be above 0"),
+        ({"score_pooling": "median"}, "must be 'max' or 'mean'"),
+        ({"score_window": 12}, "must be a multiple of 8 pixels"),
+    ],
+)
+def test_bad_overrides_are_named(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.load("convlstm_vae", weights=None, **overrides)
+
+
+def test_a_run_folder_loads_with_its_own_arguments(tmp_path):
+    model = zoo.load("convlstm_vae", weights=None, **SMALL)
+    model.save_weights(tmp_path / registry.RUN_WEIGHTS)
+    config = {"preset": "convlstm_vae/ucsd_ped2", "overrides": SMALL}
+    (tmp_path / registry.RUN_CONFIG).write_text(json.dumps(config))
+    again = registry.load_run(tmp_path)
+    for old, new in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    # The folder is also what `weights` may be.
+    other = zoo.load("convlstm_vae", weights=tmp_path, **SMALL)
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+
+
+def test_weights_of_another_shape_are_told(tmp_path):
+    path = tmp_path / "small.weights.h5"
+    zoo.load("convlstm_vae", weights=None, **SMALL).save_weights(path)
+    with pytest.raises(ValueError, match="do not fit ConvLSTMVAE as it is set up"):
+        zoo.load("convlstm_vae", weights=path, **{**SMALL, "latent_dim": 5})
+    with pytest.raises(ValueError, match="do not fit ConvLSTMPredictor"):
+        zoo.load("convlstm_predictor", weights=path, filters=(8, 6))
+    with pytest.raises(FileNotFoundError, match="`weights` must be"):
+        zoo.load("convlstm_vae", weights=tmp_path / "missing.h5")
+
+
+def test_a_file_that_is_no_weights_is_told(tmp_path):
+    path = tmp_path / "cut.weights.h5"
+    path.write_bytes(b"not an hdf5 file")
+    with pytest.raises(ValueError, match="do not fit ConvLSTMVAE"):
+        zoo.load("convlstm_vae", weights=path, **SMALL)
+
+
+def test_with_scoring_changes_the_score_and_not_the_weights():
+    model = zoo.load("convlstm_vae", weights=None, **SMALL)
+    other = registry.with_scoring(model, score_horizon=2, score_pooling="mean")
+    assert (other.score_horizon, other.warm_up, model.score_horizon) == (2, 5, 4)
+    clip = np.random.default_rng(0).uniform(size=(1, 10, 16, 24, 1)).astype("float32")
+    np.testing.assert_allclose(other.encode(clip), model.encode(clip), rtol=1e-6)
+    assert float(other.score(clip)[0, 5]) > 0 == float(model.score(clip)[0, 5])
