@@ -8,14 +8,26 @@ from typing import Annotated
 import typer
 
 import zoo
-from zoo.commands import catalogue, classify, doctor, embed, export, train
+from zoo.commands import (
+    catalogue,
+    classify,
+    doctor,
+    embed,
+    evaluate,
+    export,
+    quickstart,
+    train,
+)
 from zoo.commands.console import Commands, TensorFlowCommand
 
 # Shown at the end of each `--help`.
 EXAMPLES = {
+    "quickstart": "zoo quickstart --out runs/quickstart",
     "list": "zoo list",
     "info": "zoo info convlstm_vae",
     "train": "zoo train convlstm_vae --data footage/ --out runs/mine --init convlstm_vae",
+    "evaluate": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
+    "evaluate anomaly": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
@@ -69,10 +81,13 @@ def _group(name, summary):
 
 
 app = typer.Typer(cls=Commands, **STYLE)
-app.callback(epilog=f"Start here: {EXAMPLES['list']}")(_root)
+app.callback(epilog=f"Start here: {EXAMPLES['quickstart']}")(_root)
+_add("quickstart", quickstart.quickstart)
 _add("list", catalogue.list_presets)
 _add("info", catalogue.info)
 _add("train", train.train)
+_evaluate = _group("evaluate", "Measure a model beside its baselines.")
+_add("anomaly", evaluate.anomaly, group=_evaluate)
 _add("embed", embed.embed)
 _add("export", export.export)
 _classify = _group("classify", "Classify clips with an exported encoder.")
