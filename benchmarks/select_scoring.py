@@ -1,0 +1,101 @@
+"""Chooses weights, horizon and pooling of a run's score on its held-out training videos.
+
+    python benchmarks/select_scoring.py --run runs/ped2 --data footage/ucsd_ped2
+
+Synthetic anomalies are put into the videos that the run held out; the test videos are never read.
+Prints a table, best first, and writes `selection.json` into the run. Two held-out videos of UCSD
+Ped2 with two draws of each anomaly, two weight files and four horizons take about ten minutes on
+two cores.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import shlex
+import sys
+
+# Before TensorFlow is imported: its start is noise here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np  # noqa: E402
+
+import data_pipelines  # noqa: E402
+import zoo  # noqa: E402
+from zoo.evaluation import selection  # noqa: E402
+from zoo.evaluation.card import portable  # noqa: E402
+from zoo.training.whole_files import write_json  # noqa: E402
+
+WEIGHT_FILES = ("best.weights.h5", "model.weights.h5")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--run", type=pathlib.Path, required=True, help="run folder of `zoo train`")
+    parser.add_argument("--data", required=True, help="the footage it was trained on")
+    parser.add_argument("--seeds", type=int, default=2, help="draws of each anomaly per video")
+    parser.add_argument(
+        "--weights", type=pathlib.Path, nargs="*", help="weight files; by default those of the run"
+    )
+    arguments = parser.parse_args()
+    record = json.loads((arguments.run / "run.json").read_text("utf-8"))
+    held_out = record["held_out_videos"]
+    if not held_out:
+        parser.error(f"{arguments.run} held nothing out, so there is nothing to choose on")
+    files = arguments.weights or [
+        arguments.run / name for name in WEIGHT_FILES if (arguments.run / name).is_file()
+    ]
+    models = ((file.name, zoo.load(str(arguments.run), weights=str(file))) for file in files)
+    first = zoo.load(str(arguments.run), weights=None)
+    trials = selection.make_trials(
+        held_out_clips(arguments.data, held_out, first), range(arguments.seeds)
+    )
+    say = lambda candidate: print(row(candidate), file=sys.stderr, flush=True)  # noqa: E731
+    ranked = selection.select(models, trials, report=say)
+    baseline = selection.copy_last_frame(trials)
+    print("weights                horizon  pooling  window  AUC    speed  backwards  place")
+    for candidate in [*ranked[:20], baseline[0]]:
+        print(row(candidate))
+    write_json(
+        arguments.run / "selection.json",
+        {
+            "command": portable(shlex.join(["python", *sys.argv])),
+            "held_out_videos": held_out,
+            "draws_per_video_and_kind": arguments.seeds,
+            "chosen": dataclasses.asdict(ranked[0]),
+            "arguments": ranked[0].arguments,
+            "copy_last_frame": dataclasses.asdict(baseline[0]),
+            "candidates": [dataclasses.asdict(candidate) for candidate in ranked],
+        },
+    )
+
+
+def held_out_clips(data, names, model):
+    """Reads the held-out videos at the model's rate, size and colour, uint8, whole."""
+    # Of footage that is split, the training part alone: a test video must not be read here even
+    # if it were called like a held-out one.
+    source = data_pipelines.open_source(data)
+    if "train" in source.splits:
+        source = data_pipelines.open_source(source, split="train")
+    clip = data_pipelines.ClipSpec(
+        fps=model.fps, size=tuple(model.clip_shape[1:3]), channels=model.channels
+    )
+    videos = [video for video in source.videos if video.name in names]
+    if len(videos) != len(names):
+        raise ValueError(f"`data` must hold the held-out videos {names}. Received: {data}")
+    return [np.concatenate(list(data_pipelines.chunks(video, clip))) for video in videos]
+
+
+def row(candidate):
+    """One line of the table."""
+    kinds = candidate.auc_by_kind
+    return (
+        f"{candidate.weights:22s} {candidate.score_horizon:7d}  {candidate.score_pooling:7s}  "
+        f"{candidate.score_window or '-':>6}  {candidate.auc_live:.3f}  {kinds['speed']:.3f}  "
+        f"{kinds['backwards']:9.3f}  {kinds['place']:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

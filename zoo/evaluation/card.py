@@ -1,0 +1,168 @@
+"""Model cards: what a trained model is, written by its evaluation and never by hand."""
+
+import datetime
+import hashlib
+import pathlib
+import shlex
+
+import numpy as np
+import tensorflow as tf
+
+NOT_FOR = (
+    "Deciding anything about a person: the score says that something moves as it did not in the "
+    "training footage, not who it is, why, or that it is wrong.",
+    "Another camera, viewpoint or frame rate without training on normal footage of it.",
+    "Strange things that move normally or not at all: an object left behind, a face, a theft.",
+    "A threshold taken over from one camera to another: it is calibrated on normal footage.",
+)
+
+_TRANSPOSED = {"MatMul": "transpose_a", "BatchMatMulV2": "adj_x"}
+
+
+def model_card(
+    model, preset, run, evaluation, *, data, command, versions, weights=None, selection=None
+):
+    """Puts together a card.
+
+    Args:
+        model: The evaluated model, built.
+        preset: Object with `name`, `description` and `paper`.
+        run: Dict of the training run (`command`, `seed`, `minutes`, `versions`, `machine`, ...).
+        evaluation: Dict of figures, of `AnomalyResult.to_dict()` and what was evaluated on.
+        data: Dict of the training data: `name`, `terms`, `reference`.
+        command: str, the command line which gives the figures again.
+        versions: Dict from package to version, those of the evaluation.
+        weights: Path of the weights file, or None.
+        selection: Dict which says how epoch, horizon and pooling were chosen, or None.
+
+    Returns:
+        Dict of JSON values.
+
+    Raises:
+        ValueError: If `run` lacks a fact that a card must state.
+    """
+    missing = [key for key in ("command", "seed", "minutes", "versions") if key not in run]
+    if missing:
+        raise ValueError(f"`run` must state {', '.join(missing)}. Received: {sorted(run)}")
+    height, width = model.clip_shape[1:3]
+    training = {
+        key: value for key, value in run.items() if key not in ("status", "best", "arguments")
+    }
+    training["command"] = portable(run["command"])
+    training["arguments"] = {
+        key: _portable_path(value) if isinstance(value, str) else value
+        for key, value in run.get("arguments", {}).items()
+    }
+    return {
+        "name": preset.name,
+        "model": type(model).__name__,
+        "description": preset.description,
+        "paper": preset.paper,
+        "clip_shape": list(model.clip_shape),
+        "frames_per_second": model.fps,
+        "score": {
+            name: getattr(model, name)
+            for name in ("score_horizon", "score_pooling", "score_window")
+            if hasattr(model, name)
+        },
+        "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
+        "operations_per_frame": {
+            "frame": [height, width, model.channels],
+            "multiply_adds": multiply_adds_per_frame(model, height, width),
+        },
+        "weights": _file_facts(weights),
+        "data": data,
+        "training": training,
+        "selection": selection,
+        "evaluation": {
+            "command": portable(command),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "versions": versions,
+            **evaluation,
+            "model": _portable_path(str(evaluation.get("model", preset.name))),
+        },
+        "not_for": list(NOT_FOR),
+    }
+
+
+def multiply_adds_per_frame(model, height, width):
+    """Counts the multiplications, each with its addition, of scoring one frame.
+
+    Those of the convolutions and matrix products in the graph of `step`; what is done value by
+    value is left out, as is usual. Loops of the graph count once, which is right for one frame.
+
+    Args:
+        model: A model with `step` and `initial_state`, built.
+        height, width: Of the frame in pixels.
+
+    Returns:
+        int.
+
+    Raises:
+        ValueError: If the size of an operation does not show in the graph.
+    """
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    state = model.initial_state(1, height, width)
+    specs = tf.nest.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), state)
+    frame = tf.TensorSpec((1, height, width, model.channels), tf.float32)
+    step = tf.function(model.step, jit_compile=False).get_concrete_function(frame, specs)
+    # Functions and loops become plain operations, one for each time they are called.
+    graph = convert_variables_to_constants_v2(step, lower_control_flow=True).graph
+    return sum(_multiply_adds(operation) for operation in graph.get_operations())
+
+
+def _multiply_adds(operation):
+    if operation.type in ("Conv2D", "Conv3D"):
+        # Kernel: (height, width, in, out); every output value sums over all but the last axis.
+        terms = operation.inputs[1].shape[:-1].num_elements()
+        values = operation.outputs[0].shape.num_elements()
+    elif operation.type == "DepthwiseConv2dNative":
+        terms = operation.inputs[1].shape[:2].num_elements()
+        values = operation.outputs[0].shape.num_elements()
+    elif operation.type in ("Conv2DBackpropInput", "Conv3DBackpropInputV2"):
+        # Transposed: every input value goes into all of the kernel but its input axis.
+        terms = operation.inputs[1].shape[:-1].num_elements()
+        values = operation.inputs[2].shape.num_elements()
+    elif operation.type in ("MatMul", "BatchMatMulV2"):
+        axis = -2 if operation.get_attr(_TRANSPOSED[operation.type]) else -1
+        terms = operation.inputs[0].shape[axis]
+        values = operation.outputs[0].shape.num_elements()
+    else:
+        return 0
+    if terms is None or values is None:
+        raise ValueError(
+            "`model` must have a graph of known sizes. Received: operation "
+            f"{operation.name} with an output of shape {operation.outputs[0].shape}"
+        )
+    return terms * values
+
+
+def portable(command):
+    """Leaves of every path that leads out of the working folder its last part.
+
+    Args:
+        command: str, a command line.
+
+    Example:
+        >>> portable("zoo train convlstm_vae --data /disk/footage/ucsd_ped2 --out runs/one")
+        'zoo train convlstm_vae --data ucsd_ped2 --out runs/one'
+    """
+    return shlex.join(_portable_path(word) for word in shlex.split(command))
+
+
+def _portable_path(word):
+    return pathlib.PurePath(word).name if word.startswith(("/", "../", "~")) else word
+
+
+def _file_facts(path):
+    if path is None:
+        return None
+    content = pathlib.Path(path).read_bytes()
+    return {
+        "file": pathlib.Path(path).name,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
