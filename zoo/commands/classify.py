@@ -254,6 +254,7 @@ def _frames(video, manifest):
 def _random_encoder(manifest, seed):
     """`encode` on bytes of the model that a manifest names, with fresh weights."""
     import keras
+    import tensorflow as tf
 
     import zoo
     from data_pipelines import transforms
@@ -267,4 +268,12 @@ def _random_encoder(manifest, seed):
     keras.utils.set_random_seed(seed)
     model = model_class.from_config(manifest["model"]["arguments"])
     model.ensure_built()
-    return lambda windows: model.encode(transforms.to_float(np.stack(windows)))
+
+    # One graph for all lengths and sizes, as in an export.
+    clip = tf.TensorSpec((None, None, None, None, manifest["channels"]), tf.uint8)
+
+    @tf.function(input_signature=[clip], autograph=False)
+    def encode(clip):
+        return model.encode(transforms.to_float(clip))
+
+    return lambda windows: encode(tf.constant(np.stack(windows)))
