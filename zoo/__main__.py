@@ -13,9 +13,6 @@ def main():
     """Runs the command line and ends the process with its exit code."""
     # Here and nowhere else: a library does not choose how much its caller's process logs.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # oneDNN's convolutions are the faster ones, forward and backward, on processors where
-    # TensorFlow leaves them off by default too (AVX2 without AVX-512).
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     app(prog_name="zoo")
 
 

@@ -54,6 +54,7 @@ class VideoModel(keras.Model):
         self.fps = fps
         self.reconstruction_metric = keras.metrics.Mean(name="reconstruction")
         self._graphs = {}
+        self._state_names = None
 
     # What a subclass defines beside `call` and `_VERB` for each of its verbs.
 
@@ -242,8 +243,7 @@ class VideoModel(keras.Model):
                 f"`{name}` must be floating point in [0, 1]; bytes are divided by 255 first "
                 f"(data_pipelines.transforms.to_float). Received: dtype {clip.dtype}"
             )
-        clip = tf.cast(tf.convert_to_tensor(clip), tf.float32)
-        if clip.shape.rank != 5:
+        if len(clip.shape) != 5:
             raise ValueError(f"`{name}` must have the axes {CLIP_AXES}. Received: {clip.shape}")
         _, time, height, width, channels = clip.shape
         if channels != self.channels:
@@ -255,8 +255,11 @@ class VideoModel(keras.Model):
         if time is not None and time < fewest:
             raise ValueError(f"`{name}` must have at least {fewest} frames. Received: {time}")
         self._check_size(height, width, name)
-        if tf.executing_eagerly() and tf.size(clip) > 0:
-            low, high = float(tf.reduce_min(clip)), float(tf.reduce_max(clip))
+        if tf.executing_eagerly() and 0 not in clip.shape:
+            # By NumPy, which shares the memory of a tensor on the CPU: no operation is launched
+            # for each frame of live video.
+            values = np.asarray(clip)
+            low, high = float(values.min()), float(values.max())
             # A NaN is neither below nor above anything; the minimum or maximum shows it.
             if not np.isfinite(low) or not np.isfinite(high):
                 raise ValueError(f"`{name}` must be finite. Received: NaN or infinity in it")
@@ -264,7 +267,7 @@ class VideoModel(keras.Model):
                 raise ValueError(
                     f"`{name}` must lie in [0, 1]. Received: values from {low:g} to {high:g}"
                 )
-        return clip
+        return tf.cast(tf.convert_to_tensor(clip), tf.float32)
 
     def _check_size(self, height, width, name="clip"):
         for axis, size in (("height", height), ("width", width)):
@@ -277,12 +280,13 @@ class VideoModel(keras.Model):
             )
 
     def _check_state(self, state):
-        expected = set(self._initial_state(1, self.stride, self.stride))
-        if set(state) != expected:
+        if self._state_names is None:
+            self._state_names = frozenset(self._initial_state(1, self.stride, self.stride))
+        if state.keys() != self._state_names:
             raise ValueError(
-                f"`state` must hold {sorted(expected)}. Received: {sorted(state)}"
+                f"`state` must hold {sorted(self._state_names)}. Received: {sorted(state)}"
             )
-        return {name: tf.convert_to_tensor(state[name]) for name in sorted(state)}
+        return dict(state)
 
     def _check_verb(self, verb):
         if verb in self.verbs:
