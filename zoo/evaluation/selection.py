@@ -8,14 +8,13 @@ import logging
 import statistics
 
 import numpy as np
+import tensorflow as tf
 
 from zoo.evaluation.anomaly import frame_auc, live
-from zoo.evaluation.scoring import CopyLastFrame, ModelScorer, pool_score_map, to_unit_range
+from zoo.evaluation.scoring import CopyLastFrame, block_error, pool_score_map, to_unit_range
 from zoo.evaluation.synthetic_anomalies import KINDS, AlteredClip, insert_anomaly
-from zoo.registry import with_scoring
 
 POOLINGS = (("max", 8), ("max", 16), ("max", 24), ("max", 32), ("max", 48), ("mean", None))
-CHUNK_FRAMES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +103,11 @@ def select(models, trials, poolings=POOLINGS, report=None):
     """Measures every candidate on altered clips.
 
     Args:
-        models: Iterable of `(label, model)`: the models with the weights to choose from. Every
-            horizon of a model is tried. Taken one at a time, so a generator may load them.
-        trials: Sequence of `Trial`, from `make_trials`.
+        models: Iterable of `(label, model)`: models which predict ahead, with the weights to
+            choose from. Every horizon of a model is tried. Taken one at a time, so a generator
+            may load them.
+        trials: Sequence of `Trial`, from `make_trials`. Each clip goes through the model whole,
+            so clips of a few hundred frames are the longest to take.
         poolings: Sequence of `(score_pooling, score_window)`.
         report: Function called with each `Candidate` when it is measured, or None.
 
@@ -123,12 +124,10 @@ def select(models, trials, poolings=POOLINGS, report=None):
     """
     candidates = []
     for label, model in models:
-        for horizon in range(1, model.horizons + 1):
-            scorer = ModelScorer(with_scoring(model, score_horizon=horizon))
-            for candidate in _measure(scorer, label, horizon, trials, poolings):
-                candidates.append(candidate)
-                if report:
-                    report(candidate)
+        for candidate in _measure(_model_maps(model), label, trials, poolings):
+            candidates.append(candidate)
+            if report:
+                report(candidate)
     if not candidates:
         raise ValueError("`models` must hold at least one model. Received: none")
     return sorted(candidates, key=lambda candidate: -candidate.auc_live)
@@ -139,28 +138,33 @@ def copy_last_frame(trials, poolings=POOLINGS):
 
     Args and Returns: As for `select`; the label is "copy_last_frame" and the horizon 1.
     """
-    measured = _measure(CopyLastFrame(), "copy_last_frame", 1, trials, poolings)
+
+    def maps(clip):
+        scorer = CopyLastFrame()
+        return {1: (scorer.advance(to_unit_range(clip))["score_map"], scorer.warm_up)}
+
+    measured = _measure(maps, "copy_last_frame", trials, poolings)
     return sorted(measured, key=lambda candidate: -candidate.auc_live)
 
 
-def _measure(scorer, label, horizon, trials, poolings):
+def _measure(maps, label, trials, poolings):
     # The same frames as filmed are the normal ones. Other frames are busier or emptier, and with
     # a few held-out clips that would weigh more than what the candidates differ in.
-    normal = {(pooling, kind): [] for pooling in poolings for kind in KINDS}
-    abnormal = {(pooling, kind): [] for pooling in poolings for kind in KINDS}
+    normal, abnormal = {}, {}
     for trial in trials:
-        as_filmed = _live_scores(scorer, trial.clip, poolings)
+        as_filmed = _live_scores(maps, trial.clip, poolings)
         for altered in trial.altered:
-            for pooling, score in _live_scores(scorer, altered.clip, poolings).items():
-                normal[pooling, altered.kind].append(as_filmed[pooling][altered.labels])
-                abnormal[pooling, altered.kind].append(score[altered.labels])
-    for pooling in poolings:
+            for way, score in _live_scores(maps, altered.clip, poolings).items():
+                key = (way, altered.kind)
+                normal.setdefault(key, []).append(as_filmed[way][altered.labels])
+                abnormal.setdefault(key, []).append(score[altered.labels])
+    for way in dict.fromkeys(way for way, _ in normal):
         by_kind = {
-            kind: _auc(normal[pooling, kind], abnormal[pooling, kind])
+            kind: _auc(normal[way, kind], abnormal[way, kind])
             for kind in KINDS
-            if normal[pooling, kind]
+            if (way, kind) in normal
         }
-        yield Candidate(label, horizon, *pooling, statistics.fmean(by_kind.values()), by_kind)
+        yield Candidate(label, *way, statistics.fmean(by_kind.values()), by_kind)
 
 
 def _auc(normal, abnormal):
@@ -169,19 +173,38 @@ def _auc(normal, abnormal):
     return frame_auc(labels, np.concatenate([normal, abnormal]))
 
 
-def _live_scores(scorer, clip, poolings):
-    score_map = _score_map(scorer, clip)
+def _live_scores(maps, clip, poolings):
+    """Dict from `(horizon, pooling, window)` to the scores of a clip under the protocol `live`."""
     return {
-        (pooling, window): live(pool_score_map(score_map, pooling, window), scorer.warm_up)
+        (horizon, pooling, window): live(pool_score_map(score_map, pooling, window), warm_up)
+        for horizon, (score_map, warm_up) in maps(clip).items()
         for pooling, window in poolings
     }
 
 
-def _score_map(scorer, clip):
-    scorer.begin()
-    clip = to_unit_range(clip)
-    parts = [
-        scorer.advance(clip[start : start + CHUNK_FRAMES])["score_map"]
-        for start in range(0, len(clip), CHUNK_FRAMES)
-    ]
-    return np.concatenate(parts)
+def _model_maps(model):
+    """Function from a clip to a dict from each horizon to its score map and its warm-up.
+
+    One pass gives the predictions of all horizons, where scoring frame by frame takes one each.
+    """
+    horizons = model.horizons
+    predict = tf.function(
+        lambda clip: model(clip, training=False),
+        input_signature=[tf.TensorSpec((1, None, None, None, model.channels), tf.float32)],
+        jit_compile=False,
+    )
+
+    def maps(clip):
+        clip = to_unit_range(clip)
+        # The model answers as far as it has targets. Behind the end come frames to be targets;
+        # being causal, it predicts what it would have.
+        longer = np.concatenate([clip, np.repeat(clip[-1:], horizons, axis=0)])
+        predicted = np.clip(predict(longer[None])[0].numpy(), 0, 1)
+        found = {}
+        for horizon in range(1, horizons + 1):
+            error = block_error(clip[horizon:], predicted[: len(clip) - horizon, horizon - 1])
+            score_map = np.concatenate([np.zeros((horizon, *error.shape[1:]), np.float32), error])
+            found[horizon] = score_map, model.warm_up - model.score_horizon + horizon
+        return found
+
+    return maps
