@@ -79,7 +79,7 @@ class Progress(StepCallback):
 
     def on_train_begin(self, logs=None):
         self._stream = self._stream or sys.stderr
-        self._started = self._said = time.monotonic()
+        self._said = time.monotonic()
         self._done = 0
         if self._stream.isatty():
             self._bar, self._task = _open_bar(self._stream, self.first_step, self.steps)
@@ -97,7 +97,7 @@ class Progress(StepCallback):
         if self._bar is not None:
             words = f"{_terms(logs)}  {self._throughput.clips_per_sec:.1f} clips/s"
             self._bar.update(self._task, completed=step, words=words)
-        elif now - self._said >= self.every_sec or step == self.steps:
+        elif step == self.steps or (self._done > 1 and now - self._said >= self.every_sec):
             self._stream.write(
                 f"step {step}/{self.steps}  {_terms(logs)}  "
                 f"{self._throughput.clips_per_sec:.1f} clips/s  {self._left(step, now)} left\n"
@@ -116,10 +116,7 @@ class Progress(StepCallback):
             self._bar = None
 
     def _left(self, step, now):
-        if self._done > 1:
-            per_step = (now - self._after_first) / (self._done - 1)
-        else:
-            per_step = now - self._started
+        per_step = (now - self._after_first) / max(1, self._done - 1)
         minutes, seconds = divmod(round(per_step * (self.steps - step)), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -137,6 +137,7 @@ def prepare(
         # Live scoring brings footage to the model's preferred size: that of its training.
         overrides.setdefault("clip_shape", (clip_shape[0], *training["size"], clip_shape[3]))
     registry.check_overrides(preset, overrides)
+    check_sizes(training, preset.model_class.stride)
     if "seed" in known:
         overrides.setdefault("seed", seed)
     choose_precision(precision)
@@ -220,6 +221,22 @@ def split_videos(source, held_out=None):
     if not held_out:
         return source, None
     return source.subset(source.videos[:-held_out]), source.subset(source.videos[-held_out:])
+
+
+def check_sizes(training, stride):
+    """Checks that what a model of a stride is trained on is a multiple of it, high and wide.
+
+    Raises:
+        ValueError: if it is not; the nearest that fits is named.
+    """
+    name = "crop" if training["crop"] else "size"
+    size = training[name]
+    if size and any(pixels < 1 or pixels % stride for pixels in size):
+        nearest = tuple(max(stride, round(pixels / stride) * stride) for pixels in size)
+        raise ValueError(
+            f"`{name}` must be (height, width), multiples of {stride}; the nearest that fits is "
+            f"{nearest}. Received: {name}={size}"
+        )
 
 
 def parse_setting(text, known):

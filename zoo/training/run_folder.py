@@ -68,11 +68,17 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         run = cls(path, {})
         run._take_lock()
+        for left in path.glob(".tmp-*"):
+            # Of a process killed while it wrote; nobody else writes here now.
+            left.unlink()
         arguments = json.loads(json.dumps(arguments))
         if record_path.exists():
             run.record = _read_record(record_path)
-            _check_same_arguments(path, run.record.get("arguments", {}), arguments)
-            return run
+            # A run that never trained, for one since an argument was wrong, may be given others.
+            if (path / "checkpoints").exists() or run.finished:
+                _check_same_arguments(path, run.record.get("arguments", {}), arguments)
+            if run.record.get("arguments") == arguments:
+                return run
         run.record = {
             "command": command,
             "arguments": arguments,

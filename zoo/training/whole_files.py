@@ -41,18 +41,27 @@ def write_json(path, value):
 
 
 def write_weights(path, model):
-    """Writes `model`'s weights as Keras HDF5, whole; `path` ends in `.weights.h5`.
+    """Writes `model`'s weights as Keras HDF5, whole, without the optimizer's.
+
+    Args:
+        path: path of the file, ending in `.weights.h5`.
+        model: a built `keras.Model`.
 
     Raises:
         OSError: if it cannot be written, for one on a full disk; the older file is untouched.
     """
 
     def write(aside):
+        # Keras would store the state of the optimizer beside the weights, twice their size.
+        optimizer = getattr(model, "optimizer", None)
+        model.optimizer = None
         try:
             model.save_weights(aside, overwrite=True)
         except RuntimeError as error:
             # h5py reports a failed flush on closing (a full disk) as a RuntimeError.
             raise OSError(f"cannot write {path}: {error}") from error
+        finally:
+            model.optimizer = optimizer
 
     write_whole(path, write)
 

@@ -3,6 +3,7 @@ import math
 import os
 import signal
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -61,6 +62,9 @@ def test_a_run_leaves_weights_a_config_and_its_record(make_model, batches, open_
     loaded = make_model(seed=9)
     loaded.load_weights(run.path / "model.weights.h5")
     np.testing.assert_array_equal(loaded.last.kernel.numpy(), model.last.kernel.numpy())
+    with h5py.File(run.path / "model.weights.h5") as file:
+        # Nothing of the optimizer, which would make the file three times as large.
+        assert "optimizer" not in file
     assert max(np.abs(a - b).max() for a, b in zip(before, weights(model), strict=True)) > 1e-3
 
 
@@ -98,8 +102,8 @@ def test_held_out_evaluation_changes_nothing_and_keeps_the_best(make_model, batc
     best = run.record["best"]
     assert best["step"] in (2, 4, 6)
     loaded = make_model(seed=9)
-    loaded.compile(loss="mse")
     loaded.load_weights(run.path / "best.weights.h5")
+    loaded.compile("sgd", loss="mse")
     assert loaded.evaluate(held_out, verbose=0) == pytest.approx(best["value"], rel=1e-5)
 
 
@@ -117,11 +121,11 @@ def test_the_best_of_a_killed_run_is_remembered(make_model, batches, open_run):
     assert run.record["best"] == {"value": -1.0, "step": 2}
 
 
-@pytest.mark.parametrize("number", range(1, 10))
+@pytest.mark.parametrize("number", [1, 4, 5, 14])
 def test_a_kill_at_any_write_costs_no_finished_checkpoint(
     make_model, batches, open_run, monkeypatch, number
 ):
-    """Killed at the n-th renaming of a file or folder, whichever it is."""
+    """At the renaming of the config, of the second checkpoint, of its record, of the weights."""
     open_run()
     kept = []
     replace = os.replace
@@ -139,7 +143,7 @@ def test_a_kill_at_any_write_costs_no_finished_checkpoint(
     folders = [target for target in kept[:-1] if "step-" in target.name]
     resumed, asked = make_model(seed=1), []
     run = train(resumed, lambda skip: asked.append(skip) or batches(skip), open_run(), config={})
-    assert asked == [len(folders)]
+    assert asked == ([len(folders)] if len(folders) < STEPS else [])
     assert run.finished
     assert not list(run.path.rglob(".tmp-*"))
     loaded = make_model(seed=9)
