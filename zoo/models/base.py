@@ -82,7 +82,7 @@ class VideoModel(keras.Model):
             ValueError: If the clip breaks a rule; the message names it and what came.
             NotImplementedError: If the model does not answer this verb.
         """
-        return self._run("encode", self.check_clip(clip))
+        return self._answer("encode", clip)
 
     def features(self, clip):
         """A grid of local spatio-temporal descriptors.
@@ -93,7 +93,7 @@ class VideoModel(keras.Model):
         Returns:
             float32 tensor `(batch, time', height', width', depth)`.
         """
-        return self._run("features", self.check_clip(clip))
+        return self._answer("features", clip)
 
     def reconstruct(self, clip):
         """The clip as the model's code lets it be drawn again.
@@ -104,7 +104,7 @@ class VideoModel(keras.Model):
         Returns:
             float32 tensor of the same shape in [0, 1].
         """
-        return self._run("reconstruct", self.check_clip(clip))
+        return self._answer("reconstruct", clip)
 
     def rollout(self, context, steps, seed=None):
         """Predicts the frames after a context, fed on its own output.
@@ -156,7 +156,7 @@ class VideoModel(keras.Model):
         Returns:
             float32 tensor `(batch, time)`; the first `warm_up` frames score 0.
         """
-        return self._run("score", self.check_clip(clip, min_frames=1))
+        return self._answer("score", clip, min_frames=1)
 
     def score_map(self, clip):
         """Where in the frame the score comes from.
@@ -167,7 +167,7 @@ class VideoModel(keras.Model):
         Returns:
             float32 tensor `(batch, time, height', width')`.
         """
-        return self._run("score_map", self.check_clip(clip, min_frames=1))
+        return self._answer("score_map", clip, min_frames=1)
 
     def initial_state(self, batch, height, width):
         """The state before the first frame of a video: a dict of tensors, all zeros.
@@ -299,6 +299,10 @@ class VideoModel(keras.Model):
 
     # How a verb runs.
 
+    def _answer(self, verb, clip, min_frames=None):
+        self._check_verb(verb)
+        return self._run(verb, self.check_clip(clip, min_frames))
+
     def _generate(self, name, context, steps, seed):
         if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
             raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
@@ -310,8 +314,6 @@ class VideoModel(keras.Model):
 
     def _run(self, verb, *arguments):
         """Runs `_VERB` as a graph, traced once for each rank and dtype of its arguments."""
-        if verb != "advance":
-            self._check_verb(verb)
         self.ensure_built()
         method = getattr(self, f"_{verb}")
         if not tf.executing_eagerly():
