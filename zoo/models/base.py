@@ -53,6 +53,9 @@ class VideoModel(keras.Model):
         self.clip_shape = clip_shape
         self.fps = fps
         self.reconstruction_metric = keras.metrics.Mean(name="reconstruction")
+        # What `jit_compile="auto"` looks at. XLA makes convolutions on a CPU two to twenty times
+        # slower; who wants it elsewhere can still ask `compile` for it.
+        self.supports_jit = False
         self._graphs = {}
         self._state_names = None
 

@@ -93,3 +93,9 @@ def test_bad_arguments_are_named(arguments, message):
 def test_a_missing_verb_names_the_models_that_have_it(call):
     with pytest.raises(NotImplementedError, match="Mean does not answer .*it answers encode"):
         call(Mean())
+
+
+def test_keras_does_not_choose_xla_by_itself():
+    model = Mean()
+    model.compile(optimizer="sgd", loss="mse")
+    assert model.jit_compile is False
