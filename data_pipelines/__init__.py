@@ -4,8 +4,9 @@ A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the v
 """
 
 from data_pipelines import tasks, transforms
-from data_pipelines.batching import Order, batched, cached_clips, chunks, streamed_clips
-from data_pipelines.clips import ClipSpec
+from data_pipelines.batching import Order, batched, cached_clips, streamed_clips
+from data_pipelines.clips import ClipSpec, frame_indices
+from data_pipelines.decoding import chunks
 from data_pipelines.sources import KINDS, Source, Video, open_source
 
 
@@ -87,5 +88,5 @@ def _augmentation(augment):
     return transforms.AUGMENTATIONS[augment]
 
 
-__all__ = ["KINDS", "ClipSpec", "Source", "Video", "chunks", "load", "open_source", "tasks",
-           "transforms"]
+__all__ = ["KINDS", "ClipSpec", "Source", "Video", "chunks", "frame_indices", "load",
+           "open_source", "tasks", "transforms"]

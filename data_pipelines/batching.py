@@ -12,83 +12,9 @@ import tensorflow as tf
 
 from data_pipelines import clips as clips_lib
 from data_pipelines import transforms
+from data_pipelines.decoding import prepared_frames, resampled_length
 
 _LOG = logging.getLogger(__name__)
-
-# Frames brought to size and colour at once: enough to keep the threads busy, few to hold.
-_CHUNK = 32
-
-
-def prepared_frames(video, clip):
-    """Decodes a video and brings it to the rate, size and colour of a clip.
-
-    Args:
-        video: `Video`.
-        clip: `ClipSpec`.
-
-    Yields:
-        uint8 arrays `(height, width, clip.channels)`, all frames of the resampled video.
-
-    Raises:
-        ValueError: Frames of one video differ in size and `clip.size` does not make them equal.
-    """
-    if clip.fps is not None and video.fps is None:
-        video.warn_once("the frame rate is unknown; it is taken as the %g asked for", clip.fps)
-    elif clips_lib.is_too_slow(video.fps, clip.fps):
-        video.warn_once(
-            "%g frames per second is less than the %g asked for; all frames are used, "
-            "none invented", video.fps, clip.fps,
-        )
-    frames = clips_lib.resample(video.frames(), video.fps, clip.fps)
-    size, held = clip.size, []
-    for frame in frames:
-        if held and frame.shape != held[0].shape:
-            yield from _prepared(held, size, clip.channels)
-            held = []
-        # Without a size asked for, the first frame sets it.
-        size = size or frame.shape[:2]
-        if clip.size is None and frame.shape[:2] != size:
-            raise ValueError(
-                f"{video.name}: its frames change from {size} to {frame.shape[:2]}; give `size`"
-            )
-        held.append(frame)
-        if len(held) == _CHUNK:
-            yield from _prepared(held, size, clip.channels)
-            held = []
-    if held:
-        yield from _prepared(held, size, clip.channels)
-
-
-def chunks(video, clip, frames_per_chunk=16):
-    """Gives a video piece by piece for scoring, as a model trained on `clip` would see it.
-
-    Brought to rate, size and colour, every `clip.frame_step`-th frame, uncropped, with memory
-    that does not grow with the video. `clips.frame_indices` tells which frames they are.
-
-    Args:
-        video: `Video`.
-        clip: `ClipSpec`.
-        frames_per_chunk: Frames at once, at least 1.
-
-    Yields:
-        uint8 arrays `(n, height, width, clip.channels)`, `n = frames_per_chunk` but for the last.
-
-    Raises:
-        ValueError: `frames_per_chunk` is below 1.
-    """
-    if frames_per_chunk < 1:
-        raise ValueError(
-            f"`frames_per_chunk` must be at least 1. Received: frames_per_chunk={frames_per_chunk}"
-        )
-    held = []
-    for number, frame in enumerate(prepared_frames(video, clip)):
-        if number % clip.frame_step == 0:
-            held.append(frame)
-        if len(held) == frames_per_chunk:
-            yield np.stack(held)
-            held = []
-    if held:
-        yield np.stack(held)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,17 +113,17 @@ def streamed_clips(videos, clip, order):
     Raises:
         ValueError: No video is as long as a clip; a crop that does not fit.
     """
-    kept = [v for v in videos if v.num_frames is None or _long_enough(v, _resampled(v, clip), clip)]
+    kept = [
+        video for video in videos
+        if video.num_frames is None or _long_enough(video, resampled_length(video, clip), clip)
+    ]
     if not kept:
         raise _none_long_enough(videos, clip)
     first = _first_frame(kept[0], clip)
     shape = _checked_shape(kept[0], (*(clip.size or first.shape[:2]), clip.channels), None, clip)
     fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
 
-    def windows(epoch):
-        numbers = np.arange(len(kept))
-        if order.shuffle:
-            np.random.default_rng([order.seed, int(epoch)]).shuffle(numbers)
+    def windows_of(numbers):
         given = 0
         for number in numbers:
             video = kept[number]
@@ -208,21 +134,26 @@ def streamed_clips(videos, clip, order):
         if not given:
             raise _none_long_enough(kept, clip)
 
+    def windows(epoch):
+        numbers = np.arange(len(kept))
+        if not order.shuffle:
+            return windows_of(numbers)
+        rng = np.random.default_rng([order.seed, int(epoch)])
+        rng.shuffle(numbers)
+        return _shuffled(windows_of(numbers), order.shuffle, rng)
+
     def one_epoch(epoch):
         stream = tf.data.Dataset.from_generator(
             windows, args=(epoch,),
             output_signature=tf.TensorSpec([clip.frames, *fixed], tf.uint8),
         )
-        if order.shuffle:
-            seed = tf.cast(_seed(order.seed, epoch, "order")[0], tf.int64)
-            stream = stream.shuffle(int(order.shuffle), seed, reshuffle_each_iteration=False)
         return stream.enumerate().map(
             lambda element, cut: _drawn(cut, clip, order, epoch, element)
         )
 
     first_epoch, skip, count = order.first_epoch, order.skip, None
     if all(v.length_is_certain for v in kept):
-        count = sum(len(clips_lib.window_starts(_resampled(v, clip), clip)) for v in kept)
+        count = sum(len(clips_lib.window_starts(resampled_length(v, clip), clip)) for v in kept)
         if order.repeat:
             first_epoch, skip = first_epoch + skip // count, skip % count
     last = np.iinfo(np.int64).max if order.repeat else first_epoch + 1
@@ -279,21 +210,24 @@ def _drawn(cut, clip, order, epoch, element):
     return cut
 
 
+def _shuffled(stream, buffer, rng):
+    # Dataset.shuffle mixes TensorFlow's global seed into its own; the order must not hang on that.
+    held = []
+    for element in stream:
+        if len(held) < buffer:
+            held.append(element)
+            continue
+        place = rng.integers(buffer)
+        yield held[place]
+        held[place] = element
+    for place in rng.permutation(len(held)):
+        yield held[place]
+
+
 def _seed(seed, epoch, purpose, element=0):
     # The order of an epoch and the draws of its elements must not come from equal seeds.
     seed = tf.random.fold_in(tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32), epoch)
     return seed if purpose == "order" else tf.random.fold_in(seed, element + 1)
-
-
-def _prepared(frames, size, channels):
-    return transforms.prepare(np.stack(frames), size, channels).numpy()
-
-
-def _resampled(video, clip):
-    if clips_lib.keeps_all_frames(video.fps, clip.fps):
-        return video.num_frames
-    one_by_one = dataclasses.replace(clip, frame_step=1)
-    return len(clips_lib.frame_indices(video.num_frames, video.fps, one_by_one))
 
 
 def _first_frame(video, clip):

@@ -190,7 +190,7 @@ def folders_in(folder):
 def _natural_key(text):
     # Separators are split off first, so that a folder sorts before its longer-named neighbour.
     return [
-        [(int(part), "") if part.isdigit() else (-1, part.lower())
+        [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part.lower())
          for part in re.split(r"([0-9]+)", name) if part]
         for name in re.split(r"[/\\]", text)
     ]

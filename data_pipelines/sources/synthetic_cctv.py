@@ -7,6 +7,7 @@ dressed in contrasts, whoever runs or cycles in one tone, and whoever walks agai
 like all others: how much the picture changes does not tell what is abnormal.
 """
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -14,15 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.sources.base import Source, files_below
-from data_pipelines.sources.cctv_drawing import (
-    FAR,
-    KINDS,
-    NEAR,
-    Camera,
-    draw_background,
-    draw_mover,
-    draw_people,
-)
+from data_pipelines.sources.cctv_drawing import Camera, draw_background, draw_people
+from data_pipelines.sources.cctv_people import FAR, KINDS, NEAR, draw_mover
 from data_pipelines.sources.video_files import VideoFile
 
 # Written by `make`; tells `open_source` what the folder is.
@@ -145,7 +139,7 @@ def make_kinds(directory, seed=0, clips_per_kind=12, frames=24, size=(96, 144), 
         directory: Folder to write; must be empty or not there.
         seed: Seed of the scene and of the people.
         clips_per_kind: Number of clips of each kind.
-        frames: Frames per clip; the person is in the middle of the view halfway through.
+        frames: Frames per clip; the person passes the middle of the view about halfway.
         size: `(height, width)` in pixels, at least `(48, 48)`.
         fps: Frames per second.
         codec: As of `make`.
@@ -164,10 +158,10 @@ def make_kinds(directory, seed=0, clips_per_kind=12, frames=24, size=(96, 144), 
         for number in range(clips_per_kind):
             rng = np.random.default_rng([seed, 3 + KINDS.index(kind), number])
             mover = draw_mover(rng, camera, kind, 0.0)
-            halfway = frames / fps / 2 + rng.uniform(-0.2, 0.2) * frames / fps
-            start = halfway - mover.half_view / abs(mover.speed)
-            mover = draw_mover(np.random.default_rng([seed, 3 + KINDS.index(kind), number]),
-                               camera, kind, start)
+            middle_sec = rng.uniform(0.3, 0.7) * frames / fps
+            mover = dataclasses.replace(
+                mover, start_sec=middle_sec - mover.half_view / abs(mover.speed)
+            )
             path = directory / kind / f"{number:03d}{_SUFFIXES[codec]}"
             _write(path, rng, camera, background, [mover], [], frames, fps, codec)
     return directory

@@ -1,0 +1,174 @@
+"""Who crosses the street of `synthetic_cctv`: clothes, speed, path, and the pose at each place."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+KINDS = ("walk", "cycle", "run", "against")
+
+# Nearest and farthest that people walk, in metres from the camera.
+NEAR, FAR = 6.0, 15.0
+
+_METAL = (40, 40, 45)
+
+# Metres per second, mean and half the range; runners and cyclists are several times as fast.
+_SPEEDS = {"walk": (1.3, 0.25), "against": (1.3, 0.25), "run": (3.0, 0.4), "cycle": (3.8, 0.5)}
+
+# Metres that one cycle of two steps takes, or one turn of the pedals.
+_CYCLE = {"walk": 1.5, "against": 1.5, "run": 2.6, "cycle": 4.5}
+
+# Angle of the thighs in radians to either side.
+_SWING = {"walk": 0.45, "against": 0.45, "run": 0.85, "cycle": 0.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mover:
+    """Somebody who crosses the view once.
+
+    Attributes:
+        kind: One of `KINDS`.
+        z: Distance from the camera in metres.
+        speed: Metres per second along x, negative against the flow.
+        start_sec: When the edge of the view is entered.
+        half_view: Metres from the middle to the edge.
+        drift: Metres to either side of `z` that the path bends.
+        phase: Of the gait, in radians.
+        body: Height in metres.
+        colours: float `(6, 3)`, BGR in 0 to 255, of the jacket's front and back, the sleeves, the
+            trousers, the hair and the skin.
+    """
+
+    kind: str
+    z: float
+    speed: float
+    start_sec: float
+    half_view: float
+    drift: float
+    phase: float
+    body: float
+    colours: np.ndarray
+
+    @property
+    def end_sec(self):
+        """When the view is left on the other side."""
+        return self.start_sec + 2 * self.half_view / abs(self.speed)
+
+    def position(self, second):
+        """Returns x and z in metres."""
+        way = abs(self.speed) * (second - self.start_sec) - self.half_view
+        z = self.z + self.drift * math.sin(0.35 * second + self.phase)
+        return math.copysign(1.0, self.speed) * way, z
+
+
+def draw_mover(rng, camera, kind, start_sec, z=None):
+    """Draws at random who crosses the view.
+
+    Args:
+        rng: `numpy.random.Generator`.
+        camera: `Camera`.
+        kind: One of `KINDS`.
+        start_sec: When the view is entered, in seconds.
+        z: Distance in metres, or `None` to draw it.
+
+    Returns:
+        `Mover`.
+    """
+    if z is None:
+        z = rng.uniform(NEAR, FAR)
+    mean, spread = _SPEEDS[kind]
+    speed = rng.uniform(mean - spread, mean + spread) * (-1 if kind == "against" else 1)
+    dark, light = rng.uniform(10, 60, (6, 3)), rng.uniform(190, 250, (6, 3))
+    colours = np.where(rng.random((6, 1)) < 0.5, dark, light)
+    # A jacket of two tones, and trousers unlike its front: what moves shows, whoever it is.
+    flipped = np.where(colours < 128, light, dark)
+    colours[1], colours[3] = flipped[0], flipped[0] if rng.random() < 0.6 else colours[0]
+    if kind in ("cycle", "run"):
+        # Fast, but no more striking than anybody: sportswear of one tone.
+        colours[:4] = rng.uniform(60, 200, (1, 3)) + rng.uniform(-15, 15, (4, 3))
+    colours[4] = rng.uniform(10, 90) * np.array([0.7, 0.9, 1.0])
+    colours[5] = rng.uniform(110, 210) * np.array([0.75, 0.85, 1.0])
+    return Mover(
+        kind, z, speed, start_sec, camera.half_view(z), rng.uniform(0.0, 0.4),
+        rng.uniform(0, 2 * math.pi), rng.uniform(1.6, 1.85), colours,
+    )
+
+
+def pose(mover, x):
+    """Poses a figure, in metres from the point on the ground below it, x forwards and y up.
+
+    Returns:
+        Quadrilaterals `(n, 4, 2)` back to front, their colours, and a dict from a place among
+        them to the circles `((x, y), radius, line or None to fill, colour)` drawn before it.
+    """
+    kind, body = mover.kind, mover.body
+    front, back, sleeve, trousers, hair, skin = [tuple(c) for c in mover.colours.tolist()]
+    phase = mover.phase + 2 * math.pi * abs(x + mover.half_view) / _CYCLE[kind]
+    cycling = kind == "cycle"
+    lean = {"run": 0.14, "cycle": 0.30}.get(kind, 0.03)
+    bounce = (0.075 if kind == "run" else 0.03) * abs(math.cos(phase))
+    hip = (-0.12 if cycling else 0.0, 0.52 * body + (0.06 if cycling else bounce))
+    shoulder = (hip[0] + lean * 1.1, hip[1] + 0.30 * body)
+    legs, arms = [], []
+    for turn in (phase, phase + math.pi):
+        knee, foot, elbow, hand = (_pedal if cycling else _stride)(kind, body, turn, hip, shoulder)
+        toe = (foot[0] + 0.20, foot[1])
+        legs.append([(*hip, *knee, 0.17, 0.13), (*knee, *foot, 0.13, 0.10),
+                     (*foot, *toe, 0.08, 0.06)])
+        arms.append([(*shoulder, *elbow, 0.12, 0.10), (*elbow, *hand, 0.10, 0.07)])
+    limbs, colours, circles = [], [], {}
+    if cycling:
+        limbs += [(-0.52, 0.34, 0.12, 0.34, 0.05, 0.05), (0.12, 0.34, -0.1, 0.85, 0.05, 0.05),
+                  (0.12, 0.34, 0.45, 0.92, 0.05, 0.05), (-0.1, 0.85, 0.45, 0.92, 0.05, 0.05),
+                  (0.55, 0.34, 0.45, 1.02, 0.05, 0.05)]
+        colours += [_METAL] * 5
+        circles[0] = [((wheel, 0.34), 0.33, 0.045, _METAL) for wheel in (-0.52, 0.55)]
+    # The far arm and leg are in the shade of the body.
+    shaded = [tuple(0.8 * c for c in colour) for colour in (sleeve, trousers)]
+    limbs += arms[1] + legs[1] + legs[0]
+    colours += [shaded[0]] * 2 + [shaded[1]] * 2 + [hair] + [trousers] * 2 + [hair]
+    for offset, colour in ((-0.075, back), (0.075, front)):
+        limbs.append((shoulder[0] + offset, shoulder[1] + 0.03, hip[0] + offset, hip[1],
+                      0.15, 0.15))
+        colours.append(colour)
+    head = (shoulder[0] + 0.04 + lean * 0.3, shoulder[1] + 0.12 * body)
+    circles[len(limbs)] = [
+        ((head[0] - 0.02, head[1] + 0.03), 0.13, None, hair),
+        ((head[0] + 0.03, head[1] - 0.01), 0.11, None, skin),
+    ]
+    limbs += arms[0]
+    colours += [sleeve] * 2
+    return _quads(np.array(limbs)), colours, circles
+
+
+def _stride(kind, body, turn, hip, shoulder):
+    running = kind == "run"
+    swing = _SWING[kind] * math.sin(turn)
+    shin = swing - ((0.9 if running else 0.45) * max(0.0, math.cos(turn)) + 0.05)
+    reach = -0.9 * swing
+    forearm = reach + (1.5 if running else 0.25)
+    knee = (hip[0] + 0.26 * body * math.sin(swing), hip[1] - 0.26 * body * math.cos(swing))
+    foot = (knee[0] + 0.26 * body * math.sin(shin), knee[1] - 0.26 * body * math.cos(shin))
+    elbow = (shoulder[0] + 0.17 * body * math.sin(reach),
+             shoulder[1] - 0.17 * body * math.cos(reach))
+    hand = (elbow[0] + 0.16 * body * math.sin(forearm), elbow[1] - 0.16 * body * math.cos(forearm))
+    return knee, foot, elbow, hand
+
+
+def _pedal(kind, body, turn, hip, shoulder):
+    foot = (0.12 + 0.16 * math.cos(turn), 0.34 - 0.16 * math.sin(turn))
+    knee = ((hip[0] + foot[0]) / 2 + 0.20, (hip[1] + foot[1]) / 2 + 0.06)
+    hand = (0.50, 1.02)
+    elbow = ((shoulder[0] + hand[0]) / 2 - 0.02, (shoulder[1] + hand[1]) / 2 - 0.08)
+    return knee, foot, elbow, hand
+
+
+def _quads(limbs):
+    # Rows x, y of the start, x, y of the end, width at each: all limbs of a figure at once.
+    starts, ends, widths = limbs[:, :2], limbs[:, 2:4], limbs[:, 4:, None]
+    along = ends - starts
+    across = along[:, ::-1] * [-0.5, 0.5] / np.linalg.norm(along, axis=1, keepdims=True)
+    return np.stack(
+        [starts + across * widths[:, 0], ends + across * widths[:, 1],
+         ends - across * widths[:, 1], starts - across * widths[:, 0]], axis=1
+    )

@@ -1,0 +1,81 @@
+"""Small footage that the tests of the pipelines share."""
+
+import numpy as np
+import pytest
+
+from data_pipelines.sources.base import Source, Video
+
+
+class ArrayVideo(Video):
+    """A video kept as an array, which counts how many frames were decoded."""
+
+    def __init__(self, name, pixels, certain=True, **about):
+        super().__init__(name, num_frames=len(pixels), **about)
+        self.pixels = pixels
+        self.certain = certain
+        self.decoded = 0
+
+    @property
+    def length_is_certain(self):
+        return self.certain
+
+    def frames(self, start=0):
+        for frame in self.pixels[start:]:
+            self.decoded += 1
+            yield frame
+
+
+@pytest.fixture
+def array_video():
+    """The class `ArrayVideo(name, pixels, **about)`."""
+    return ArrayVideo
+
+
+@pytest.fixture
+def numbered():
+    """A function that makes a source of videos of given lengths, each frame one grey level.
+
+    Frame f of video v has the value 50 v + f everywhere, so that a clip tells where it is from.
+    """
+
+    def make(*lengths, size=(16, 24), **about):
+        videos = [
+            ArrayVideo(
+                f"video{v}",
+                np.stack([np.full((*size, 1), 50 * v + f, np.uint8) for f in range(n)]),
+                **about,
+            )
+            for v, n in enumerate(lengths)
+        ]
+        return Source("frame_folders", None, videos)
+
+    return make
+
+
+@pytest.fixture
+def write_images():
+    """A function that writes one grey image per name into a folder, of the value given."""
+    import cv2
+
+    def write(folder, names, values, size=(16, 24)):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, value in zip(names, values, strict=True):
+            assert cv2.imwrite(str(folder / name), np.full(size, value, np.uint8))
+
+    return write
+
+
+@pytest.fixture
+def write_video():
+    """A function that writes a video file whose frame f is grey of level 5 f, and returns it."""
+    import cv2
+
+    def write(path, frames=20, fps=10.0, size=(48, 64), codec="MJPG"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, size[::-1])
+        for number in range(frames):
+            writer.write(np.full((*size, 3), min(255, 5 * number), np.uint8))
+        writer.release()
+        return path
+
+    return write

@@ -1,0 +1,135 @@
+import logging
+
+import numpy as np
+import pytest
+
+from data_pipelines import ClipSpec, chunks, load, open_source
+
+
+def levels(video, start=0):
+    return np.array([frame.mean() for frame in video.frames(start)])
+
+
+@pytest.mark.parametrize("suffix,codec", [(".avi", "MJPG"), (".mp4", "mp4v")])
+def test_a_file_gives_its_frames_in_order(tmp_path, write_video, suffix, codec):
+    path = write_video(tmp_path / f"one{suffix}", frames=30, fps=12.5, codec=codec)
+    source = open_source(path)
+    (video,) = source.videos
+    assert (source.kind, video.name, video.fps, video.num_frames) == (
+        "video_files", path.name, 12.5, 30)
+    assert np.abs(levels(video) - 5 * np.arange(30)).max() < 4
+    assert np.abs(levels(video, start=7) - 5 * np.arange(7, 30)).max() < 4
+    assert len(levels(video, start=40)) == 0
+    assert next(video.frames()).shape == (48, 64, 3)
+
+
+def test_colours_are_rgb(tmp_path):
+    import cv2
+
+    writer = cv2.VideoWriter(str(tmp_path / "red.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10,
+                             (64, 48))
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[..., 2] = 200
+    for _ in range(3):
+        writer.write(red)
+    writer.release()
+    frame = next(open_source(tmp_path / "red.avi").videos[0].frames())
+    assert frame[..., 0].mean() > 180 and frame[..., 2].mean() < 20
+
+
+def test_a_folder_is_read_to_its_depth_in_natural_order(tmp_path, write_video):
+    for name in ("cam10/1.avi", "cam2/10.avi", "cam2/9.avi"):
+        write_video(tmp_path / name, frames=4)
+    assert [v.name for v in open_source(tmp_path).videos] == [
+        "cam2/9.avi", "cam2/10.avi", "cam10/1.avi"]
+
+
+def test_a_video_that_breaks_off_is_used_up_to_there_and_said_once(tmp_path, write_video, caplog):
+    path = write_video(tmp_path / "cut.avi", frames=40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    (video,) = open_source(tmp_path).videos
+    # The index at the end is lost with the rest, so the header's number stands in for it.
+    video.num_frames = 40
+    with caplog.at_level(logging.WARNING):
+        found = [levels(video) for _ in range(2)]
+    assert 4 < len(found[0]) < 36 and len(found[0]) == len(found[1])
+    assert np.abs(found[0] - 5 * np.arange(len(found[0]))).max() < 4
+    assert [r.message for r in caplog.records] == [
+        f"{path} breaks off: {len(found[0])} frames read, 40 declared"]
+
+
+def test_a_whole_video_says_nothing(tmp_path, write_video, caplog):
+    write_video(tmp_path / "whole.avi", frames=12)
+    with caplog.at_level(logging.WARNING):
+        levels(open_source(tmp_path).videos[0])
+        next(open_source(tmp_path).videos[0].frames())
+    assert caplog.records == []
+
+
+def test_what_is_no_video_is_left_out_of_a_folder_and_said(tmp_path, write_video, caplog):
+    write_video(tmp_path / "good.avi", frames=4)
+    (tmp_path / "bad.avi").write_bytes(b"\0\1garbage" * 500)
+    (tmp_path / "text.mp4").write_text("hello\n" * 500)
+    (tmp_path / "notes.txt").write_text("hello")
+    with caplog.at_level(logging.WARNING):
+        assert [v.name for v in open_source(tmp_path).videos] == ["good.avi"]
+    said = [r.message for r in caplog.records]
+    assert len(said) == 3
+    assert "bad.avi cannot be opened as a video; left out" in said[0]
+    assert "text.mp4 is text or empty, not a video; left out" in said[1]
+    assert "1 files left out that are no video by their names: notes.txt" in said[2]
+
+
+@pytest.mark.parametrize(
+    "name,content,message",
+    [
+        ("bad.avi", b"\0\1garbage" * 500, "bad.avi cannot be opened as a video"),
+        ("notes.txt", b"hello\n" * 900, "notes.txt is text or empty, not a video"),
+        ("empty.mp4", b"", "empty.mp4 is text or empty, not a video"),
+        ("picture.png", b"\x89PNG\0", "picture.png is an image, not a video"),
+    ],
+)
+def test_a_file_that_is_no_video_is_refused_alone(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        open_source(tmp_path / name)
+
+
+def test_a_folder_without_a_readable_video_is_refused(tmp_path):
+    (tmp_path / "bad.avi").write_bytes(b"\0\1garbage" * 500)
+    with pytest.raises(ValueError, match="holds no video file that can be read"):
+        open_source(tmp_path)
+
+
+def test_resampling_follows_the_containers_rate(tmp_path, write_video):
+    write_video(tmp_path / "fast.avi", frames=40, fps=20)
+    frames = np.concatenate(list(chunks(open_source(tmp_path).videos[0], ClipSpec(fps=5))))
+    assert np.abs(frames.mean((1, 2, 3)) - 5 * np.arange(0, 40, 4)).max() < 4
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name,frames", [("vtest.avi", 795), ("carphone_pristine.mp4", 120)])
+def test_real_codecs_are_read_to_the_end(real_data, name, frames, caplog):
+    (video,) = open_source(real_data / "clips" / name).videos
+    with caplog.at_level(logging.WARNING):
+        assert sum(1 for _ in video.frames()) == video.num_frames == frames
+    assert caplog.records == []
+
+
+@pytest.mark.real_data
+def test_a_truncated_recording_is_trained_on_up_to_the_break(real_data, tmp_path, caplog):
+    whole = (real_data / "clips" / "vtest.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 8])
+    clip = ClipSpec(frames=16, size=(48, 64))
+    with caplog.at_level(logging.WARNING):
+        clips = load(tmp_path, clip, cache="memory").reduce(0, lambda n, _: n + 1).numpy()
+    assert 2 < clips < 15
+    assert "cut.avi breaks off" in caplog.text and "795 declared" in caplog.text
+
+
+@pytest.mark.real_data
+def test_empty_places_in_time_are_not_taken_for_a_break(real_data, caplog):
+    (video,) = open_source(real_data / "clips" / "tree.avi").videos
+    with caplog.at_level(logging.WARNING):
+        assert sum(1 for _ in video.frames()) == 68
+    assert "68 frames read, 444 declared; they reach to its end in time" in caplog.text

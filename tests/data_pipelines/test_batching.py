@@ -1,0 +1,170 @@
+import itertools
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data_pipelines import ClipSpec, load, tasks
+from data_pipelines.clips import windows
+
+CACHES = [None, "memory"]
+
+
+def arrays(dataset, count=None):
+    return [np.asarray(x) for x in itertools.islice(iter(dataset), count)]
+
+
+def same(first, second):
+    return len(first) == len(second) and all(map(np.array_equal, first, second))
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_clips_in_order_are_the_windows_of_each_video(numbered, cache):
+    source, clip = numbered(9, 4, 12), ClipSpec(frames=4, stride=3)
+    expected = [w for v in source.videos for w in windows(v.pixels, clip)]
+    found = arrays(load(source, clip, cache=cache))
+    assert same(found, [np.float32(w) / np.float32(255) for w in expected])
+    assert len(load(source, clip, cache=cache)) == len(expected) == 6
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_overlapping_windows_decode_each_frame_once(numbered, cache):
+    source = numbered(20)
+    arrays(load(source, ClipSpec(frames=8, stride=1), cache=cache))
+    # Streaming looks at one frame first, for its size.
+    assert source.videos[0].decoded == (20 if cache else 21)
+
+
+def test_memory_decodes_nothing_in_later_epochs(numbered):
+    source = numbered(20, 20)
+    stream = load(source, ClipSpec(frames=4, crop=(8, 8)), cache="memory", repeat=True)
+    arrays(stream, 50)
+    assert sum(v.decoded for v in source.videos) == 40
+
+
+def test_streaming_holds_little_of_a_long_video(numbered):
+    source = numbered(250)
+    iterator = iter(load(source, ClipSpec(frames=4)))
+    next(iterator)
+    assert source.videos[0].decoded <= 120
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_shuffled_epoch_holds_every_window_once(numbered, cache):
+    source, clip = numbered(30, 30, 30), ClipSpec(frames=3)
+    ordered = sorted(float(c.flat[0]) for c in arrays(load(source, clip)))
+    stream = load(source, clip, cache=cache, shuffle=10, seed=4, repeat=True)
+    epochs = np.array([float(c.flat[0]) for c in arrays(stream, 60)]).reshape(2, 30)
+    for epoch in epochs:
+        assert sorted(epoch) == ordered
+        assert list(epoch) != ordered
+    assert list(epochs[0]) != list(epochs[1])
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("certain", [True, False])
+def test_a_stream_goes_on_where_it_was_left(numbered, cache, certain):
+    clip = ClipSpec(frames=3, crop=(8, 8), crop_mode="random")
+    source = numbered(20, 13, certain=certain)
+    # Noise, so that a crop at another place is another clip.
+    for number, video in enumerate(source.videos):
+        video.pixels = np.random.default_rng(number).integers(0, 255, video.pixels.shape, np.uint8)
+    options = dict(cache=cache, shuffle=5, seed=7, repeat=True, batch=4,
+                   augment=("flip", "brightness"))
+    whole = arrays(load(source, clip, **options), 12)
+    # TensorFlow's own seed is no part of what an element depends on.
+    tf.random.set_seed(99)
+    assert same(whole, arrays(load(source, clip, **options), 12))
+    for skip in (1, 2, 5, 8):
+        assert same(whole[skip:], arrays(load(source, clip, skip=skip, **options), 12 - skip))
+    other = arrays(load(source, clip, **{**options, "seed": 8}), 12)
+    assert not any(map(np.array_equal, whole, other))
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_first_epoch_begins_at_that_epoch(numbered, cache):
+    source, clip = numbered(12, 12), ClipSpec(frames=3, crop=(4, 4))
+    options = dict(cache=cache, shuffle=4, seed=1, augment=("brightness",))
+    stream = arrays(load(source, clip, repeat=True, **options), 24)
+    assert same(stream[8:16], arrays(load(source, clip, first_epoch=1, **options)))
+    assert same(stream[16:], arrays(load(source, clip, first_epoch=2, repeat=True, **options), 8))
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_skipping_an_epoch_that_does_not_repeat_leaves_nothing(numbered, cache):
+    assert arrays(load(numbered(12), ClipSpec(frames=3), cache=cache, skip=9)) == []
+
+
+def test_a_clip_has_one_crop_for_all_frames(array_video):
+    plane = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 1), np.uint8)
+    video = array_video("still", np.repeat(plane, 8, axis=0))
+    clip = ClipSpec(frames=4, crop=(8, 8))
+    for cut in arrays(load(_source(video), clip, cache="memory", augment=("flip", "brightness"))):
+        assert np.ptp(cut, axis=0).max() == 0
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_videos_of_any_size_are_cropped(array_video, cache):
+    rng = np.random.default_rng(0)
+    videos = [array_video(f"v{h}", rng.integers(0, 255, (6, h, 24, 3), np.uint8)) for h in (16, 40)]
+    stream = load(_source(*videos), ClipSpec(frames=3, channels=3, crop=(16, 16),
+                                             crop_mode="center"), cache=cache, batch=4)
+    (batch,) = arrays(stream)
+    expected = [v.pixels[s : s + 3, t : t + 16, 4:20] for v, t in zip(videos, (0, 12), strict=True)
+                for s in (0, 3)]
+    np.testing.assert_allclose(batch, np.stack(expected) / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_shapes_are_known_and_targets_come_with_a_task(numbered, cache):
+    stream = load(numbered(40), ClipSpec(frames=8, crop=(8, 8)), cache=cache, batch=2,
+                  drop_remainder=True, task=tasks.predict_ahead(3))
+    inputs, targets = stream.element_spec
+    assert inputs.shape == (2, 8, 8, 8, 1) and targets.shape == (2, 5, 3, 8, 8, 1)
+    assert inputs.dtype == targets.dtype == tf.float32
+    clip, ahead = next(iter(stream))
+    np.testing.assert_array_equal(ahead[:, 2, 1], clip[:, 4])
+    assert 0 < float(tf.reduce_max(clip)) <= 1
+
+
+def test_an_augmentation_may_be_a_function(numbered):
+    stream = load(numbered(6), ClipSpec(frames=3), augment=(lambda clip, seed: 255 - clip,))
+    np.testing.assert_allclose(arrays(stream)[1][0, 0, 0, 0], (255 - 3) / 255)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_video_too_short_is_left_out_and_named(numbered, cache, caplog):
+    with caplog.at_level(logging.WARNING):
+        clips = arrays(load(numbered(20, 5), ClipSpec(frames=10), cache=cache))
+    assert len(clips) == 2
+    assert "video1 left out: it has 5 frames, a clip needs 10" in caplog.text
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_only_short_videos_are_an_error(numbered, cache):
+    with pytest.raises(ValueError, match=(
+            r"no video is as long as a clip of 19 frames \(`frames`=10, `frame_step`=2\); "
+            "the longest of 2 is video0 with 9 frames")):
+        load(numbered(9, 5), ClipSpec(frames=10, frame_step=2), cache=cache)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_crop_larger_than_the_frames_is_refused(numbered, cache):
+    with pytest.raises(ValueError, match=r"`crop` must fit .*\(32, 8\) for video0, whose frames"):
+        load(numbered(20), ClipSpec(frames=4, crop=(32, 8)), cache=cache)
+
+
+def test_videos_of_other_sizes_are_refused_without_size_or_crop(array_video):
+    videos = [array_video(f"v{h}", np.zeros((6, h, 24, 1), np.uint8)) for h in (16, 40)]
+    message = r"v40: its frames are \(40, 24\), those before it \(16, 24\); give `size` or `crop`"
+    with pytest.raises(ValueError, match=message):
+        load(_source(*videos), ClipSpec(frames=3), cache="memory")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        arrays(load(_source(*videos), ClipSpec(frames=3)))
+
+
+def _source(*videos):
+    from data_pipelines.sources.base import Source
+
+    return Source("frame_folders", None, list(videos))
