@@ -1,0 +1,339 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from typer.testing import CliRunner
+
+import data_pipelines
+import zoo
+from zoo.commands.app import app
+from zoo.commands.training_setup import parse_setting, prepare, split_videos
+from zoo.training.run_folder import RunFolder
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = (
+    "frames=6", "stride=3", "crop=16,16", "size=32,32", "horizons=1", "score_horizon=1",
+    "filters=2,2,2", "state_filters=2,2", "decoder_filters=2,2,2",
+)
+STEPS = 10
+
+# Sends a signal to its own process as the n-th checkpoint is about to take its name.
+SIGNALLED = """
+import os, sys
+from zoo.training import fit, whole_files
+
+fit.fit.__kwdefaults__["checkpoint_every_sec"] = 0
+number, at = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+replace, seen = os.replace, []
+
+def watched(source, target):
+    if "step-" in str(target):
+        seen.append(target)
+        if len(seen) == at:
+            os.kill(os.getpid(), number)
+    replace(source, target)
+
+whole_files.os.replace = watched
+from zoo.__main__ import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    """Four videos of 12 frames, 32x32 grey, in which a square moves."""
+    folder = tmp_path_factory.mktemp("footage")
+    for video in range(4):
+        (folder / f"video_{video}").mkdir()
+        for number in range(12):
+            frame = np.full((32, 32), 40 + 10 * video, np.uint8)
+            frame[8:16, number + video : number + video + 8] = 220
+            cv2.imwrite(str(folder / f"video_{video}" / f"{number:03d}.png"), frame)
+    return folder
+
+
+def words(footage, out, *more, steps=STEPS):
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    return [
+        "train", "convlstm_vae", "--data", str(footage), "--out", str(out), "--steps", str(steps),
+        "--batch", "2", "--precision", "float32", *settings, *more,
+    ]  # fmt: skip
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def signalled(number, at, arguments):
+    return subprocess.run(
+        [sys.executable, "-c", SIGNALLED, str(int(number)), str(at), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_path):
+    arguments = words(footage, tmp_path / "run")
+    killed = signalled(signal.SIGKILL, 4, arguments)
+    assert killed.returncode == -signal.SIGKILL
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["step"] == 3
+
+    interrupted = signalled(signal.SIGTERM, 2, arguments)
+    assert interrupted.returncode == 130, interrupted.stderr
+    last = interrupted.stderr.splitlines()[-1]
+    # It went on after step 3: the second checkpoint of its own is that of step 5.
+    assert last.startswith("zoo train: interrupted after step 6; the checkpoint is kept")
+    assert "Traceback" not in interrupted.stderr
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["status"], record["step"]) == ("interrupted", 6)
+
+    done = invoke(*arguments)
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["status"], record["step"]) == ("finished", STEPS)
+    assert record["precision"] == "float32"
+    assert record["held_out_videos"] == ["video_3"]
+    weights = (tmp_path / "run" / "model.weights.h5").read_bytes()
+
+    again = invoke(*arguments)
+    assert again.exit_code == 0
+    assert (tmp_path / "run" / "model.weights.h5").read_bytes() == weights
+
+    other = invoke(*words(footage, tmp_path / "run", "--seed", "3"))
+    assert other.exit_code == 1
+    assert "seed was 0, now 3" in other.stderr
+    assert "Traceback" not in other.stderr
+
+    model = zoo.load(str(tmp_path / "run"))
+    assert model.filters == (2, 2, 2) and model.clip_shape == (16, 32, 32, 1)
+    assert int(model.draws) == STEPS
+    assert invoke(*words(footage, tmp_path / "undisturbed")).exit_code == 0
+    undisturbed = zoo.load(str(tmp_path / "undisturbed"))
+    for ours, theirs in zip(model.get_weights(), undisturbed.get_weights(), strict=True):
+        # Adam divides by the gradient's size: a rounding in the last bit shows in some weights.
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+    events = list((tmp_path / "undisturbed" / "tensorboard").iterdir())
+    tags = {
+        value.tag
+        for record in tf.data.TFRecordDataset([str(path) for path in events])
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
+    }
+    assert {"context_truth_prediction", "held_out/loss", "held_out/kl"} <= tags
+
+
+def run_of(footage, tmp_path, *more):
+    """What `zoo train` says of bad input, in a process that never gets to train."""
+    result = invoke(*words(footage, tmp_path / "run", *more))
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    return result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "filtres=3"], "near: filters"),
+        (["--set", "latent_dim=many"], "`--set latent_dim` must be of the type int"),
+        (["--set", "frames"], "`--set` must be KEY=VALUE"),
+        (["--precision", "half"], "`precision` must be one of auto"),
+        (["--distribution", "tpu"], "`distribution` must be one of auto"),
+        (["--learning-rate", "0"], "`learning_rate` must be above 0"),
+        (["--validation-videos", "4"], "`validation_videos` must leave videos to train on"),
+        (["--init", "convlstm_vea"], "convlstm_vae"),
+        (["--init", "."], "without any"),
+        (["--set", "frames=20"], "no video is as long as a clip of 20 frames"),
+        (["--set", "crop=64,64"], "`crop` must fit into the frame"),
+        (["--set", "crop=20,20"], "the nearest that fits is"),
+    ],
+)
+def test_bad_input_is_one_line_and_trains_nothing(footage, tmp_path, more, message):
+    assert message in run_of(footage, tmp_path, *more)
+
+
+def test_a_missing_path_is_one_line(tmp_path):
+    assert "does not exist" in run_of(tmp_path / "nowhere", tmp_path)
+
+
+def test_a_folder_of_something_else_is_left_alone(footage, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "holiday.mp4").write_bytes(b"x")
+    assert "holds other files" in run_of(footage, tmp_path)
+
+
+def test_an_unknown_preset_is_one_line_with_near_names(footage, tmp_path):
+    result = invoke("train", "convlstm_vea", "--data", str(footage), "--out", str(tmp_path / "r"))
+    assert result.exit_code == 1
+    assert "Did you mean convlstm_vae" in result.stderr
+
+
+def test_no_steps_is_wrong_usage(footage, tmp_path):
+    assert invoke(*words(footage, tmp_path / "run", steps=0)).exit_code == 2
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(footage, tmp_path, monkeypatch):
+    from zoo.commands import training_setup
+
+    def fills(model, factory, run, *arguments, **more):
+        (run.path / "checkpoints").mkdir()
+        raise OSError(28, "No space left on device", str(run.path / "checkpoints" / "a"))
+
+    monkeypatch.setattr(training_setup, "fit", fills)
+    result = invoke(*words(footage, tmp_path / "run"))
+    assert result.exit_code == 1
+    [line] = [line for line in result.stderr.splitlines() if "No space left" in line]
+    assert "The last checkpoint is kept" in line
+    assert "Traceback" not in result.stderr
+
+
+def test_a_loss_that_is_not_finite_is_one_line(footage, tmp_path, monkeypatch):
+    from zoo.commands import training_setup
+
+    def diverges(*arguments, **more):
+        raise FloatingPointError("the loss at step 3 is nan")
+
+    monkeypatch.setattr(training_setup, "fit", diverges)
+    result = invoke(*words(footage, tmp_path / "run"))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1, "zoo: the loss at step 3 is nan",
+    )  # fmt: skip
+
+
+def test_init_starts_from_trained_weights(footage, tmp_path, monkeypatch):
+    from zoo.commands import training_setup
+
+    started = []
+
+    def note(model, factory, run, steps, **more):
+        started.append((model.get_weights(), more))
+
+    monkeypatch.setattr(training_setup, "fit", note)
+    settings = {
+        "filters": (2, 2, 2), "state_filters": (2, 2), "decoder_filters": (2, 2, 2),
+        "horizons": 1, "score_horizon": 1,
+    }  # fmt: skip
+    trained = zoo.load("convlstm_vae", weights=None, **settings)
+    trained.save_weights(tmp_path / "a.weights.h5")
+    init = ["--init", str(tmp_path / "a.weights.h5")]
+    assert invoke(*words(footage, tmp_path / "run", *init)).exit_code == 0
+    weights, arguments = started[0]
+    for ours, theirs in zip(weights, trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # Scoring and export build the model again from these.
+    config = arguments["config"]
+    assert config["preset"] == "convlstm_vae/ucsd_ped2"
+    assert config["overrides"]["filters"] == (2, 2, 2)
+    assert config["class"] == "ConvLSTMVAE"
+
+    wider = [word for word in words(footage, tmp_path / "wider", *init)]
+    wider[wider.index("filters=2,2,2")] = "filters=2,2,3"
+    result = invoke(*wider)
+    assert result.exit_code == 1
+    assert "do not fit ConvLSTMVAE" in result.stderr
+
+
+def test_equal_seeds_start_from_equal_weights(footage, tmp_path, monkeypatch):
+    from zoo.commands import training_setup
+
+    started = []
+    monkeypatch.setattr(
+        training_setup, "fit", lambda model, *rest, **more: started.append(model.get_weights())
+    )
+    for number, seed in enumerate(("3", "3", "4")):
+        invoke(*words(footage, tmp_path / str(number), "--seed", seed))
+    first, same, other = started
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_the_stream_of_a_resumed_run_goes_on_at_the_same_clips(footage, tmp_path, monkeypatch):
+    from zoo.commands import training_setup
+
+    given = []
+    monkeypatch.setattr(
+        training_setup, "fit", lambda model, factory, *rest, **more: given.append(factory)
+    )
+    invoke(*words(footage, tmp_path / "run"))
+    [factory] = given
+    whole = [inputs.numpy() for inputs, _ in factory(0).take(7)]
+    rest = [inputs.numpy() for inputs, _ in factory(4).take(3)]
+    np.testing.assert_array_equal(whole[4:], rest)
+    assert not np.array_equal(whole[0], whole[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "expected"),
+    [
+        ("a=3", 1, 3),
+        ("a=3", 1.5, 3.0),
+        ("a = 1e-3", 1.5, 1e-3),
+        ("a=false", True, False),
+        ("a=max", "mean", "max"),
+        ("a=8,16", (1, 2, 3), (8, 16)),
+        ("a=flip,brightness", (), ("flip", "brightness")),
+        ("a=none", (64, 64), None),
+        ("a=5", None, 5),
+        ("a=64,48", None, (64, 48)),
+    ],
+)
+def test_settings_take_the_type_of_what_they_replace(text, known, expected):
+    key, value = parse_setting(text, {"a": known})
+    assert (key, value, type(value)) == ("a", expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("a=1.5", 1), ("a=x", 1.5), ("a=yes", True), ("a=1,x", (1, 2))]
+)
+def test_settings_of_another_type_are_refused(text, known):
+    with pytest.raises(ValueError, match=f"`--set a` must be of the type .*Received: {text}"):
+        parse_setting(text, {"a": known})
+
+
+@pytest.mark.parametrize(
+    ("held_out", "expected"), [(None, 1), (0, 0), (2, 2), (3, 3)]
+)
+def test_the_last_videos_are_held_out(footage, held_out, expected):
+    source = data_pipelines.open_source(footage)
+    train, rest = split_videos(source, held_out)
+    names = [video.name for video in source.videos]
+    assert [video.name for video in train.videos] == names[: 4 - expected]
+    if expected:
+        assert [video.name for video in rest.videos] == names[4 - expected :]
+    else:
+        assert rest is None
+
+
+def test_of_two_videos_none_is_held_out(footage):
+    source = data_pipelines.open_source(footage)
+    train, rest = split_videos(source.subset(source.videos[:2]))
+    assert len(train.videos) == 2 and rest is None
+
+
+@pytest.mark.real_data
+def test_only_the_train_split_is_trained_on(real_data):
+    setup = prepare("convlstm_vae", real_data / "ucsd_ped2")
+    assert len(setup.train.videos) == 14
+    assert [video.name for video in setup.held_out.videos] == ["train/15", "train/16"]
+    assert {video.split for video in setup.train.videos} == {"train"}
+
+
+def test_arguments_of_a_run_are_json_and_tell_settings_apart(footage, tmp_path):
+    one = prepare("convlstm_vae", footage, settings=["crop=16,16"])
+    two = prepare("convlstm_vae", footage, settings=["crop=16,24", "latent_dim=3"])
+    RunFolder.open(tmp_path, command="", arguments=one.arguments).close()
+    (tmp_path / "checkpoints").mkdir()
+    RunFolder.open(tmp_path, command="", arguments=one.arguments).close()
+    with pytest.raises(ValueError, match=r"crop was \[16, 16\], now \[16, 24\]; model.latent_dim"):
+        RunFolder.open(tmp_path, command="", arguments=two.arguments)
