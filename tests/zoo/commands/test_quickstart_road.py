@@ -1,0 +1,71 @@
+"""The whole road, with little footage and hardly any training: everything is left where it says."""
+
+import functools
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from data_pipelines.sources import synthetic_cctv
+from zoo.commands.quickstart_road import Road
+
+PRESET = "convlstm_vae/synthetic_cctv"
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+def road(out, said):
+    return Road(out, PRESET, steps=2, seed=0, command="zoo quickstart", say=said.append)
+
+
+def check_what_both_roads_leave(out, lines):
+    assert json.loads((out / "run" / "run.json").read_text())["seed"] == 0
+    assert (out / "exported" / "convlstm_vae" / "1" / "saved_model.pb").is_file()
+    largest = max(json.loads((out / "verification.json").read_text())["differences"].values())
+    assert largest < 1e-3
+    assert cv2.imread(str(out / "score.png")).shape[1] > 500
+    overlay = cv2.VideoCapture(str(out / "overlay.mp4"))
+    assert overlay.get(cv2.CAP_PROP_FRAME_COUNT) > 10
+    summary = "\n".join(lines)
+    for name in ("run", "score.png", "overlay.mp4", "exported"):
+        assert str(out / name) in summary
+    assert summary.count("\n  zoo ") == 3
+
+
+@pytest.mark.slow
+def test_the_road_with_a_made_up_scene(tmp_path, said, monkeypatch):
+    small = functools.partial(synthetic_cctv.make, train_videos=3, test_videos=1, frames=120)
+    few = functools.partial(synthetic_cctv.make_kinds, clips_per_kind=3, frames=18)
+    monkeypatch.setattr(synthetic_cctv, "make", small)
+    monkeypatch.setattr(synthetic_cctv, "make_kinds", few)
+    lines = road(tmp_path, said).made_up()
+    check_what_both_roads_leave(tmp_path, lines)
+    figures = json.loads((tmp_path / "evaluation.json").read_text())
+    assert figures["frames"] == 120 and set(figures["baselines"]) == {
+        "copy_last_frame", "mean_frame",
+    }  # fmt: skip
+    scores = np.genfromtxt(tmp_path / "scores.csv", delimiter=",", names=True, dtype=None)
+    assert len(scores) == 120
+    report = json.loads((tmp_path / "classifier.json").read_text())
+    assert np.sum(report["confusion"]) == 12
+    assert f"{report['accuracy']:.2f}" in "\n".join(lines)
+    assert (tmp_path / "classifier.npz").is_file()
+
+
+@pytest.mark.slow
+def test_the_road_with_ones_own_footage(tmp_path, said):
+    scene = synthetic_cctv.make(
+        tmp_path / "scene", train_videos=3, test_videos=1, frames=60, size=(64, 112)
+    )
+    lines = road(tmp_path / "out", said).own(scene / "train")
+    check_what_both_roads_leave(tmp_path / "out", lines)
+    assert "2 videos to train on, 1 held out" in said
+    assert any("no labels" in line for line in said)
+    # The shape of the video is kept, in the area of the preset, in multiples of the stride.
+    config = json.loads((tmp_path / "out" / "run" / "config.json").read_text())
+    assert tuple(config["overrides"]["clip_shape"][1:3]) == (88, 152)
+    assert not (tmp_path / "out" / "evaluation.json").exists()
