@@ -138,6 +138,7 @@ def crop(clip, top, left, size):
     Returns:
         `(time, *size, channels)`, same dtype.
     """
+    clip = tf.convert_to_tensor(clip)
     cut = clip[:, top : top + size[0], left : left + size[1]]
     return tf.ensure_shape(cut, [clip.shape[0], *size, clip.shape[-1]])
 
@@ -233,6 +234,7 @@ def random_flip(clip, seed):
     Returns:
         The clip or its mirror image, same shape and dtype.
     """
+    clip = tf.convert_to_tensor(clip)
     return tf.cond(
         tf.random.stateless_uniform([], seed) < 0.5, lambda: tf.reverse(clip, [2]), lambda: clip
     )

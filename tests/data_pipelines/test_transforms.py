@@ -25,6 +25,13 @@ def twice(function, *inputs):
     return eager
 
 
+def drawn(function, count):
+    """What a transform gives for `count` seeds, stacked."""
+    seeds = tf.stack([tf.zeros(count, tf.int32), tf.range(count)], 1)
+    stream = tf.data.Dataset.from_tensor_slices(seeds).map(function).batch(count)
+    return next(iter(stream)).numpy()
+
+
 def triangle_weights(old, new):
     """Antialiased bilinear weights, one row per new pixel, as the definition says."""
     scale = old / new
@@ -127,9 +134,7 @@ def test_crops_are_one_rectangle_of_all_frames(name):
 
 def test_random_crops_reach_every_place_alike():
     clip = np.arange(5 * 4, dtype=np.uint8).reshape(1, 5, 4, 1)
-    seeds = tf.stack([tf.zeros(1500, tf.int32), tf.range(1500)], 1)
-    cuts = tf.map_fn(lambda s: transforms.random_crop(clip, (3, 3), s), seeds,
-                     fn_output_signature=tf.uint8).numpy()
+    cuts = drawn(lambda seed: transforms.random_crop(clip, (3, 3), seed), 1500)
     _, counts = np.unique(cuts[:, 0, 0, 0, 0], return_counts=True)
     assert len(counts) == 3 * 2
     assert np.abs(counts / 1500 - 1 / 6).max() < 0.04
@@ -148,15 +153,13 @@ def test_motion_crops_are_drawn_in_proportion_to_motion():
     clip = np.full((3, 64, 96, 1), 100, np.uint8)
     clip[1, 8:16, 16:24] += 60
     clip[1, 40:48, 72:80] += 35
-    seeds = tf.stack([tf.fill([1500], 5), tf.range(1500)], 1)
     marked = np.zeros((3, 64, 96, 1), np.uint8)
     marked[0, 8:16, 16:24], marked[0, 40:48, 72:80] = 1, 2
     # A channel that stands still carries the number of the place into the crop.
     coded = np.concatenate([clip, np.broadcast_to(marked[:1], clip.shape), clip], -1)
     energy = transforms.motion_energy(coded).numpy()
     weights = energy + 0.1 * energy.mean() + 1e-6
-    cuts = tf.map_fn(lambda s: transforms.motion_crop(coded, (1, 1), s), seeds,
-                     fn_output_signature=tf.uint8).numpy()[:, 0, 0, 0, 1]
+    cuts = drawn(lambda seed: transforms.motion_crop(coded, (1, 1), seed), 1500)[:, 0, 0, 0, 1]
     share = weights / weights.sum()
     assert (cuts == 1).mean() == pytest.approx(share[1, 2], abs=0.04)
     assert (cuts == 2).mean() == pytest.approx(share[5, 9], abs=0.04)
