@@ -27,7 +27,8 @@ class ScoredVideo:
         name: Name of the video.
         labels: bool `(frames,)`, True where the frame is abnormal.
         score: float `(frames,)`, anomaly score as the scorer gives it, higher is stranger.
-        frame_error: float `(frames,)`, mean squared error of the frame, pixels in [0, 1].
+        frame_error: float `(frames,)`, mean squared error of the frame against what was predicted
+            for it one frame before, pixels in [0, 1].
         warm_up: Number of first frames which have no score yet.
 
     Raises:

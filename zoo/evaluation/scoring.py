@@ -24,11 +24,11 @@ class ModelScorer:
         self.model = model
         self.warm_up = int(model.warm_up)
         self._traced = {}
-        self._state = None
+        self._state = self._prediction = None
 
     def begin(self):
         """Forgets the video before."""
-        self._state = None
+        self._state = self._prediction = None
 
     def advance(self, clip):
         """Scores the next frames of the video.
@@ -37,19 +37,20 @@ class ModelScorer:
             clip: float32 `(frames, height, width, channels)` in [0, 1].
 
         Returns:
-            Dict of float32 arrays: `score` `(frames,)`, `frame_error` `(frames,)` (mean squared
-            error of the frame) and `score_map` `(frames, height / 8, width / 8)`.
+            Dict of float32 arrays: `score` `(frames,)`; `frame_error` `(frames,)`, the mean
+            squared error of the frame against what was predicted one frame before, as papers
+            have it, whatever the horizon that scores; and `score_map`
+            `(frames, height / 8, width / 8)`.
         """
         size = tuple(int(n) for n in clip.shape[1:3])
+        clip = tf.convert_to_tensor(clip)[None]
         if self._state is None:
             self._state = self.model.initial_state(1, *size)
-        outputs = self._graph(clip.shape[1:])(tf.convert_to_tensor(clip)[None], self._state)
-        self._state = outputs["state"]
-        score_map = outputs["score_map"][0].numpy()
+            self._prediction = tf.zeros_like(clip[:, 0])
+        outputs = self._graph(clip.shape[2:])(clip, self._prediction, self._state)
+        self._state, self._prediction = outputs["state"], outputs["prediction"]
         return {
-            "score": outputs["score"][0].numpy(),
-            "frame_error": score_map.mean(axis=(1, 2), dtype=np.float32),
-            "score_map": score_map,
+            name: outputs[name][0].numpy() for name in ("score", "frame_error", "score_map")
         }
 
     def _graph(self, frame_shape):
@@ -62,12 +63,18 @@ class ModelScorer:
                 lambda t: tf.TensorSpec(t.shape, t.dtype), self._state
             )
 
-            def advance(clip, state):
+            frame_spec = tf.TensorSpec((1, *frame_shape), tf.float32)
+
+            def advance(clip, prediction, state):
                 outputs = self.model.advance(clip, state)
-                return {name: outputs[name] for name in ("score", "score_map", "state")}
+                ahead = outputs["prediction"]
+                predicted = tf.concat([prediction[:, None], ahead[:, :-1]], axis=1)
+                error = tf.reduce_mean(tf.square(clip - predicted), axis=[2, 3, 4])
+                kept = {name: outputs[name] for name in ("score", "score_map", "state")}
+                return {**kept, "frame_error": error, "prediction": ahead[:, -1]}
 
             self._traced[frame_shape] = tf.function(
-                advance, input_signature=[clip_spec, state_spec], jit_compile=False
+                advance, input_signature=[clip_spec, frame_spec, state_spec], jit_compile=False
             )
         return self._traced[frame_shape]
 

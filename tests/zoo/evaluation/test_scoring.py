@@ -129,7 +129,7 @@ class LastFrameModel:
         state = {"last": clip[:, -1], "frames": state["frames"] + shape[1]}
         first = tf.equal(state["frames"][:, None] - shape[1] + tf.range(shape[1])[None], 0)
         return {
-            "prediction": before,
+            "prediction": clip,
             "score": tf.where(first, 0.0, score),
             "score_map": tf.reshape(
                 score_map, tf.concat([shape[:2], tf.shape(score_map)[1:3]], axis=0)
