@@ -31,8 +31,8 @@ class PeakSignalToNoiseRatio(keras.metrics.Metric):
                 f"Received: sample_weight={sample_weight}"
             )
         error = tf.square(tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32))
-        self.squared_error.assign_add(tf.reduce_mean(error))
-        self.count.assign_add(1.0)
+        self.squared_error.assign_add(tf.reduce_sum(error))
+        self.count.assign_add(tf.cast(tf.size(error), tf.float32))
 
     def result(self):
         mean = tf.math.divide_no_nan(

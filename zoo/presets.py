@@ -31,7 +31,7 @@ class Preset:
     small: dict
 
 
-_PED2 = {"clip_shape": (16, 128, 192, 1), "fps": 10, "channels": 1}
+_PED2 = {"clip_shape": (16, 128, 192, 1), "fps": 10.0, "channels": 1}
 _PED2_TRAINING = {
     "frames": 12,
     "stride": 4,
@@ -66,7 +66,7 @@ _ALL = (
         model_class=ConvLSTMVAE,
         arguments={
             "clip_shape": (16, 96, 144, 1),
-            "fps": 10,
+            "fps": 10.0,
             "channels": 1,
             "filters": (12, 24, 32),
             "state_filters": (12, 32),

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import json
+import logging
 import pathlib
 
 from zoo.models.base import VideoModel
@@ -38,12 +39,14 @@ def resolve(name):
     full = DEFAULTS.get(name, name)
     if full in PRESETS:
         return PRESETS[full]
-    known = [*DEFAULTS, *PRESETS]
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    near = _near(name)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise ValueError(
-        f"`name` must be a preset: {', '.join(known)}. {hint}Received: name={name!r}"
-    )
+    known = ", ".join([*DEFAULTS, *PRESETS])
+    raise ValueError(f"`name` must be a preset: {known}. {hint}Received: name={name!r}")
+
+
+def _near(name):
+    return difflib.get_close_matches(str(name), [*DEFAULTS, *PRESETS], n=3, cutoff=0.5)
 
 
 def weights_path(preset: Preset):
@@ -118,9 +121,17 @@ def load(name, weights="pretrained", dtype=None, **overrides):
     (16, 128, 192, 1)
     """
     run = pathlib.Path(name)
+    if name not in DEFAULTS and name not in PRESETS and (run.is_dir() or run.name != str(name)):
+        # A path rather than a name: `MODEL/DATASET` has one slash too, so near names come first.
+        if not (run / RUN_CONFIG).is_file() and not _near(name):
+            raise ValueError(
+                f"`name` must be a preset or a run folder of `zoo train`. Received: {name}, "
+                + ("in which there is no config.json" if run.is_dir() else "which is not there")
+            )
     if name not in DEFAULTS and name not in PRESETS and (run / RUN_CONFIG).is_file():
         config = json.loads((run / RUN_CONFIG).read_text("utf-8"))
         preset, trained = resolve(config["preset"]), run / RUN_WEIGHTS
+        _say_if_unfinished(run)
         arguments = {**preset.arguments, **config["overrides"]}
     else:
         preset = resolve(name)
@@ -146,6 +157,15 @@ def load(name, weights="pretrained", dtype=None, **overrides):
     if path is not None:
         load_weights(model, path)
     return model
+
+
+def _say_if_unfinished(run):
+    record = run / "run.json"
+    record = json.loads(record.read_text("utf-8")) if record.is_file() else {}
+    if record.get("status", "finished") != "finished":
+        logging.getLogger(__name__).warning(
+            "%s is not finished: status %s, step %s", run, record["status"], record.get("step")
+        )
 
 
 def load_run(path):
@@ -198,7 +218,8 @@ def check_overrides(preset: Preset, overrides):
         default = arguments[name]
         kinds = {int: (int,), float: (int, float), str: (str,), tuple: (tuple, list)}
         allowed = kinds.get(type(default))
-        if allowed and value is not None and not isinstance(value, allowed):
+        wrong = isinstance(value, bool) or not isinstance(value, allowed or object)
+        if allowed and value is not None and wrong:
             raise ValueError(
                 f"`{name}` must be of type {type(default).__name__}, such as {default!r}. "
                 f"Received: {name}={value!r}"

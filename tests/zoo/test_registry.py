@@ -20,7 +20,8 @@ def test_what_is_said_to_be_trained_has_weights_and_a_card(name):
     info = zoo.info(name)
     json.dumps(info)
     if info["trained"]:
-        assert info["card"]["figures"], "trained weights without figures in their card"
+        evaluation = info["card"]["evaluation"]
+        assert evaluation["auc_live"] > evaluation["baselines"]["copy_last_frame"]["auc_live"]
         assert zoo.load(name).built
     else:
         with pytest.raises(ValueError, match="has no trained weights. Pass weights=None"):
@@ -34,6 +35,13 @@ def test_near_names_are_offered():
         zoo.load("nothing like it")
 
 
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(ValueError, match="in which there is no config.json"):
+        zoo.load(str(tmp_path))
+    with pytest.raises(ValueError, match="Received: runs/mien, which is not there"):
+        zoo.load("runs/mien")
+
+
 @pytest.mark.parametrize(
     "overrides, message",
     [
@@ -42,6 +50,8 @@ def test_near_names_are_offered():
         ({"score_horizon": 9}, "`score_horizon` must be from 1 to horizons=4"),
         ({"posterior_share": 0}, "`posterior_share` must be above 0"),
         ({"score_pooling": "median"}, "must be 'max' or 'mean'"),
+        ({"horizons": True}, "`horizons` must be of type int"),
+        ({"clip_shape": (16, 100, 144, 1)}, "height of `clip_shape` must be a multiple of 8"),
         ({"score_window": 12}, "must be a multiple of 8 pixels"),
     ],
 )

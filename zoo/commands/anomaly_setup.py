@@ -193,6 +193,10 @@ def write_card(path, name, model, source, figures, command, run=None):
             f"--run. Received: {folder}, which holds no run.json"
         )
     record = json.loads((folder / "run.json").read_text("utf-8"))
+    if record.get("status") != "finished":
+        raise ValueError(
+            f"`card` needs a finished run. Received: {folder}, status {record.get('status')}"
+        )
     selection = folder / "selection.json"
     preset = registry.resolve(json.loads((folder / "config.json").read_text("utf-8"))["preset"])
     weights = folder / registry.RUN_WEIGHTS

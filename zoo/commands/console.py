@@ -9,7 +9,7 @@ import tempfile
 import typer
 
 # What a user can put right. Anything else is a fault of this project and shows its traceback.
-EXPECTED_ERRORS = (ValueError, OSError, NotImplementedError, ImportError)
+EXPECTED_ERRORS = (ValueError, OSError, NotImplementedError, ImportError, FloatingPointError)
 
 
 class Commands(typer.core.TyperGroup):

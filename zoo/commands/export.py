@@ -55,7 +55,8 @@ def export(
         version=version,
         rollout_steps=rollout_steps,
         card=_card(name_or_run),
-        name=name_or_run,
+        # Of a run folder its own name: an export tells nothing of the machine that wrote it.
+        name=Path(name_or_run).name if Path(name_or_run).is_dir() else name_or_run,
         clip=frames,
     )
     report["clip"] = str(footage) if footage else "made up"

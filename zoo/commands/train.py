@@ -67,10 +67,8 @@ def train(
             )
             training_setup.run(setup, out, shlex.join(["zoo", *sys.argv[1:]]))
         except KeyboardInterrupt as error:
-            say(f"zoo train: {error or 'interrupted'}; the same command goes on: {out}")
+            say(f"zoo train: {str(error) or 'interrupted'}; the same command goes on: {out}")
             raise typer.Exit(130) from None
-        except FloatingPointError as error:
-            raise ValueError(str(error)) from error
         except OSError as error:
             if Path(out, "checkpoints").is_dir():
                 raise OSError(

@@ -12,7 +12,9 @@ import keras
 import data_pipelines
 import zoo
 from zoo import callbacks, registry
+from zoo.layers.sizes import nearest_size
 from zoo.training import distribution as distributions
+from zoo.training.checkpoint import Checkpoints
 from zoo.training.fit import fit
 from zoo.training.precision import choose_precision
 from zoo.training.run_folder import RunFolder
@@ -53,6 +55,7 @@ class Setup:
         init: str of a preset, run folder or weights file, or None.
         precision, distribution: str as asked for, maybe "auto".
         train, held_out: `data_pipelines.Source`; `held_out` is None where nothing is held out.
+        validation_videos: how many were asked to be held out, or None.
     """
 
     preset: object
@@ -65,6 +68,7 @@ class Setup:
     distribution: str
     train: object
     held_out: object
+    validation_videos: int | None
 
     @property
     def arguments(self):
@@ -76,7 +80,7 @@ class Setup:
             "seed": self.seed,
             "precision": self.precision,
             "distribution": self.distribution,
-            "validation_videos": len(self.held_out.videos) if self.held_out else 0,
+            "validation_videos": self.validation_videos,
             **self.training,
             **{f"model.{key}": value for key, value in self.overrides.items()},
         }
@@ -156,6 +160,7 @@ def prepare(
         distribution=distribution,
         train=train,
         held_out=held_out,
+        validation_videos=validation_videos,
     )
 
 
@@ -188,11 +193,29 @@ def run(setup, out, command_line):
         if run.finished:
             _LOG.info("%s is finished: %s", out, run.path / "model.weights.h5")
             return run
-        _train(setup, run)
+        _train(_as_begun(setup, run.record), run)
         _LOG.info("done: %s", run.path / "model.weights.h5")
     finally:
         run.close()
     return run
+
+
+def _as_begun(setup, record):
+    """The setup with the videos that the run began with, whatever has come to the folder since."""
+    videos = {v.name: v for s in (setup.train, setup.held_out) if s for v in s.videos}
+    names = [record["train_videos"], record["held_out_videos"]]
+    missing = sorted({name for part in names for name in part} - set(videos))
+    if missing:
+        raise ValueError(
+            "`data` must still hold the videos that the run began with. Missing: "
+            f"{', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''}"
+        )
+    train, held_out = ([videos[name] for name in part] for part in names)
+    return dataclasses.replace(
+        setup,
+        train=setup.train.subset(train),
+        held_out=setup.train.subset(held_out) if held_out else None,
+    )
 
 
 def split_videos(source, held_out=None):
@@ -229,14 +252,14 @@ def check_sizes(training, stride):
     Raises:
         ValueError: if it is not; the nearest that fits is named.
     """
-    name = "crop" if training["crop"] else "size"
-    size = training[name]
-    if size and any(pixels < 1 or pixels % stride for pixels in size):
-        nearest = tuple(max(stride, round(pixels / stride) * stride) for pixels in size)
-        raise ValueError(
-            f"`{name}` must be (height, width), multiples of {stride}; the nearest that fits is "
-            f"{nearest}. Received: {name}={size}"
-        )
+    for name in ("size", "crop"):
+        size = training[name]
+        if size and any(pixels < 1 or pixels % stride for pixels in size):
+            nearest = tuple(nearest_size(pixels, stride) for pixels in size)
+            raise ValueError(
+                f"`{name}` must be (height, width), multiples of {stride}; the nearest that fits "
+                f"is {nearest}. Received: {name}={size}"
+            )
 
 
 def parse_setting(text, known):
@@ -299,7 +322,8 @@ def _train(setup, run):
         model = zoo.load(
             setup.preset.name, weights=None, dtype=run.record["precision"], **setup.overrides
         )
-        if setup.init is not None:
+        # Of a run that goes on everything comes from its checkpoint.
+        if setup.init is not None and not Checkpoints(run.path / "checkpoints").steps():
             load_initial_weights(model, setup.init)
     held_out = preview = None
     if setup.held_out is not None:
@@ -327,6 +351,8 @@ def _train(setup, run):
         learning_rate=training["learning_rate"],
         warm_up_steps=training["warm_up_steps"],
         clip_norm=training["clip_norm"],
+        # Not the whole loss: the weight of its other terms may change while the training goes on.
+        monitor="reconstruction",
         config=_config(setup, model),
         validation=held_out,
         preview=preview,

@@ -27,8 +27,8 @@ class Candidate:
         score_pooling: "max" or "mean".
         score_window: Side of the window of "max" in pixels, None for "mean".
         auc_live: Frame AUC under the protocol `live`, the mean over the kinds of anomaly.
-        auc_by_kind: Dict from kind to its frame AUC: the altered frames of that kind against the
-            same frames as filmed.
+        auc_by_kind: Dict from kind to its frame AUC: the altered frames of that kind against all
+            frames as filmed.
     """
 
     weights: str
@@ -148,21 +148,20 @@ def copy_last_frame(trials, poolings=POOLINGS):
 
 
 def _measure(maps, label, trials, poolings):
-    # The same frames as filmed are the normal ones. Other frames are busier or emptier, and with
-    # a few held-out clips that would weigh more than what the candidates differ in.
+    # Normal are all frames as filmed, the busiest too: an alarm must not be raised by any. They
+    # stand in for the frames of an altered clip outside its patch, which a model still remembers.
     normal, abnormal = {}, {}
     for trial in trials:
-        as_filmed = _live_scores(maps, trial.clip, poolings)
+        for way, score in _live_scores(maps, trial.clip, poolings).items():
+            normal.setdefault(way, []).append(score)
         for altered in trial.altered:
             for way, score in _live_scores(maps, altered.clip, poolings).items():
-                key = (way, altered.kind)
-                normal.setdefault(key, []).append(as_filmed[way][altered.labels])
-                abnormal.setdefault(key, []).append(score[altered.labels])
-    for way in dict.fromkeys(way for way, _ in normal):
+                abnormal.setdefault((way, altered.kind), []).append(score[altered.labels])
+    for way in normal:
         by_kind = {
-            kind: _auc(normal[way, kind], abnormal[way, kind])
+            kind: _auc(normal[way], abnormal[way, kind])
             for kind in KINDS
-            if (way, kind) in normal
+            if (way, kind) in abnormal
         }
         yield Candidate(label, *way, statistics.fmean(by_kind.values()), by_kind)
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameEncoder
+from zoo.layers.sizes import check_size
 from zoo.layers.time_axis import fold_time, unfold_time
 
 
@@ -122,6 +123,7 @@ class RecurrentEncoder(keras.Model):
         return tf.cast(tf.concat(joined, axis=-1), tf.float32)
 
     def call(self, clip):
+        check_size(*clip.shape[2:4], 8)
         shape = tf.shape(clip)
         state = {
             name: tf.zeros((shape[0], *sizes), tf.float32)

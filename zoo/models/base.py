@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.layers.sizes import check_size
+
 CLIP_AXES = "(batch, time, height, width, channels)"
 
 
@@ -47,6 +49,7 @@ class VideoModel(keras.Model):
                     "`clip_shape` must be (time, height, width, channels) with as many channels "
                     f"as `channels`. Received: clip_shape={clip_shape}, channels={channels}"
                 )
+            check_size(*clip_shape[1:3], self.stride, name="clip_shape")
         if fps is not None and fps <= 0:
             raise ValueError(f"`fps` must be above 0. Received: fps={fps}")
         self.channels = channels
@@ -183,7 +186,7 @@ class VideoModel(keras.Model):
             Dict from name to tensor, every one with the batch first.
         """
         self._check_verb("step")
-        self._check_size(height, width)
+        check_size(height, width, self.stride, name="frame")
         return self._initial_state(batch, height, width)
 
     def step(self, frame, state):
@@ -257,7 +260,7 @@ class VideoModel(keras.Model):
         fewest = self.min_frames if min_frames is None else min_frames
         if time is not None and time < fewest:
             raise ValueError(f"`{name}` must have at least {fewest} frames. Received: {time}")
-        self._check_size(height, width, name)
+        check_size(height, width, self.stride, name)
         if tf.executing_eagerly() and 0 not in clip.shape:
             # By NumPy, which shares the memory of a tensor on the CPU: no operation is launched
             # for each frame of live video.
@@ -272,22 +275,13 @@ class VideoModel(keras.Model):
                 )
         return tf.cast(tf.convert_to_tensor(clip), tf.float32)
 
-    def _check_size(self, height, width, name="clip"):
-        for axis, size in (("height", height), ("width", width)):
-            if size is None or (size > 0 and size % self.stride == 0):
-                continue
-            nearest = max(self.stride, round(size / self.stride) * self.stride)
-            raise ValueError(
-                f"The {axis} of `{name}` must be a multiple of {self.stride}; the nearest that "
-                f"fits is {nearest}. Received: {axis}={size}"
-            )
-
     def _check_state(self, state):
         if self._state_names is None:
             self._state_names = frozenset(self._initial_state(1, self.stride, self.stride))
-        if state.keys() != self._state_names:
+        if not isinstance(state, dict) or state.keys() != self._state_names:
+            came = sorted(state) if isinstance(state, dict) else type(state).__name__
             raise ValueError(
-                f"`state` must hold {sorted(self._state_names)}. Received: {sorted(state)}"
+                f"`state` must be a dict of {sorted(self._state_names)}. Received: {came}"
             )
         return dict(state)
 
@@ -336,7 +330,9 @@ class VideoModel(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`."""
         total = super().compute_loss(x, y, y_pred, sample_weight, training)
-        self.reconstruction_metric.update_state(total - sum(self.losses))
+        # Keras has divided each term by the number of replicas, whose gradients are summed.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.reconstruction_metric.update_state(total * replicas - sum(self.losses))
         return total
 
     def get_config(self):

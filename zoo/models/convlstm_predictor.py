@@ -15,6 +15,7 @@ import tensorflow as tf
 from zoo.layers import ConvLSTM, descriptor_statistics, fold_time, unfold_time
 from zoo.layers.convolution import convolution
 from zoo.layers.pooling import STATISTICS
+from zoo.layers.sizes import check_size
 from zoo.models.future_predictor import FuturePredictor
 
 PATCH = 8  # pixels
@@ -75,6 +76,7 @@ class PatchEncoder(keras.Model):
         }
 
     def call(self, clip):
+        check_size(*clip.shape[2:4], PATCH)
         shape = tf.shape(clip)
         state = {
             name: tf.zeros((shape[0], *sizes), tf.float32)
@@ -150,7 +152,7 @@ class ConvLSTMPredictor(FuturePredictor):
         return STATISTICS * sum(self.filters)
 
     def call(self, clip, training=False):
-        self._check_training_clip(clip)
+        clip = self._check_training_clip(clip)
         time = clip.shape[1] or tf.shape(clip)[1]
         shape = tf.shape(clip)
         maps, _ = self._observe(clip, self._initial_state(shape[0], shape[2], shape[3]))

@@ -134,7 +134,7 @@ class ConvLSTMVAE(FuturePredictor):
         return STATISTICS * self.encoder.depth
 
     def call(self, clip, training=False):
-        self._check_training_clip(clip)
+        clip = self._check_training_clip(clip)
         time = clip.shape[1] or tf.shape(clip)[1]
         known = time - self.horizons
         shape = tf.shape(clip)
@@ -167,8 +167,7 @@ class ConvLSTMVAE(FuturePredictor):
         self.draws.assign_add(1)
         which, noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         share = tf.random.stateless_uniform((batch,), which) < self.posterior_share
-        mean = posterior.mean()
-        drawn = mean + posterior.stddev() * tf.random.stateless_normal(tf.shape(mean), noise)
+        drawn = posterior.sample(seed=noise)
         by_frame = tf.repeat(share, known)[:, None, None, None]
         return tf.where(by_frame, drawn, prior.mean()), tf.cast(share, tf.float32)
 
@@ -205,10 +204,7 @@ class ConvLSTMVAE(FuturePredictor):
 
     def _predict(self, maps, frames, seed=None):
         prior = self.prior(fold_time(maps["memory_8"]))
-        latent = prior.mean()
-        if seed is not None:
-            noise = tf.random.stateless_normal(tf.shape(latent), seed)
-            latent = latent + prior.stddev() * noise
+        latent = prior.mean() if seed is None else prior.sample(seed=seed)
         return self._decode(maps, latent, frames)
 
     def _features(self, clip):

@@ -234,12 +234,7 @@ class FuturePredictor(VideoModel):
     # Training.
 
     def _check_training_clip(self, clip):
-        time = clip.shape[1]
-        if time is not None and time <= self.horizons:
-            raise ValueError(
-                f"`clip` must have more than horizons={self.horizons} frames to train on. "
-                f"Received: {time} frames"
-            )
+        return self.check_clip(clip, min_frames=self.horizons + 1)
 
     def get_config(self):
         return {

@@ -97,7 +97,7 @@ class Checkpoints:
     def restore(self, model):
         """Loads the newest whole checkpoint into the model and its optimizer.
 
-        Broken ones are skipped with a warning in the log.
+        Broken ones are put aside, as `.broken-step-...`, with a warning in the log.
 
         Args:
             model: a built and compiled `keras.Model` with a built optimizer.
@@ -119,6 +119,10 @@ class Checkpoints:
                     arrays = {key: stored[key] for key in stored.files}
             except _BROKEN as error:
                 logging.getLogger(__name__).warning("skip broken checkpoint %s: %s", folder, error)
+                # Out of the way: it must neither count as one of those kept nor as the newest.
+                aside = folder.with_name(f".broken-{folder.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
                 continue
             self._check(model, state, arrays, folder)
             for group, variables in _groups(model).items():

@@ -85,7 +85,7 @@ def fit(
     checkpoints = Checkpoints(run.path / "checkpoints")
     with model.distribute_strategy.scope():
         state = checkpoints.restore(model) or {"step": 0, "seconds": 0.0, "best": None}
-    first_step = state["step"]
+    first_step = last_saved = state["step"]
     if first_step:
         logging.getLogger(__name__).info("go on after step %d of %d", first_step, steps)
     started = time.monotonic() - state["seconds"]
@@ -95,10 +95,12 @@ def fit(
     writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
 
     def save(step):
+        nonlocal last_saved
         seconds = time.monotonic() - started
         best = held_out.best if held_out else None
         facts = {"seed": run.record["seed"], "seconds": seconds, "best": best}
         checkpoints.save(model, step, facts)
+        last_saved = step
         run.update(status="training", step=step, minutes=round(seconds / 60, 2), best=best)
 
     def validated(step, values, is_best):
@@ -137,7 +139,7 @@ def fit(
         finally:
             progress.close()
             writer.close()
-        done = checkpoints.steps()[-1]
+        done = last_saved
         if done < steps:
             write_weights(run.path / "model.weights.h5", model)
             if stop.requested:

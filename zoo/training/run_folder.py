@@ -68,18 +68,26 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         run = cls(path, {})
         run._take_lock()
+        try:
+            return run._begin_or_go_on(command, arguments, seed, facts)
+        except BaseException:
+            run.close()
+            raise
+
+    def _begin_or_go_on(self, command, arguments, seed, facts):
+        path, record_path = self.path, self.path / "run.json"
         for left in path.glob(".tmp-*"):
             # Of a process killed while it wrote; nobody else writes here now.
             left.unlink()
         arguments = json.loads(json.dumps(arguments))
         if record_path.exists():
-            run.record = _read_record(record_path)
+            self.record = _read_record(record_path)
             # A run that never trained, for one since an argument was wrong, may be given others.
-            if (path / "checkpoints").exists() or run.finished:
-                _check_same_arguments(path, run.record.get("arguments", {}), arguments)
-            if run.record.get("arguments") == arguments:
-                return run
-        run.record = {
+            if (path / "checkpoints").exists() or self.finished:
+                _check_same_arguments(path, self.record.get("arguments", {}), arguments)
+            if self.record.get("arguments") == arguments:
+                return self
+        self.record = {
             "command": command,
             "arguments": arguments,
             "seed": seed,
@@ -91,8 +99,8 @@ class RunFolder:
             "step": 0,
             "minutes": 0.0,
         }
-        write_json(record_path, run.record)
-        return run
+        write_json(record_path, self.record)
+        return self
 
     @property
     def finished(self):

@@ -27,7 +27,7 @@ def write_whole(path, write):
         with open(aside, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError:
+    except BaseException:  # an interrupt too must leave nothing beside the user's files
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise

@@ -112,12 +112,37 @@ def test_step_is_score_far_beyond_the_length_of_training(model):
     close(np.concatenate(pieces, axis=1), score)
 
 
-def test_the_future_never_alters_a_score_or_a_rollout(model, clip):
+def altered_after(clip, cut):
+    altered = clip.copy()
+    altered[:, cut:] = RNG.uniform(size=altered[:, cut:].shape)
+    return altered
+
+
+def test_the_future_never_alters_a_prediction_or_a_rollout(model, clip):
+    if not answers(model, "rollout"):
+        return
+    cut = TIME - 2
+    altered = altered_after(clip, cut)
+    # What was predicted for the frames before the cut; the rollout starts in mid-video.
+    known = cut - model.horizons
+    np.testing.assert_array_equal(model(clip)[:, :known], model(altered)[:, :known])
+    np.testing.assert_array_equal(
+        model.rollout(clip[:, :cut], 3), model.rollout(altered[:, :cut], 3)
+    )
+    if answers(model, "step"):
+        before, after = (
+            model.advance(c, model.initial_state(BATCH, HEIGHT, WIDTH)) for c in (clip, altered)
+        )
+        for name in ("prediction", "score", "score_map"):
+            np.testing.assert_array_equal(before[name][:, :cut], after[name][:, :cut])
+            assert np.any(np.asarray(before[name][:, cut:]) != np.asarray(after[name][:, cut:]))
+
+
+def test_the_future_never_alters_a_score(model, clip):
     if not answers(model, "score"):
         return
     for cut in (model.warm_up + 1, TIME - 2):
-        altered = clip.copy()
-        altered[:, cut:] = RNG.uniform(size=altered[:, cut:].shape)
+        altered = altered_after(clip, cut)
         for verb in (model.score, model.score_map):
             before, after = np.asarray(verb(clip)), np.asarray(verb(altered))
             np.testing.assert_array_equal(before[:, :cut], after[:, :cut])
@@ -158,8 +183,12 @@ def test_bad_steps_and_sizes_are_named(model, clip):
 def test_bad_states_are_named(model, clip):
     if not answers(model, "step"):
         return
-    with pytest.raises(ValueError, match="`state` must hold .*frames_seen"):
+    with pytest.raises(ValueError, match="`state` must be a dict of .*frames_seen"):
         model.step(clip[:, 0], {"frames_seen": tf.zeros((BATCH,), tf.int32)})
+    with pytest.raises(ValueError, match="`state` must be a dict of .*Received: list"):
+        model.step(clip[:, 0], [])
+    with pytest.raises(ValueError, match="The width of `frame` must be a multiple of"):
+        model.initial_state(1, HEIGHT, WIDTH + 1)
     with pytest.raises(ValueError, match="`frame` must have the axes"):
         model.step(clip, model.initial_state(BATCH, HEIGHT, WIDTH))
 
@@ -237,3 +266,11 @@ def test_mixed_precision_keeps_losses_and_scores_in_float32(model, clip):
         assert score.dtype == tf.float32
         # The error is taken of float32 pixels: a rounded frame would put 1e-5 into each block.
         close(score, model.score(clip), tolerance=0.1)
+
+
+def test_wrong_sizes_are_named_when_called_as_a_keras_model_too(model, clip):
+    for call in (model, model.encoder):
+        with pytest.raises(ValueError, match="height of `clip` must be a multiple of .*nearest"):
+            call(clip[:, :, :11])
+    with pytest.raises(ValueError, match="must have at least .* frames. Received: 1"):
+        model(clip[:, :1])

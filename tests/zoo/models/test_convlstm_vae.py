@@ -1,5 +1,8 @@
 """What is particular to the ConvLSTM VAE."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -84,5 +87,35 @@ def test_reconstruction_sees_the_frame_through_the_posterior(model):
 
 
 def test_too_short_a_clip_to_train_on_is_named(model):
-    with pytest.raises(ValueError, match="more than horizons=4 frames to train on. Received: 4"):
+    with pytest.raises(ValueError, match="`clip` must have at least 5 frames. Received: 4"):
         model(CLIP[:, :4])
+
+
+MIRRORED = """
+import keras, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import zoo
+from zoo.registry import resolve
+from zoo.training.distribution import choose_strategy
+strategy = choose_strategy("mirrored")
+assert strategy.num_replicas_in_sync == 2
+clip = np.random.default_rng(0).uniform(size=(4, 8, 16, 24, 1)).astype("float32")
+targets = np.stack([clip[:, k + 1 : k + 5] for k in range(4)], axis=2)
+with strategy.scope():
+    model = zoo.load("convlstm_vae", weights=None, **resolve("convlstm_vae").small)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=model.default_loss())
+logs = model.evaluate(clip, targets, batch_size=4, return_dict=True, verbose=0)
+np.testing.assert_allclose(logs["reconstruction"] + logs["kl"], logs["loss"], rtol=1e-4)
+before = model.get_weights()
+model.fit(clip, targets, batch_size=4, epochs=1, verbose=0)
+assert int(model.draws.numpy()) == 1
+assert any(np.any(a != b) for a, b in zip(before, model.get_weights()))
+print("terms add up")
+"""
+
+
+def test_the_terms_of_the_loss_add_up_over_two_devices():
+    done = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "terms add up" in done.stdout
