@@ -152,10 +152,9 @@ def _features(model, clip):
 
 def _score(model, clip):
     clip = _to_model(model, clip)
-    outputs = {"score": model.score(clip)}
     if "score_map" in model.verbs:
-        outputs["score_map"] = model.score_map(clip)
-    return outputs
+        return model.score_with_map(clip)
+    return {"score": model.score(clip)}
 
 
 def _rollout(model, clip, steps):

@@ -175,6 +175,18 @@ class VideoModel(keras.Model):
         """
         return self._answer("score_map", clip, min_frames=1)
 
+    def score_with_map(self, clip):
+        """`score` and `score_map` in one pass.
+
+        Args:
+            clip: As for `score`.
+
+        Returns:
+            Dict of `score` and `score_map`, as the verbs of these names give them.
+        """
+        self._check_verb("score_map")
+        return self._run("score_with_map", self.check_clip(clip, min_frames=1))
+
     def initial_state(self, batch, height, width):
         """The state before the first frame of a video: a dict of tensors, all zeros.
 

@@ -146,7 +146,7 @@ class FuturePredictor(VideoModel):
         state = out.pop("state")
         return {**{name: value[:, 0] for name, value in out.items()}, "state": state}
 
-    def _scan(self, clip):
+    def _score_with_map(self, clip):
         """Score and score map of a whole clip, a chunk of frames at a time."""
         shape = tf.shape(clip)
         batch, time = shape[0], shape[1]
@@ -175,15 +175,16 @@ class FuturePredictor(VideoModel):
         )
         score = tf.transpose(scores.concat())
         score_map = tf.transpose(maps.concat(), [1, 0, 2, 3])
-        return tf.ensure_shape(score, clip.shape[:2]), tf.ensure_shape(
-            score_map, [*clip.shape[:2], None, None]
-        )
+        return {
+            "score": tf.ensure_shape(score, clip.shape[:2]),
+            "score_map": tf.ensure_shape(score_map, [*clip.shape[:2], None, None]),
+        }
 
     def _score(self, clip):
-        return self._scan(clip)[0]
+        return self._score_with_map(clip)["score"]
 
     def _score_map(self, clip):
-        return self._scan(clip)[1]
+        return self._score_with_map(clip)["score_map"]
 
     # Prediction.
 

@@ -72,6 +72,9 @@ def test_verbs_give_the_promised_shapes_in_float32(model, clip):
         out["score"], out["score_map"] = model.score(clip), model.score_map(clip)
         assert out["score"].shape == (BATCH, TIME)
         assert out["score_map"].shape[:2] == (BATCH, TIME)
+        together = model.score_with_map(clip)
+        np.testing.assert_array_equal(together["score"], out["score"])
+        np.testing.assert_array_equal(together["score_map"], out["score_map"])
         assert np.all(out["score"][:, : model.warm_up] == 0)
         assert np.all(out["score"][:, model.warm_up :] > 0)
     for verb, value in out.items():
