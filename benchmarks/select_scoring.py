@@ -38,6 +38,11 @@ def main():
     parser.add_argument(
         "--weights", type=pathlib.Path, nargs="*", help="weight files; by default those of the run"
     )
+    parser.add_argument(
+        "--keep-pooling",
+        action="store_true",
+        help="choose weights and horizon alone; pooling and window stay those of the run",
+    )
     arguments = parser.parse_args()
     record = json.loads((arguments.run / "run.json").read_text("utf-8"))
     held_out = record["held_out_videos"]
@@ -52,8 +57,11 @@ def main():
         held_out_clips(arguments.data, held_out, first), range(arguments.seeds)
     )
     say = lambda candidate: print(row(candidate), file=sys.stderr, flush=True)  # noqa: E731
-    ranked = selection.select(models, trials, report=say)
-    baseline = selection.copy_last_frame(trials)
+    poolings = selection.POOLINGS
+    if arguments.keep_pooling:
+        poolings = ((first.score_pooling, first.score_window),)
+    ranked = selection.select(models, trials, poolings, report=say)
+    baseline = selection.copy_last_frame(trials, poolings)
     print("weights                horizon  pooling  window  AUC    speed  backwards  place")
     for candidate in [*ranked[:20], baseline[0]]:
         print(row(candidate))
@@ -63,6 +71,7 @@ def main():
             "command": portable(shlex.join(["python", *sys.argv])),
             "held_out_videos": held_out,
             "draws_per_video_and_kind": arguments.seeds,
+            "poolings_tried": [list(pooling) for pooling in poolings],
             "chosen": dataclasses.asdict(ranked[0]),
             "arguments": ranked[0].arguments,
             "copy_last_frame": dataclasses.asdict(baseline[0]),

@@ -92,7 +92,7 @@ def test_a_file_that_is_no_weights_is_told(tmp_path):
 
 
 def test_with_scoring_changes_the_score_and_not_the_weights():
-    model = zoo.load("convlstm_vae", weights=None, **SMALL)
+    model = zoo.load("convlstm_vae", weights=None, **SMALL, score_horizon=4)
     other = registry.with_scoring(model, score_horizon=2, score_pooling="mean")
     assert (other.score_horizon, other.warm_up, model.score_horizon) == (2, 5, 4)
     clip = np.random.default_rng(0).uniform(size=(1, 10, 16, 24, 1)).astype("float32")

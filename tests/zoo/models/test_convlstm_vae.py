@@ -16,7 +16,7 @@ CLIP = np.random.default_rng(0).uniform(size=(4, 8, 16, 24, 1)).astype("float32"
 
 @pytest.fixture
 def model():
-    return zoo.load("convlstm_vae", weights=None, **SMALL)
+    return zoo.load("convlstm_vae", weights=None, **SMALL, score_horizon=4)
 
 
 def test_predictions_line_up_with_the_frames_they_are_of(model):
