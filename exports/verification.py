@@ -1,5 +1,6 @@
 """Checks an export in a process that knows TensorFlow and NumPy and nothing of this project."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from data_pipelines import transforms
 from exports import isolated_reader, manifest, saved_model
@@ -58,7 +60,8 @@ def verify(directory, model=None, clip=None):
         if not np.isfinite(array).all():
             raise ValueError(f"{folder}: {key} has values that are not finite")
     tolerance = TOLERANCE.get(description["dtype"], HALF_TOLERANCE)
-    differences = _compare(model, clips, answers) if model is not None else {}
+    with _full_float32():
+        differences = _compare(model, clips, answers) if model is not None else {}
     if wrong := {key: value for key, value in differences.items() if not value <= tolerance}:
         raise ValueError(
             f"{folder} gives other numbers than the model: {wrong} of the largest value, where "
@@ -105,7 +108,8 @@ def run_isolated(folder, clips):
         done = subprocess.run(
             [*command, str(Path(folder).resolve()), str(inputs), str(outputs)],
             cwd=workplace,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            # On the processor: this process may hold all the memory of a GPU.
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
         )
@@ -142,6 +146,18 @@ def made_up_clip(description):
         top, left = index % (height - side), 3 * index % (width - side)
         clip[index, top : top + side, left : left + side] = 230
     return clip.astype(np.uint8)[None]
+
+
+@contextlib.contextmanager
+def _full_float32():
+    """Keeps a GPU from rounding float32 to TF32, which is as coarse as the tolerance."""
+    config = tf.config.experimental
+    rounded = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(rounded)
 
 
 def _cases(clip, description):
