@@ -38,7 +38,7 @@ def test_info_shows_the_card_of_the_default_of_a_model():
     lines = result.stdout.splitlines()
     assert lines[0] == "name: convlstm_vae/ucsd_ped2"
     assert "model: ConvLSTMVAE" in lines
-    assert "  fps: 10" in lines  # of the arguments
+    assert "  fps: 10.0" in lines  # of the arguments
 
 
 @pytest.mark.parametrize(
