@@ -71,4 +71,9 @@ def run(folder, inputs_path, outputs_path):
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, ProjectBlocker())
-    run(*sys.argv[1:])
+    try:
+        run(*sys.argv[1:])
+    except Exception as error:
+        # One line for the process that waits; TensorFlow adds the place in the graph below it.
+        message = str(getattr(error, "message", error)).partition("\n")[0]
+        sys.exit(f"{type(error).__name__}: {message}")

@@ -91,7 +91,7 @@ def run_isolated(folder, clips):
         Dict from `NAME/SIGNATURE/OUTPUT` to array.
 
     Raises:
-        ValueError: If the process fails; its last words are in the message.
+        ValueError: If the process fails; its last line is in the message.
 
     Example:
 
@@ -114,8 +114,8 @@ def run_isolated(folder, clips):
             text=True,
         )
         if done.returncode != 0:
-            last = "\n".join(done.stderr.strip().splitlines()[-5:])
-            raise ValueError(f"{folder} fails in a clean process: {last}")
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise ValueError(f"{folder} fails in a clean process: {lines[-1]}")
         with np.load(outputs) as numbers:
             return {key: numbers[key] for key in numbers.files}
 

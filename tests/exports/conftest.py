@@ -16,6 +16,7 @@ def model():
         state_filters=(4, 6),
         decoder_filters=(6, 6, 6),
         latent_dim=2,
+        score_horizon=4,
         clip_shape=(12, 32, 48, 1),
     )
 

@@ -1,6 +1,7 @@
 import json
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +15,8 @@ from zoo.commands.app import app
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
+    # Not a seed of the baseline, which would then be the same model.
+    keras.utils.set_random_seed(7)
     model = zoo.load(
         "convlstm_vae",
         weights=None,

@@ -13,7 +13,7 @@ from zoo.commands.app import app
 
 SMALL = {
     "filters": (4, 6, 8), "state_filters": (4, 6), "decoder_filters": (6, 6, 6), "latent_dim": 2,
-    "clip_shape": (12, 32, 48, 1),
+    "clip_shape": (12, 32, 48, 1), "score_horizon": 4,
 }  # fmt: skip
 
 
