@@ -100,7 +100,8 @@ class Road:
         self._station("score the held-out videos")
         self._pictures(model, held_out)
         folder = self._export(model, held_out)
-        return self._summary(folder, ["no labels: no area under a curve, no classifier"])
+        findings = ["no labels: no area under a curve, no classifier"]
+        return self._summary(folder, findings, data)
 
     def _station(self, what):
         self.say(f"[{time.monotonic() - self.began:4.0f} s] {what}")
@@ -176,7 +177,7 @@ class Road:
         write_json(self.out / "verification.json", report)
         return folder
 
-    def _summary(self, folder, findings):
+    def _summary(self, folder, findings, data="FOLDER"):
         out = self.out
         return [
             "",
@@ -188,8 +189,9 @@ class Road:
             f"{time.monotonic() - self.began:.0f} seconds",
             "",
             "Next, with footage of your own:",
-            f"  zoo quickstart --data FOLDER --out {out.parent / 'first_look'}",
-            f"  zoo train convlstm_vae --data FOLDER --out {out.parent / 'mine'}",
+            f"  zoo quickstart --data {data} --out {out.parent / 'first_look'}",
+            f"  zoo train convlstm_vae --data {data} --out {out.parent / 'mine'} "
+            "--init convlstm_vae",
             f"  zoo export {out.parent / 'mine'} {out.parent / 'exported' / 'mine'}",
         ]
 

@@ -334,7 +334,7 @@ def _train(setup, run):
         preview = next(iter(factory(0)))
     preview = [part[:PREVIEW_CLIPS] for part in preview]
     _LOG.info(
-        "train %s: %d videos, %d held out, %d steps of %d clips, %s, seed %d",
+        "train %s: %d videos to train on, %d held out, %d steps of %d clips, %s, seed %d",
         setup.preset.name, len(setup.train.videos),
         len(setup.held_out.videos) if setup.held_out else 0,
         training["steps"], training["batch"], run.record["precision"], setup.seed,
