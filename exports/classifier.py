@@ -113,6 +113,8 @@ class Classifier:
         Classifier.fit(np.eye(4), np.array(list("abab")), np.array(list("xxyy")))
         ```
         """
+        from threadpoolctl import threadpool_limits
+
         embeddings = np.asarray(embeddings, np.float64)
         labels, groups = np.asarray(labels), np.asarray(groups)
         clips = np.arange(len(labels)) if clips is None else np.asarray(clips)
@@ -120,17 +122,11 @@ class Classifier:
             raise ValueError(f"`labels` must name at least 2 classes. Received: {set(labels)}")
         if not np.isfinite(embeddings).all():
             raise ValueError("`embeddings` must be finite. Received: NaN or infinity")
-        strength = sorted(strengths)[len(strengths) // 2]
-        folds = group_folds(labels, groups, INNER_FOLDS) if len(strengths) > 1 else []
-        if folds:
-            right = np.zeros(len(strengths))
-            for train, test in folds:
-                models = _path(embeddings[train], labels[train], strengths)
-                truth = clip_labels(labels[test], clips[test])
-                for index, model in enumerate(models):
-                    right[index] += (model.predict(embeddings[test], clips[test]) == truth).sum()
-            strength = strengths[int(right.argmax())]
-        return _path(embeddings, labels, [strength])[0]
+        # The products are so small that threads spend their time waiting for one another: five
+        # to thirty times slower with two where something else runs as well.
+        with threadpool_limits(1):
+            strength = _choose(embeddings, labels, groups, clips, strengths)
+            return _path(embeddings, labels, [strength])[0]
 
     def log_probabilities(self, embeddings):
         """Gives the log-probability of each class for each window.
@@ -297,11 +293,23 @@ def clip_labels(labels, clips):
     return np.asarray(labels)[np.unique(clips, return_index=True)[1]]
 
 
+def _choose(embeddings, labels, groups, clips, strengths):
+    """The strength that decides most clips of held-out groups rightly; the smallest of equals."""
+    folds = group_folds(labels, groups, INNER_FOLDS) if len(strengths) > 1 else []
+    if not folds:
+        return sorted(strengths)[len(strengths) // 2]
+    right = np.zeros(len(strengths))
+    for train, test in folds:
+        truth = clip_labels(labels[test], clips[test])
+        for index, model in enumerate(_path(embeddings[train], labels[train], strengths)):
+            right[index] += (model.predict(embeddings[test], clips[test]) == truth).sum()
+    return strengths[int(right.argmax())]
+
+
 def _path(embeddings, labels, strengths):
     """Fits one regression for each strength, each started from the one before."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
 
     scaler = StandardScaler().fit(embeddings)
     # Fewer windows than numbers: the fit under an L2 penalty lies in the span of the windows, so
@@ -314,10 +322,7 @@ def _path(embeddings, labels, strengths):
     regression = LogisticRegression(max_iter=2000, tol=1e-4, warm_start=True)
     fitted = []
     for strength in strengths:
-        # The products are so small that threads spend their time waiting for one another: five
-        # to thirty times slower with two where something else runs as well.
-        with threadpool_limits(1, user_api="blas"):
-            regression.set_params(C=strength).fit(standardised, labels)
+        regression.set_params(C=strength).fit(standardised, labels)
         weights = regression.coef_ if basis is None else regression.coef_ @ basis.T
         intercepts = regression.intercept_
         if len(weights) == 1:
