@@ -107,7 +107,9 @@ def split_groups(labels, groups, test_groups=None):
         held = np.isin(groups, wanted)
         untrained = sorted(set(labels[held].tolist()) - set(labels[~held].tolist()))
         if untrained:
-            raise ValueError(f"classes in `test_groups` without training clips: {untrained}")
+            raise ValueError(
+                f"`test_groups` must leave clips of every class to train on. None of: {untrained}"
+            )
         return [(np.flatnonzero(~held), np.flatnonzero(held))], f"given groups: {', '.join(wanted)}"
     lonely = [name for name in sorted(set(labels)) if len(set(groups[labels == name])) < 2]
     if lonely:

@@ -86,7 +86,7 @@ def test_many_groups_share_folds():
         ("abaa", "xxyz", None, "Received one group for: b"),
         ("abab", "xxyy", ["q"], r"Received: \['q'\]; the groups are: \['x', 'y'\]"),
         ("abab", "xxyy", ["x", "y"], "some of the groups, not all"),
-        ("abaa", "xxyy", ["x"], r"without training clips: \['b'\]"),
+        ("abaa", "xxyy", ["x"], r"to train on. None of: \['b'\]"),
     ],
 )
 def test_what_cannot_be_split_is_named(labels, groups, test_groups, message):

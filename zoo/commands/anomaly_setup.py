@@ -171,6 +171,33 @@ def write_scores(path, scored):
     write_whole(path, lambda aside: Path(aside).write_text(text.getvalue(), encoding="utf-8"))
 
 
+def finished_run(name, run=None):
+    """Finds the training run that a card tells of.
+
+    Args:
+        name: Preset or run folder that is evaluated.
+        run: Run folder of the training; by default `name`, where that is one.
+
+    Returns:
+        (`Path` of the folder, dict of its `run.json`).
+
+    Raises:
+        ValueError: If it is not known how the weights were trained, or the run is not finished.
+    """
+    folder = Path(run or name)
+    if not (folder / "run.json").is_file():
+        raise ValueError(
+            "`card` needs the run folder that the weights come from: give it as `name` or `run`. "
+            f"Received: {folder}, which holds no run.json"
+        )
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    if record.get("status") != "finished":
+        raise ValueError(
+            f"`card` needs a finished run. Received: {folder}, status {record.get('status')}"
+        )
+    return folder, record
+
+
 def write_card(path, name, model, source, figures, command, run=None):
     """Writes the model card that the evaluation makes.
 
@@ -186,17 +213,7 @@ def write_card(path, name, model, source, figures, command, run=None):
     Raises:
         ValueError: If it is not known how the weights were trained.
     """
-    folder = Path(run or name)
-    if not (folder / "run.json").is_file():
-        raise ValueError(
-            "`card` needs the run folder that the weights come from: give it as NAME or with "
-            f"--run. Received: {folder}, which holds no run.json"
-        )
-    record = json.loads((folder / "run.json").read_text("utf-8"))
-    if record.get("status") != "finished":
-        raise ValueError(
-            f"`card` needs a finished run. Received: {folder}, status {record.get('status')}"
-        )
+    folder, record = finished_run(name, run)
     selection = folder / "selection.json"
     preset = registry.resolve(json.loads((folder / "config.json").read_text("utf-8"))["preset"])
     weights = folder / registry.RUN_WEIGHTS

@@ -50,9 +50,11 @@ def anomaly(
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source = anomaly_setup.open_labelled(data, split)
-    for file in (scores, card):
+    for option, file in (("scores", scores), ("card", card)):
         if file is not None and not file.resolve().parent.is_dir():
-            raise ValueError(f"{file} must be in a folder that is there")
+            raise ValueError(f"`{option}` must be in a folder that is there. Received: {file}")
+    if card is not None:
+        anomaly_setup.finished_run(name, run)
     model = zoo.load(name, dtype=choose_precision(precision))
     scored = anomaly_setup.score_source(
         model, source, lambda number, count, video: say(f"{number}/{count} {video}")

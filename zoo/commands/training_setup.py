@@ -5,6 +5,7 @@ import difflib
 import json
 import logging
 import math
+import re
 from pathlib import Path
 
 import keras
@@ -133,15 +134,10 @@ def prepare(
         key, value = parse_setting(text, known)
         (training if key in training else overrides)[key] = value
     training.update({key: value for key, value in (given or {}).items() if value is not None})
-    if training["learning_rate"] <= 0:
-        raise ValueError(
-            f"`learning_rate` must be above 0. Received: {training['learning_rate']}"
-        )
     if training["size"] and training["size"] != defaults["size"]:
         # Live scoring brings footage to the model's preferred size: that of its training.
         overrides.setdefault("clip_shape", (clip_shape[0], *training["size"], clip_shape[3]))
-    registry.check_overrides(preset, overrides)
-    check_sizes(training, preset.model_class.stride)
+    check_settings(preset, training, overrides)
     if "seed" in known:
         overrides.setdefault("seed", seed)
     choose_precision(precision)
@@ -246,6 +242,38 @@ def split_videos(source, held_out=None):
     return source.subset(source.videos[:-held_out]), source.subset(source.videos[-held_out:])
 
 
+def check_settings(preset, training, overrides):
+    """Checks the settings of a training before any footage is looked at.
+
+    Args:
+        preset: `zoo.registry.Preset`.
+        training: dict, every setting of `TRAINING` and `size`.
+        overrides: dict, constructor arguments of the model that differ from the preset's.
+
+    Raises:
+        ValueError: if one breaks its rule. One that has an option of its own is named as that is,
+            any other as "`--set NAME`".
+    """
+    for name in ("steps", "batch"):
+        if training[name] < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={training[name]}")
+    if training["learning_rate"] <= 0:
+        raise ValueError(
+            f"`learning_rate` must be above 0. Received: learning_rate={training['learning_rate']}"
+        )
+    try:
+        registry.check_overrides(preset, overrides)
+        check_sizes(training, preset.model_class.stride)
+        # Made and thrown away: each says what is wrong with its arguments.
+        _clip_spec(training, preset.model_class(**{**preset.arguments, **overrides}))
+        for name in training["augment"]:
+            if name not in data_pipelines.transforms.AUGMENTATIONS:
+                known = ", ".join(sorted(data_pipelines.transforms.AUGMENTATIONS))
+                raise ValueError(f"`augment` must be of {known}. Received: augment={name}")
+    except ValueError as error:
+        raise ValueError(re.sub(r"^`(\w+)`", r"`--set \1`", str(error))) from error
+
+
 def check_sizes(training, stride):
     """Checks that what a model of a stride is trained on is a multiple of it, high and wide.
 
@@ -324,7 +352,7 @@ def _train(setup, run):
         )
         # Of a run that goes on everything comes from its checkpoint.
         if setup.init is not None and not Checkpoints(run.path / "checkpoints").steps():
-            load_initial_weights(model, setup.init)
+            registry.load_weights(model, initial_weights(setup.init))
     held_out = preview = None
     if setup.held_out is not None:
         held_out = _held_out_batches(setup, model)
@@ -360,30 +388,35 @@ def _train(setup, run):
     )
 
 
-def load_initial_weights(model, init):
-    """Loads trained weights to start from.
+def initial_weights(init):
+    """Where the trained weights to start from are.
 
     Args:
-        model: built `keras.Model`.
         init: path of a run folder or a weights file, or the name of a preset.
 
+    Returns:
+        `Path` of a file.
+
     Raises:
-        ValueError: if there are none, or they are of another shape.
+        ValueError: if there is nothing of that name, or no weights in it.
     """
     path = Path(init)
     if path.is_dir():
-        path = path / "model.weights.h5"
+        path = path / registry.RUN_WEIGHTS
     elif not path.is_file():
-        path = registry.weights_path(registry.resolve(init))
+        try:
+            path = registry.weights_path(registry.resolve(init, argument="init"))
+        except ValueError as error:
+            raise ValueError(f"{error}, and no run folder or weights file is there") from error
     if not path.is_file():
         raise ValueError(f"`init` must have trained weights. Received: init={init}, without any")
-    registry.load_weights(model, path)
+    return path
 
 
 def _batches(setup, model, source, endless):
     """Gives a function of batches to skip that streams training clips, or held-out ones once."""
     training = setup.training
-    clip = _clip_spec(setup, model)
+    clip = _clip_spec(training, model)
     task = {
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
@@ -412,8 +445,7 @@ def _held_out_batches(setup, model):
     return _batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
 
 
-def _clip_spec(setup, model):
-    training = setup.training
+def _clip_spec(training, model):
     return data_pipelines.ClipSpec(
         frames=training["frames"],
         fps=model.fps,

@@ -189,7 +189,7 @@ def _read_record(path):
 def _check_same_arguments(path, before, now):
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
-        said = "; ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
+        said = "; ".join(f"`{key}` was {before.get(key)}, now {now.get(key)}" for key in differing)
         raise ValueError(
             f"`out` holds a run of other arguments: {said}. Give the same arguments to go on "
             f"with it, or another folder. Received: out={path}"

@@ -62,9 +62,9 @@ def test_info_json_is_one_object_with_the_keys_of_zoo_info():
     assert json.loads(result.stdout).keys() == zoo.info("convlstm_vae").keys()
 
 
-def test_an_unknown_preset_offers_near_names_and_exits_with_1():
+def test_an_unknown_preset_offers_near_names_and_exits_with_2():
     result = run("info", "convlstm_vea", "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert "Did you mean convlstm_vae" in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -103,26 +103,35 @@ def test_the_table_has_a_line_for_each(footage, run_folder):
 
 
 def test_bad_input_is_said(footage, run_folder, tmp_path):
-    def error(*arguments):
+    def error(*arguments, code=2):
         done = _run(*arguments)
-        assert done.exit_code == 1 and not done.stdout
+        assert done.exit_code == code and not done.stdout
         return done.stderr
 
     assert "does not exist" in error(run_folder, "--data", tmp_path / "nowhere", "--json")
     assert "convlstm_vae" in error("convlstm_vea", "--data", footage)
-    assert "`precision` must be one of" in error(
+    assert "`--precision` must be one of" in error(
         run_folder, "--data", footage, "--precision", "float8"
     )
-    assert "must be in a folder that is there" in error(
+    assert "`--scores` must be in a folder that is there" in error(
         run_folder, "--data", footage, "--scores", tmp_path / "no" / "scores.csv"
     )
-    assert "normal and abnormal frames" in error(run_folder, "--data", footage, "--split", "train")
+    assert "normal and abnormal frames" in error(
+        run_folder, "--data", footage, "--split", "train", code=1
+    )
+    assert "`--split` must be one that the source has" in error(
+        run_folder, "--data", footage, "--split", "all"
+    )
+    # Before anything is scored.
+    assert "`--card` needs the run folder" in error(
+        "convlstm_vae", "--data", footage, "--card", tmp_path / "card.json"
+    )
     plain = tmp_path / "plain" / "gate"
     plain.mkdir(parents=True)
     for number in range(5):
         cv2.imwrite(str(plain / f"{number}.png"), np.zeros(SIZE, np.uint8))
     message = error(run_folder, "--data", plain.parent)
-    assert "`data` must come with the truth for every frame" in message and ".m" in message
+    assert "`--data` must come with the truth for every frame" in message and ".m" in message
 
 
 @pytest.mark.real_data

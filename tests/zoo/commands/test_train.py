@@ -110,8 +110,8 @@ def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_pa
     assert (tmp_path / "run" / "model.weights.h5").read_bytes() == weights
 
     other = invoke(*words(footage, tmp_path / "run", "--seed", "3"))
-    assert other.exit_code == 1
-    assert "seed was 0, now 3" in other.stderr
+    assert other.exit_code == 2
+    assert "`--seed` was 0, now 3" in other.stderr
     assert "Traceback" not in other.stderr
 
     model = zoo.load(str(tmp_path / "run"))
@@ -132,10 +132,10 @@ def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_pa
     assert {"context_truth_prediction", "held_out/loss", "held_out/kl"} <= tags
 
 
-def run_of(footage, tmp_path, *more):
-    """What `zoo train` says of bad input, in a process that never gets to train."""
+def run_of(footage, tmp_path, *more, code=2):
+    """What `zoo train` says of wrong usage, in a process that never gets to train."""
     result = invoke(*words(footage, tmp_path / "run", *more))
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == code, result.output
     assert "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert not (tmp_path / "run" / "checkpoints").exists()
@@ -148,23 +148,43 @@ def run_of(footage, tmp_path, *more):
         (["--set", "filtres=3"], "near: filters"),
         (["--set", "latent_dim=many"], "`--set latent_dim` must be of the type int"),
         (["--set", "frames"], "`--set` must be KEY=VALUE"),
-        (["--precision", "half"], "`precision` must be one of auto"),
-        (["--distribution", "tpu"], "`distribution` must be one of auto"),
-        (["--learning-rate", "0"], "`learning_rate` must be above 0"),
-        (["--validation-videos", "4"], "`validation_videos` must leave videos to train on"),
-        (["--init", "convlstm_vea"], "convlstm_vae"),
+        (["--precision", "foo"], "`--precision` must be one of auto"),
+        (["--distribution", "tpu"], "`--distribution` must be one of auto"),
+        (["--learning-rate", "0"], "`--learning-rate` must be above 0"),
+        (["--validation-videos", "4"], "`--validation-videos` must leave videos to train on"),
+        (["--init", "convlstm_vea"], "`--init` must be a preset: convlstm_vae"),
         (["--init", "."], "without any"),
-        (["--set", "frames=20"], "no video is as long as a clip of 20 frames"),
-        (["--set", "crop=64,64"], "`crop` must fit into the frame"),
+        (["--set", "frames=0"], "`--set frames` must be a whole number"),
+        (["--set", "augment=flop"], "`--set augment` must be of brightness, flip"),
+        (["--set", "score_horizon=3"], "`--set score_horizon` must be"),
+        (["--set", "crop=64,64"], "`--set crop` must fit into the frame"),
         (["--set", "crop=20,20"], "the nearest that fits is"),
     ],
 )
-def test_bad_input_is_one_line_and_trains_nothing(footage, tmp_path, more, message):
+def test_wrong_usage_is_one_line_and_trains_nothing(footage, tmp_path, more, message):
     assert message in run_of(footage, tmp_path, *more)
 
 
+@pytest.mark.parametrize("setting", ["steps=0", "batch=0"])
+def test_a_setting_with_an_option_of_its_own_is_called_by_that(footage, setting):
+    name = setting.partition("=")[0]
+    with pytest.raises(ValueError, match=f"^`{name}` must be at least 1. Received: {setting}$"):
+        prepare("convlstm_vae", footage, settings=[setting])
+
+
+def test_footage_that_cannot_be_used_fails(footage, tmp_path):
+    line = run_of(footage, tmp_path, "--set", "frames=20", code=1)
+    assert "no video is as long as a clip of 20 frames" in line
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "gate.mp4").write_bytes(b"\0\1garbage" * 500)
+    result = invoke(*words(tmp_path / "bad", tmp_path / "run"))
+    assert result.exit_code == 1
+    assert "holds no video file that can be read" in result.stderr
+
+
 def test_a_missing_path_is_one_line(tmp_path):
-    assert "does not exist" in run_of(tmp_path / "nowhere", tmp_path)
+    nowhere = tmp_path / "nowhere"
+    assert f"`--data` {nowhere} does not exist" in run_of(nowhere, tmp_path)
 
 
 def test_a_folder_of_something_else_is_left_alone(footage, tmp_path):
@@ -175,7 +195,7 @@ def test_a_folder_of_something_else_is_left_alone(footage, tmp_path):
 
 def test_an_unknown_preset_is_one_line_with_near_names(footage, tmp_path):
     result = invoke("train", "convlstm_vea", "--data", str(footage), "--out", str(tmp_path / "r"))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Did you mean convlstm_vae" in result.stderr
 
 
@@ -335,5 +355,5 @@ def test_arguments_of_a_run_are_json_and_tell_settings_apart(footage, tmp_path):
     RunFolder.open(tmp_path, command="", arguments=one.arguments).close()
     (tmp_path / "checkpoints").mkdir()
     RunFolder.open(tmp_path, command="", arguments=one.arguments).close()
-    with pytest.raises(ValueError, match=r"crop was \[16, 16\], now \[16, 24\]; model.latent_dim"):
+    with pytest.raises(ValueError, match=r"`crop` was \[16, 16\], now \[16, 24\]; `model.l"):
         RunFolder.open(tmp_path, command="", arguments=two.arguments)
