@@ -271,7 +271,10 @@ def check_settings(preset, training, overrides):
                 known = ", ".join(sorted(data_pipelines.transforms.AUGMENTATIONS))
                 raise ValueError(f"`augment` must be of {known}. Received: augment={name}")
     except ValueError as error:
-        raise ValueError(re.sub(r"^`(\w+)`", r"`--set \1`", str(error))) from error
+        said = re.sub(r"^`(\w+)`", r"`--set \1`", str(error))
+        if not said.startswith("`"):
+            said = f"`--set` must hold what the model takes: {said}"
+        raise ValueError(said) from error
 
 
 def check_sizes(training, stride):

@@ -119,13 +119,14 @@ class VideoModel(keras.Model):
             context: float32 `(batch, time, height, width, channels)` in [0, 1], at least one
                 frame.
             steps: Number of frames to predict, at least 1.
-            seed: Integer seed of the draws from the prior; `None` takes the prior's mean.
+            seed: Seed of the draws from the prior, a whole number from 0 up to 2**31 - 1; `None`
+                takes the prior's mean.
 
         Returns:
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `steps` is below 1 or the context breaks a rule.
+            ValueError: If `steps`, `seed` or the context breaks a rule.
         """
         self._check_verb("rollout")
         return self._generate("context", context, steps, seed)
@@ -137,13 +138,14 @@ class VideoModel(keras.Model):
             conditioning: Context frames, float32 `(batch, time, height, width, channels)` in
                 [0, 1], at least one.
             steps: Number of frames to draw, at least 1.
-            seed: Integer seed of the draws. Equal seeds give equal samples.
+            seed: Seed of the draws, a whole number from 0 up to 2**31 - 1. Equal seeds give
+                equal samples.
 
         Returns:
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `seed` is `None`, `steps` is below 1 or the frames break a rule.
+            ValueError: If `seed` is `None`, or `steps`, `seed` or the frames break a rule.
         """
         self._check_verb("sample")
         if seed is None:
@@ -319,6 +321,7 @@ class VideoModel(keras.Model):
         steps = tf.convert_to_tensor(steps, tf.int32)
         if seed is None:
             return self._run("rollout", context, steps)
+        check_seed(seed)
         return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
 
     def _run(self, verb, *arguments):
@@ -354,6 +357,17 @@ class VideoModel(keras.Model):
             "clip_shape": self.clip_shape,
             "fps": self.fps,
         }
+
+
+def check_seed(seed):
+    """Raises `ValueError` unless a graph can hold the seed: a whole number from 0 to 2**31 - 1."""
+    if tf.is_tensor(seed):
+        return
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**31:
+        raise ValueError(
+            f"`seed` must be a whole number from 0 to {2**31 - 1}. Received: seed={seed!r}"
+        )
 
 
 def _subclasses(parent):

@@ -23,6 +23,7 @@ from zoo.layers import (
 )
 from zoo.layers.convolution import convolution
 from zoo.layers.pooling import STATISTICS
+from zoo.models.base import check_seed
 from zoo.models.future_predictor import FuturePredictor
 
 
@@ -43,7 +44,7 @@ class ConvLSTMVAE(FuturePredictor):
         latent_dim: Latents at each place of 1/8 of the frame.
         posterior_share: Share of the clips of a training batch decoded from the posterior, in
             (0, 1]; the others are decoded from the mean of the prior.
-        seed: Of the draws in training.
+        seed: Of the draws in training, a whole number from 0 up to 2**31 - 1.
         **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
 
     Call arguments:
@@ -87,6 +88,7 @@ class ConvLSTMVAE(FuturePredictor):
                 "`posterior_share` must be above 0 and at most 1. "
                 f"Received: posterior_share={posterior_share}"
             )
+        check_seed(seed)
         self.filters = tuple(filters)
         self.state_filters = tuple(state_filters)
         self.decoder_filters = tuple(decoder_filters)

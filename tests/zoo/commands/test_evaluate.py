@@ -103,9 +103,10 @@ def test_the_table_has_a_line_for_each(footage, run_folder):
 
 
 def test_bad_input_is_said(footage, run_folder, tmp_path):
-    def error(*arguments, code=2):
+    def error(*arguments):
         done = _run(*arguments)
-        assert done.exit_code == code and not done.stdout
+        assert done.exit_code == 2 and not done.stdout
+        assert "test/" not in done.stderr and "1/1" not in done.stderr, "a video was scored"
         return done.stderr
 
     assert "does not exist" in error(run_folder, "--data", tmp_path / "nowhere", "--json")
@@ -116,13 +117,12 @@ def test_bad_input_is_said(footage, run_folder, tmp_path):
     assert "`--scores` must be in a folder that is there" in error(
         run_folder, "--data", footage, "--scores", tmp_path / "no" / "scores.csv"
     )
-    assert "normal and abnormal frames" in error(
-        run_folder, "--data", footage, "--split", "train", code=1
-    )
+    message = error(run_folder, "--data", footage, "--split", "train")
+    assert "`--data` must hold normal and abnormal frames" in message
+    assert "0 abnormal frames of 40" in message
     assert "`--split` must be one that the source has" in error(
         run_folder, "--data", footage, "--split", "all"
     )
-    # Before anything is scored.
     assert "`--card` needs the run folder" in error(
         "convlstm_vae", "--data", footage, "--card", tmp_path / "card.json"
     )

@@ -157,6 +157,7 @@ def run_of(footage, tmp_path, *more, code=2):
         (["--set", "frames=0"], "`--set frames` must be a whole number"),
         (["--set", "augment=flop"], "`--set augment` must be of brightness, flip"),
         (["--set", "score_horizon=3"], "`--set score_horizon` must be"),
+        (["--set", "clip_shape=8,30,32,1"], "`--set` must hold what the model takes: The height"),
         (["--set", "crop=64,64"], "`--set crop` must fit into the frame"),
         (["--set", "crop=20,20"], "the nearest that fits is"),
     ],
@@ -199,8 +200,9 @@ def test_an_unknown_preset_is_one_line_with_near_names(footage, tmp_path):
     assert "Did you mean convlstm_vae" in result.stderr
 
 
-def test_no_steps_is_wrong_usage(footage, tmp_path):
-    assert invoke(*words(footage, tmp_path / "run", steps=0)).exit_code == 2
+@pytest.mark.parametrize("more", [("--steps", "0"), ("--seed", "-1"), ("--seed", str(2**31))])
+def test_numbers_out_of_range_are_wrong_usage(footage, tmp_path, more):
+    assert invoke(*words(footage, tmp_path / "run", *more)).exit_code == 2
 
 
 def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(footage, tmp_path, monkeypatch):
