@@ -55,8 +55,9 @@ class Setup:
         seed: int.
         init: str of a preset, run folder or weights file, or None.
         precision, distribution: str as asked for, maybe "auto".
-        train, held_out: `data_pipelines.Source`; `held_out` is None where nothing is held out.
         validation_videos: how many were asked to be held out, or None.
+        train, held_out: `data_pipelines.Source`; `train` is None until the footage is opened,
+            `held_out` where nothing is held out.
     """
 
     preset: object
@@ -67,9 +68,9 @@ class Setup:
     init: str | None
     precision: str
     distribution: str
-    train: object
-    held_out: object
     validation_videos: int | None
+    train: object = None
+    held_out: object = None
 
     @property
     def arguments(self):
@@ -99,7 +100,7 @@ def prepare(
     distribution="auto",
     validation_videos=None,
 ):
-    """Checks what was asked for and opens the footage.
+    """Checks what was asked for; the footage is opened later, by `with_footage`.
 
     Args:
         name: str, a preset.
@@ -116,7 +117,7 @@ def prepare(
         `Setup`.
 
     Raises:
-        ValueError: if an argument breaks its rule, or the footage cannot be used.
+        ValueError: if an argument breaks its rule.
     """
     preset = registry.resolve(name)
     clip_shape = preset.arguments["clip_shape"]
@@ -144,7 +145,6 @@ def prepare(
     distributions.choose_strategy("one_device" if distribution == "auto" else distribution)
     if init is not None and Path(init).exists():
         init = str(Path(init).resolve())
-    train, held_out = split_videos(data_pipelines.open_source(data), validation_videos)
     return Setup(
         preset=preset,
         data=Path(data).resolve(),
@@ -154,17 +154,33 @@ def prepare(
         init=init,
         precision=precision,
         distribution=distribution,
-        train=train,
-        held_out=held_out,
         validation_videos=validation_videos,
     )
+
+
+def with_footage(setup):
+    """Opens the footage of a setup and splits it.
+
+    Args:
+        setup: `Setup`.
+
+    Returns:
+        `Setup` with `train` and `held_out`.
+
+    Raises:
+        ValueError: if the footage cannot be used, or nothing would be left to train on.
+    """
+    source = data_pipelines.open_source(setup.data)
+    train, held_out = split_videos(source, setup.validation_videos)
+    return dataclasses.replace(setup, train=train, held_out=held_out)
 
 
 def run(setup, out, command_line):
     """Trains, or goes on, or says that the run is finished.
 
     Args:
-        setup: `Setup`.
+        setup: `Setup`; its footage is opened here where it is not yet, and not for a run that is
+            finished.
         out: path of the run folder.
         command_line: str, kept in `run.json`.
 
@@ -172,9 +188,18 @@ def run(setup, out, command_line):
         `RunFolder`, finished.
 
     Raises:
-        ValueError: if the folder is no run folder of these arguments.
+        ValueError: if the folder is no run folder of these arguments, or the footage or the
+            weights to start from cannot be used.
         Interrupted: after SIGINT or SIGTERM, with the checkpoint written.
     """
+    record = RunFolder.recorded(out, setup.arguments)
+    if record is not None and record["status"] == "finished":
+        _LOG.info("%s is finished: %s", out, Path(out) / registry.RUN_WEIGHTS)
+        return RunFolder(Path(out), record)
+    if setup.init is not None and not Checkpoints(Path(out) / "checkpoints").steps():
+        initial_weights(setup.init)
+    if setup.train is None:
+        setup = with_footage(setup)
     run = RunFolder.open(
         out,
         command=command_line,
@@ -186,11 +211,8 @@ def run(setup, out, command_line):
         held_out_videos=[video.name for video in setup.held_out.videos] if setup.held_out else [],
     )
     try:
-        if run.finished:
-            _LOG.info("%s is finished: %s", out, run.path / "model.weights.h5")
-            return run
         _train(_as_begun(setup, run.record), run)
-        _LOG.info("done: %s", run.path / "model.weights.h5")
+        _LOG.info("done: %s", run.path / registry.RUN_WEIGHTS)
     finally:
         run.close()
     return run

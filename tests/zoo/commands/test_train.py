@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import data_pipelines
 import zoo
 from zoo.commands.app import app
-from zoo.commands.training_setup import parse_setting, prepare, split_videos
+from zoo.commands.training_setup import parse_setting, prepare, split_videos, with_footage
 from zoo.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -205,6 +205,30 @@ def test_numbers_out_of_range_are_wrong_usage(footage, tmp_path, more):
     assert invoke(*words(footage, tmp_path / "run", *more)).exit_code == 2
 
 
+def test_a_run_folder_is_looked_at_before_the_footage(footage, tmp_path, monkeypatch, caplog):
+    from zoo.commands import training_setup
+
+    monkeypatch.setattr(
+        training_setup, "fit", lambda model, factory, run, *_, **__: run.update(status="finished")
+    )
+    assert invoke(*words(footage, tmp_path / "run")).exit_code == 0
+    before = (tmp_path / "run" / "run.json").read_bytes()
+
+    def opened(*arguments, **more):
+        raise AssertionError("footage was opened")
+
+    monkeypatch.setattr(data_pipelines, "open_source", opened)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        assert invoke(*words(footage, tmp_path / "run")).exit_code == 0
+    assert f"{tmp_path / 'run'} is finished" in caplog.text
+    assert "`--seed` was 0, now 3" in run_of(footage, tmp_path, "--seed", "3")
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    with pytest.raises(AssertionError, match="footage was opened"):
+        invoke(*words(footage, tmp_path / "another"))
+    assert not (tmp_path / "another").exists()
+
+
 def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(footage, tmp_path, monkeypatch):
     from zoo.commands import training_setup
 
@@ -345,7 +369,7 @@ def test_of_two_videos_none_is_held_out(footage):
 
 @pytest.mark.real_data
 def test_only_the_train_split_is_trained_on(real_data):
-    setup = prepare("convlstm_vae", real_data / "ucsd_ped2")
+    setup = with_footage(prepare("convlstm_vae", real_data / "ucsd_ped2"))
     assert len(setup.train.videos) == 14
     assert [video.name for video in setup.held_out.videos] == ["train/15", "train/16"]
     assert {video.split for video in setup.train.videos} == {"train"}
