@@ -28,7 +28,7 @@ SCORE_COLUMNS = (
 # What a card must say of footage that is not one's own.
 DATA_FACTS = {
     "ucsd": {
-        "name": "UCSD anomaly detection dataset, Ped2",
+        "name": "UCSD anomaly detection dataset",
         "terms": "Free for research; cite the paper. No frame of it is part of this project.",
         "reference": "Mahadevan, Li, Bhalodia and Vasconcelos, Anomaly Detection in Crowded "
         "Scenes, CVPR 2010",
@@ -39,6 +39,9 @@ DATA_FACTS = {
         "reference": None,
     },
 }
+
+# (height, width) in pixels of the two scenes of UCSD as they were released.
+UCSD_FRAMES = {"Ped1": (158, 238), "Ped2": (240, 360)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,9 +245,30 @@ def write_card(path, name, model, source, figures, command, run=None):
 
 def _training_data(record, source):
     trained_on = Path(record.get("arguments", {}).get("data", "")).name
-    if trained_on == Path(source.path).name and source.kind in DATA_FACTS:
-        return DATA_FACTS[source.kind]
-    return {"name": trained_on, "terms": "not stated", "reference": None}
+    facts = data_facts(source) if trained_on == Path(source.path).name else None
+    return facts or {"name": trained_on, "terms": "not stated", "reference": None}
+
+
+def data_facts(source):
+    """What a card says of footage that is not one's own.
+
+    Args:
+        source: `data_pipelines.Source`.
+
+    Returns:
+        Dict of `name`, `terms` and `reference`; None for footage that nothing is known of.
+    """
+    facts = DATA_FACTS.get(source.kind)
+    if source.kind != "ucsd":
+        return facts
+    # Both scenes have one layout. The folder's name goes first: copies come in other sizes.
+    folder = Path(source.path).name.lower()
+    scenes = [scene for scene in UCSD_FRAMES if scene.lower() in folder]
+    if not scenes:
+        size = next(iter(source.videos[0].frames())).shape[:2]
+        scenes = [scene for scene, known in UCSD_FRAMES.items() if known == size]
+    # Where neither tells, or the name tells of both, the card does not guess.
+    return {**facts, "name": ", ".join([facts["name"], *scenes])} if len(scenes) == 1 else facts
 
 
 def _truth(video, clip, count):
