@@ -16,6 +16,7 @@ import os
 import re
 import sys
 import tempfile
+from pathlib import Path
 
 import typer
 
@@ -142,22 +143,32 @@ def is_wrong_usage(error, line, names):
 
 
 def import_tensorflow_quietly():
-    """Imports TensorFlow; lines about missing CUDA drivers, which no setting silences, go.
+    """Imports TensorFlow and has it look for GPUs; lines which no setting silences go.
 
-    They are written to the file descriptor itself before TensorFlow's logging starts. Whatever
-    else comes meanwhile is shown afterwards.
+    Those are what it writes to the file descriptor itself before its logging starts and, where
+    there is no GPU, that CUDA does not start. Whatever else comes meanwhile is shown afterwards.
     """
+    noise = r"[IW]\d{4} |WARNING: All log messages before absl::"
+    if not has_gpu():
+        noise += r"|E\d{4} .*failed call to cuInit"
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            tensorflow.config.list_physical_devices("GPU")
         finally:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
             caught.seek(0)
             for line in caught.read().decode(errors="replace").splitlines():
-                if not re.match(r"[IW]\d{4} |WARNING: All log messages before absl::", line):
+                if not re.match(noise, line):
                     say(line)
+
+
+def has_gpu():
+    """Whether the system has a GPU that CUDA could use, as far as its device files tell."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()

@@ -141,6 +141,9 @@ def test_tensorflow_is_loaded_without_noise_and_standard_error_works_afterwards(
          "from zoo.commands.console import import_tensorflow_quietly, say\n"
          "import_tensorflow_quietly()\n"
          "assert 'tensorflow' in sys.modules\n"
+         # Where CUDA is looked for.
+         "import tensorflow as tf\n"
+         "tf.config.list_physical_devices('GPU')\n"
          "say('afterwards')"],
         capture_output=True, text=True, timeout=120,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -148,6 +151,29 @@ def test_tensorflow_is_loaded_without_noise_and_standard_error_works_afterwards(
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == "afterwards\n"
     assert ended.stdout == ""
+
+
+FAKE_TENSORFLOW = """
+import os, types
+def look(kind):
+    os.write(2, b'E0000 00:00:1.1 1 cuda_platform.cc:52] failed call to cuInit: INTERNAL\\n')
+    os.write(2, b'E0000 00:00:1.1 1 cuda_dnn.cc:52] DNN library is not found\\n')
+config = types.SimpleNamespace(list_physical_devices=look)
+"""
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_that_cuda_does_not_start_is_shown_only_where_there_is_a_gpu(
+    tmp_path, monkeypatch, capfd, gpu
+):
+    (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    monkeypatch.setattr(console, "has_gpu", lambda: gpu)
+    console.import_tensorflow_quietly()
+    shown = capfd.readouterr().err
+    assert ("failed call to cuInit" in shown) == gpu
+    assert "DNN library is not found" in shown
 
 
 def test_what_is_no_known_noise_is_shown_when_tensorflow_does_not_load(tmp_path):
