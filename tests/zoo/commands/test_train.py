@@ -24,20 +24,24 @@ TINY = (
 )
 STEPS = 10
 
-# Sends a signal to its own process as the n-th checkpoint is about to take its name.
+# Sends a signal, maybe more than once, to its own process as the n-th checkpoint is about to take
+# its name.
 SIGNALLED = """
 import os, sys
 from zoo.training import fit, whole_files
 
 fit.fit.__kwdefaults__["checkpoint_every_sec"] = 0
-number, at = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+number, at, times = (int(sys.argv.pop(1)) for _ in range(3))
 replace, seen = os.replace, []
 
 def watched(source, target):
     if "step-" in str(target):
         seen.append(target)
-        if len(seen) == at:
-            os.kill(os.getpid(), number)
+        for _ in range(times if len(seen) == at else 0):
+            try:
+                os.kill(os.getpid(), number)
+            except KeyboardInterrupt:
+                pass  # An exception that comes in a destructor, or a callback of C, is lost so.
     replace(source, target)
 
 whole_files.os.replace = watched
@@ -71,9 +75,9 @@ def invoke(*arguments):
     return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
 
 
-def signalled(number, at, arguments):
+def signalled(number, at, arguments, times=1):
     return subprocess.run(
-        [sys.executable, "-c", SIGNALLED, str(int(number)), str(at), *arguments],
+        [sys.executable, "-c", SIGNALLED, str(int(number)), str(at), str(times), *arguments],
         cwd=ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
@@ -130,6 +134,25 @@ def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_pa
         for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
     }
     assert {"context_truth_prediction", "held_out/loss", "held_out/kl"} <= tags
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_ends_at_once_and_keeps_the_older_checkpoint(footage, tmp_path):
+    run = tmp_path / "run"
+    ended = signalled(signal.SIGINT, 3, words(footage, run), times=2)
+    assert ended.returncode == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last == f"zoo train: interrupted; the same command goes on: {run}"
+    # The third checkpoint, of step 3, never took its name.
+    assert sorted(path.name for path in (run / "checkpoints").glob("step-*")) == [
+        "step-00000001", "step-00000002",
+    ]  # fmt: skip
+    done = invoke(*words(footage, run))
+    assert done.exit_code == 0, done.output
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["step"]) == ("finished", STEPS)
+    assert not list(run.rglob(".tmp-*"))
 
 
 def run_of(footage, tmp_path, *more, code=2):
