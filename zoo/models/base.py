@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.layers.pooling import STATISTICS, descriptor_statistics
 from zoo.layers.sizes import check_size
 
 CLIP_AXES = "(batch, time, height, width, channels)"
@@ -16,6 +17,8 @@ class VideoModel(keras.Model):
     `min_frames` up. `clip` is float32 `(batch, time, height, width, channels)` in [0, 1]. A
     subclass lists the verbs it answers in `verbs` and defines a method `_VERB` for each, written
     in TensorFlow operations; the public verb checks its arguments and runs that as a graph.
+    `features` and `encode` need none: they come from `encoder`, a `keras.Model` with the attribute
+    `depth`, from clip to descriptor grid.
 
     Args:
         channels: Channels of a frame: 1 (grey) or 3 (RGB).
@@ -67,7 +70,7 @@ class VideoModel(keras.Model):
     @property
     def embedding_dim(self):
         """Numbers in what `encode` gives."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `embedding_dim`.")
+        return STATISTICS * self.encoder.depth
 
     def default_loss(self):
         """The `keras.losses.Loss` that the model is trained with unless told otherwise."""
@@ -209,8 +212,8 @@ class VideoModel(keras.Model):
             state: What `initial_state` or the step before gave.
 
         Returns:
-            Dict of `prediction` (the next frame, `(batch, height, width, channels)`), `score`
-            `(batch,)`, `score_map` `(batch, height', width')` and `state`.
+            Dict of `score` `(batch,)`, `score_map` `(batch, height', width')`, `state` and, of a
+            model that predicts, `prediction`: the next frame `(batch, height, width, channels)`.
         """
         self._check_verb("step")
         if len(getattr(frame, "shape", ())) != 4:
@@ -229,8 +232,8 @@ class VideoModel(keras.Model):
             state: What `initial_state`, `step` or `advance` gave before.
 
         Returns:
-            Dict of `prediction` `(batch, n, height, width, channels)`, `score` `(batch, n)`,
-            `score_map` `(batch, n, height', width')` and `state`.
+            Dict of `score` `(batch, n)`, `score_map` `(batch, n, height', width')`, `state` and,
+            of a model that predicts, `prediction` `(batch, n, height, width, channels)`.
         """
         self._check_verb("step")
         clip = self.check_clip(clip, min_frames=1)
@@ -307,6 +310,12 @@ class VideoModel(keras.Model):
         )
 
     # How a verb runs.
+
+    def _features(self, clip):
+        return self.encoder(clip)
+
+    def _encode(self, clip):
+        return descriptor_statistics(self.encoder(clip))
 
     def _answer(self, verb, clip, min_frames=None):
         self._check_verb(verb)
