@@ -52,18 +52,22 @@ def cached_clips(videos, clip, order):
     Raises:
         ValueError: No video is as long as a clip, or they differ in size and nothing equals them.
     """
-    stored, lengths, shapes = [], [], []
+    # One long row of bytes holds videos of any size; a window is a slice of it.
+    stored, lengths, shapes = bytearray(), [], []
     for video in videos:
-        frames = list(prepared_frames(video, clip))
-        if not _long_enough(video, len(frames), clip):
+        begin, length = len(stored), 0
+        for frame in prepared_frames(video, clip):
+            stored += frame.tobytes()
+            length += 1
+        if not _long_enough(video, length, clip):
+            del stored[begin:]
             continue
-        stored.extend(frame.reshape(-1) for frame in frames)
-        lengths.append(len(frames))
-        shapes.append(_checked_shape(video, frames[0].shape, shapes[0] if shapes else None, clip))
+        lengths.append(length)
+        shapes.append(_checked_shape(video, frame.shape, shapes[0] if shapes else None, clip))
     if not shapes:
         raise _none_long_enough(videos, clip)
-    # One long row of bytes holds videos of any size; a window is a slice of it.
-    pixels = tf.constant(np.concatenate(stored))
+    pixels = tf.constant(np.frombuffer(stored, np.uint8))
+    del stored
     ends = np.cumsum([n * np.prod(s, dtype=np.int64) for n, s in zip(lengths, shapes, strict=True)])
     offsets, window_shapes = [], []
     for end, length, shape in zip(ends, lengths, shapes, strict=True):
