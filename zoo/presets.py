@@ -4,6 +4,7 @@ import dataclasses
 
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
+from zoo.models.multiscale_gan import MultiscaleGAN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +105,26 @@ _ALL = (
         training=_PED2_TRAINING,
         small={"filters": (8, 6)},
     ),
+    Preset(
+        name="multiscale_gan/ucsd_ped2",
+        model_class=MultiscaleGAN,
+        arguments={**_PED2, "gradient_weight": 0.1, "adversarial_weight": 0.002},
+        description="Four-scale predictor of the next frame, with a discriminator at each scale.",
+        paper="Mathieu, Couprie and LeCun 2016",
+        training={
+            **_PED2_TRAINING,
+            "frames": 6,
+            "stride": 3,
+            "steps": 1500,
+            "beta_1": 0.5,
+        },
+        small={"filters": 4 * ((4, 6, 4),), "discriminator_filters": (4, 4, 6)},
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in _ALL}
 DEFAULTS = {
     "convlstm_vae": "convlstm_vae/ucsd_ped2",
     "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
+    "multiscale_gan": "multiscale_gan/ucsd_ped2",
 }

@@ -6,6 +6,7 @@ from zoo.layers.gaussian_latent import GaussianLatent
 from zoo.layers.pooling import descriptor_statistics
 from zoo.layers.recent_frames import recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
+from zoo.layers.spectral import SpectralConv2D
 from zoo.layers.time_axis import fold_time, unfold_time
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "FrameEncoder",
     "GaussianLatent",
     "RecurrentEncoder",
+    "SpectralConv2D",
     "descriptor_statistics",
     "fold_time",
     "recent_windows",
