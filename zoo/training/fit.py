@@ -40,9 +40,10 @@ def fit(
     """Trains `model` for `steps` steps by Keras' `compile` and `fit`, resumably.
 
     Adam, one for each side of an adversarial model, with a linear warm-up and a cosine decay of
-    the learning rate, and gradients clipped by their global norm. A checkpoint is written after the first step, then by the clock, at the end
-    and on SIGINT or SIGTERM. Called again with the same run folder, it goes on behind the last
-    whole one, with the same batch of the data stream that would have come next.
+    the learning rate, and gradients clipped by their global norm. A checkpoint is written after
+    the first step, then by the clock, at the end and on SIGINT or SIGTERM. Called again with the
+    same run folder, it goes on behind the last whole one, with the same batch of the data stream
+    that would have come next.
 
     Args:
         model: a built `keras.Model`, built under the strategy's scope where it is to be mirrored.
