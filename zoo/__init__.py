@@ -16,6 +16,7 @@ _PUBLIC = {
     "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
     "VideoModel": "zoo.models.base",
+    "VideoVAE": "zoo.models.video_vae",
     "info": "zoo.registry",
     "load": "zoo.registry",
     "names": "zoo.registry",

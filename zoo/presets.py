@@ -4,6 +4,7 @@ import dataclasses
 
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
+from zoo.models.video_vae import VideoVAE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +105,20 @@ _ALL = (
         training=_PED2_TRAINING,
         small={"filters": (8, 6)},
     ),
+    Preset(
+        name="video_vae/ucsd_ped2",
+        model_class=VideoVAE,
+        arguments={**_PED2, "observation_scale": 0.03},
+        description="Variational autoencoder of segments of four frames, each the next's context.",
+        paper="Kingma and Welling 2014; Sohn et al. 2015; Kingma et al. 2016",
+        training={**_PED2_TRAINING, "steps": 1500, "kl_warm_up_steps": 300},
+        small={"filters": (4, 6, 8), "decoder_filters": (6, 8, 8), "latent_dim": 3},
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in _ALL}
 DEFAULTS = {
     "convlstm_vae": "convlstm_vae/ucsd_ped2",
     "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
+    "video_vae": "video_vae/ucsd_ped2",
 }
