@@ -17,6 +17,7 @@ _PUBLIC = {
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
     "MultiscaleGAN": "zoo.models.multiscale_gan",
     "VideoModel": "zoo.models.base",
+    "VideoVAE": "zoo.models.video_vae",
     "info": "zoo.registry",
     "load": "zoo.registry",
     "names": "zoo.registry",

@@ -5,6 +5,7 @@ import dataclasses
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
 from zoo.models.multiscale_gan import MultiscaleGAN
+from zoo.models.video_vae import VideoVAE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +121,15 @@ _ALL = (
         },
         small={"filters": 4 * ((4, 6, 4),), "discriminator_filters": (4, 4, 6)},
     ),
+    Preset(
+        name="video_vae/ucsd_ped2",
+        model_class=VideoVAE,
+        arguments={**_PED2, "observation_scale": 0.03},
+        description="Variational autoencoder of segments of four frames, each the next's context.",
+        paper="Kingma and Welling 2014; Sohn et al. 2015; Kingma et al. 2016",
+        training={**_PED2_TRAINING, "steps": 1500, "kl_warm_up_steps": 300},
+        small={"filters": (4, 6, 8), "decoder_filters": (6, 8, 8), "latent_dim": 3},
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in _ALL}
@@ -127,4 +137,5 @@ DEFAULTS = {
     "convlstm_vae": "convlstm_vae/ucsd_ped2",
     "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
     "multiscale_gan": "multiscale_gan/ucsd_ped2",
+    "video_vae": "video_vae/ucsd_ped2",
 }
