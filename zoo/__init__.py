@@ -16,6 +16,7 @@ _PUBLIC = {
     "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
     "MultiscaleGAN": "zoo.models.multiscale_gan",
+    "VideoGAN": "zoo.models.video_gan",
     "VideoModel": "zoo.models.base",
     "VideoVAE": "zoo.models.video_vae",
     "info": "zoo.registry",

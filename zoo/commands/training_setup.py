@@ -391,6 +391,7 @@ def _batches(setup, model, source, endless):
     task = {
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
+        "generate": data_pipelines.tasks.generate,
     }[model.task]()
     cache = "memory" if _fits_memory(source, clip) else None
 
@@ -398,6 +399,7 @@ def _batches(setup, model, source, endless):
         return data_pipelines.load(
             source,
             clip,
+            labels=getattr(model, "labels", ()) or None,
             task=task,
             batch=training["batch"],
             shuffle=SHUFFLE_CLIPS,

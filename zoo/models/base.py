@@ -30,7 +30,7 @@ class VideoModel(keras.Model):
         stride: Height and width must be multiples of it.
         min_frames: Frames of the shortest clip that `encode`, `features` and `reconstruct` take.
         warm_up: Frames at the start of a video that score 0.
-        task: What the training targets are: `"predict_ahead"` or `"reconstruct"`.
+        task: What the training targets are: `"predict_ahead"`, `"reconstruct"` or `"generate"`.
         rollout_block: Frames that a rollout predicts at once before it is fed on them.
         samples_without_context: Whether `sample` takes `None` for its conditioning.
     """
@@ -158,7 +158,9 @@ class VideoModel(keras.Model):
         Args:
             conditioning: Context frames, float32 `(batch, time, height, width, channels)` in
                 [0, 1], at least one; or `None`, of a model with `samples_without_context`: one
-                clip of the height and width of `clip_shape`, drawn from nothing.
+                clip of the height and width of `clip_shape`, drawn from nothing; or a dict of
+                `first_frame`, float32 `(batch, height, width, channels)` or `None`, and `label`,
+                whole numbers `(batch,)` or `None`, of a model that is conditional on a class.
             steps: Number of frames to draw, at least 1.
             seed: Integer seed of the draws. Equal seeds give equal samples.
 
@@ -189,6 +191,32 @@ class VideoModel(keras.Model):
             )
         seed = tf.convert_to_tensor(seed, tf.int32)
         return self._run("sample_without_context", _steps(steps), seed)
+
+    def check_conditioning(self, conditioning):
+        """Turns a dict of conditions into what the model samples from, or says what is wrong.
+
+        Args:
+            conditioning: As the dict that `sample` takes.
+
+        Returns:
+            A context `(batch, 1, height, width, channels)`; a model that is conditional on more
+            gives what its own `_sample` takes.
+
+        Raises:
+            ValueError: If there is no first frame, or a label.
+        """
+        frame = conditioning.get("first_frame")
+        if set(conditioning) - {"first_frame", "label"} or frame is None:
+            raise ValueError(
+                "`conditioning` must be frames, or a dict with a `first_frame`. "
+                f"Received: {sorted(conditioning)}"
+            )
+        if conditioning.get("label") is not None:
+            raise ValueError(
+                f"`label` must be None: {type(self).__name__} knows no classes. "
+                f"Received: label={conditioning['label']}"
+            )
+        return self.check_clip(frame[:, None], min_frames=1, name="first_frame")
 
     def score(self, clip):
         """Anomaly score of each frame: causal, the same numbers as `step` frame by frame.
@@ -357,7 +385,11 @@ class VideoModel(keras.Model):
 
     def _generate(self, name, context, steps, seed):
         steps = _steps(steps)
-        context = self.check_clip(context, min_frames=1, name=name)
+        if isinstance(context, dict):
+            self.ensure_built()
+            context = self.check_conditioning(context)
+        else:
+            context = self.check_clip(context, min_frames=1, name=name)
         if seed is None:
             return self._run("rollout", context, steps)
         return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
