@@ -15,7 +15,10 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
+    "MultiscaleGAN": "zoo.models.multiscale_gan",
+    "VideoGAN": "zoo.models.video_gan",
     "VideoModel": "zoo.models.base",
+    "VideoVAE": "zoo.models.video_vae",
     "info": "zoo.registry",
     "load": "zoo.registry",
     "names": "zoo.registry",

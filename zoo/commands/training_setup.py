@@ -33,6 +33,8 @@ TRAINING = {
     "learning_rate": 1e-3,
     "warm_up_steps": None,  # of the learning rate; None: a twentieth of all, at most 100
     "clip_norm": 1.0,
+    "beta_1": 0.9,  # of Adam
+    "discriminator_learning_rate": None,  # None: as that of the generator
     "kl_weight": 1.0,
     "kl_warm_up_steps": 0,
 }
@@ -332,7 +334,7 @@ def _train(setup, run):
     factory = _batches(setup, model, setup.train, endless=True)
     if preview is None:
         preview = next(iter(factory(0)))
-    preview = [part[:PREVIEW_CLIPS] for part in preview]
+    preview = keras.tree.map_structure(lambda part: part[:PREVIEW_CLIPS], preview)
     _LOG.info(
         "train %s: %d videos to train on, %d held out, %d steps of %d clips, %s, seed %d",
         setup.preset.name, len(setup.train.videos),
@@ -351,6 +353,8 @@ def _train(setup, run):
         learning_rate=training["learning_rate"],
         warm_up_steps=training["warm_up_steps"],
         clip_norm=training["clip_norm"],
+        beta_1=training["beta_1"],
+        discriminator_learning_rate=training["discriminator_learning_rate"],
         # Not the whole loss: the weight of its other terms may change while the training goes on.
         monitor="reconstruction",
         config=_config(setup, model),
@@ -387,6 +391,7 @@ def _batches(setup, model, source, endless):
     task = {
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
+        "generate": data_pipelines.tasks.generate,
     }[model.task]()
     cache = "memory" if _fits_memory(source, clip) else None
 
@@ -394,6 +399,7 @@ def _batches(setup, model, source, endless):
         return data_pipelines.load(
             source,
             clip,
+            labels=getattr(model, "labels", ()) or None,
             task=task,
             batch=training["batch"],
             shuffle=SHUFFLE_CLIPS,

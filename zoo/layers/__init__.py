@@ -6,6 +6,9 @@ from zoo.layers.gaussian_latent import GaussianLatent
 from zoo.layers.pooling import descriptor_statistics
 from zoo.layers.recent_frames import recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
+from zoo.layers.seeded_draws import add_draw_counter, next_draw_seed
+from zoo.layers.space_time_block import SpaceTimeBlock, with_neighbours
+from zoo.layers.spectral import SpectralConv2D
 from zoo.layers.time_axis import fold_time, unfold_time
 
 __all__ = [
@@ -14,8 +17,13 @@ __all__ = [
     "FrameEncoder",
     "GaussianLatent",
     "RecurrentEncoder",
+    "SpectralConv2D",
+    "SpaceTimeBlock",
+    "add_draw_counter",
     "descriptor_statistics",
     "fold_time",
+    "next_draw_seed",
     "recent_windows",
     "unfold_time",
+    "with_neighbours",
 ]
