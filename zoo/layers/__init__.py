@@ -4,6 +4,7 @@ from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
 from zoo.layers.gaussian_latent import GaussianLatent
 from zoo.layers.pooling import descriptor_statistics
+from zoo.layers.recent_frames import recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
 from zoo.layers.time_axis import fold_time, unfold_time
 
@@ -15,5 +16,6 @@ __all__ = [
     "RecurrentEncoder",
     "descriptor_statistics",
     "fold_time",
+    "recent_windows",
     "unfold_time",
 ]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.layers.pooling import STATISTICS, descriptor_statistics
 from zoo.layers.sizes import check_size
 
 CLIP_AXES = "(batch, time, height, width, channels)"
@@ -16,6 +17,8 @@ class VideoModel(keras.Model):
     `min_frames` up. `clip` is float32 `(batch, time, height, width, channels)` in [0, 1]. A
     subclass lists the verbs it answers in `verbs` and defines a method `_VERB` for each, written
     in TensorFlow operations; the public verb checks its arguments and runs that as a graph.
+    `features` and `encode` need none: they come from `encoder`, a `keras.Model` with the attribute
+    `depth`, from clip to descriptor grid.
 
     Args:
         channels: Channels of a frame: 1 (grey) or 3 (RGB).
@@ -60,6 +63,7 @@ class VideoModel(keras.Model):
         # slower; who wants it elsewhere can still ask `compile` for it.
         self.supports_jit = False
         self._graphs = {}
+        self._steps = {}
         self._state_names = None
 
     # What a subclass defines beside `call` and `_VERB` for each of its verbs.
@@ -67,7 +71,7 @@ class VideoModel(keras.Model):
     @property
     def embedding_dim(self):
         """Numbers in what `encode` gives."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `embedding_dim`.")
+        return STATISTICS * self.encoder.depth
 
     def default_loss(self):
         """The `keras.losses.Loss` that the model is trained with unless told otherwise."""
@@ -209,8 +213,8 @@ class VideoModel(keras.Model):
             state: What `initial_state` or the step before gave.
 
         Returns:
-            Dict of `prediction` (the next frame, `(batch, height, width, channels)`), `score`
-            `(batch,)`, `score_map` `(batch, height', width')` and `state`.
+            Dict of `score` `(batch,)`, `score_map` `(batch, height', width')`, `state` and, of a
+            model that predicts, `prediction`: the next frame `(batch, height, width, channels)`.
         """
         self._check_verb("step")
         if len(getattr(frame, "shape", ())) != 4:
@@ -218,8 +222,18 @@ class VideoModel(keras.Model):
                 "`frame` must have the axes (batch, height, width, channels). Received: "
                 f"shape {tuple(getattr(frame, 'shape', ()))}"
             )
+        # A clip of one frame: taken apart again it would cost a live camera an operation a frame.
         clip = self.check_clip(frame[:, None], min_frames=1, name="frame")
-        return self._run("step", clip[:, 0], self._check_state(state))
+        state = self._check_state(state)
+        if not tf.executing_eagerly():
+            return self._run("step", clip, state)
+        # A camera's frames are all of one size: the graph of that size is called at once, where
+        # `tf.function` would first look at every tensor of the state to find it again.
+        sizes = (*clip.shape, *(value.shape for value in state.values()))
+        if sizes not in self._steps:
+            self._run("step", clip, state)
+            self._steps[sizes] = self._graphs["step"].get_concrete_function(clip, state)
+        return self._steps[sizes](clip, state)
 
     def advance(self, clip, state):
         """`step` for several frames at once: a long video goes in piece by piece.
@@ -229,8 +243,8 @@ class VideoModel(keras.Model):
             state: What `initial_state`, `step` or `advance` gave before.
 
         Returns:
-            Dict of `prediction` `(batch, n, height, width, channels)`, `score` `(batch, n)`,
-            `score_map` `(batch, n, height', width')` and `state`.
+            Dict of `score` `(batch, n)`, `score_map` `(batch, n, height', width')`, `state` and,
+            of a model that predicts, `prediction` `(batch, n, height, width, channels)`.
         """
         self._check_verb("step")
         clip = self.check_clip(clip, min_frames=1)
@@ -307,6 +321,12 @@ class VideoModel(keras.Model):
         )
 
     # How a verb runs.
+
+    def _features(self, clip):
+        return self.encoder(clip)
+
+    def _encode(self, clip):
+        return descriptor_statistics(self.encoder(clip))
 
     def _answer(self, verb, clip, min_frames=None):
         self._check_verb(verb)

@@ -12,9 +12,8 @@ frame can be scored.
 import keras
 import tensorflow as tf
 
-from zoo.layers import ConvLSTM, descriptor_statistics, fold_time, unfold_time
+from zoo.layers import ConvLSTM, fold_time, unfold_time
 from zoo.layers.convolution import convolution
-from zoo.layers.pooling import STATISTICS
 from zoo.layers.sizes import check_size
 from zoo.models.future_predictor import FuturePredictor
 
@@ -44,6 +43,11 @@ class PatchEncoder(keras.Model):
             ConvLSTM(count, name=f"memory_{index}", dtype=self.dtype_policy)
             for index, count in enumerate(self.filters)
         ]
+
+    @property
+    def depth(self):
+        """Channels of the descriptor grid."""
+        return sum(self.filters)
 
     def build(self, input_shape=None):
         _build_stack(self.cells, self.channels)
@@ -89,7 +93,7 @@ class PatchEncoder(keras.Model):
     def compute_output_shape(self, input_shape):
         batch, time, height, width, _ = input_shape
         reduced = (size and size // PATCH for size in (height, width))
-        return (batch, time, *reduced, sum(self.filters))
+        return (batch, time, *reduced, self.depth)
 
     def get_config(self):
         return {**super().get_config(), "channels": self.channels, "filters": self.filters}
@@ -144,12 +148,8 @@ class ConvLSTMPredictor(FuturePredictor):
     def build(self, input_shape=None):
         self.encoder.build()
         _build_stack(self.forecaster, self.channels)
-        self.to_patches.build((None, None, None, sum(self.filters)))
+        self.to_patches.build((None, None, None, self.encoder.depth))
         self.built = True
-
-    @property
-    def embedding_dim(self):
-        return STATISTICS * sum(self.filters)
 
     def call(self, clip, training=False):
         clip = self._check_training_clip(clip)
@@ -181,12 +181,6 @@ class ConvLSTMPredictor(FuturePredictor):
         change = tf.cast(tf.nn.depth_to_space(patches, PATCH), tf.float32)
         change = unfold_time(unfold_time(change, self.horizons), count)
         return frames[:, :, None] + change
-
-    def _features(self, clip):
-        return self.encoder(clip)
-
-    def _encode(self, clip):
-        return descriptor_statistics(self.encoder(clip))
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters}

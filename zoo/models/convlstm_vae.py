@@ -17,12 +17,10 @@ from zoo.layers import (
     FrameDecoder,
     GaussianLatent,
     RecurrentEncoder,
-    descriptor_statistics,
     fold_time,
     unfold_time,
 )
 from zoo.layers.convolution import convolution
-from zoo.layers.pooling import STATISTICS
 from zoo.models.future_predictor import FuturePredictor
 
 
@@ -129,10 +127,6 @@ class ConvLSTMVAE(FuturePredictor):
         )
         self.built = True
 
-    @property
-    def embedding_dim(self):
-        return STATISTICS * self.encoder.depth
-
     def call(self, clip, training=False):
         clip = self._check_training_clip(clip)
         time = clip.shape[1] or tf.shape(clip)[1]
@@ -206,12 +200,6 @@ class ConvLSTMVAE(FuturePredictor):
         prior = self.prior(fold_time(maps["memory_8"]))
         latent = prior.mean() if seed is None else prior.sample(seed=seed)
         return self._decode(maps, latent, frames)
-
-    def _features(self, clip):
-        return self.encoder(clip)
-
-    def _encode(self, clip):
-        return descriptor_statistics(self.encoder(clip))
 
     def _reconstruct(self, clip):
         """Each frame decoded from the state before it and the posterior mean given it."""
