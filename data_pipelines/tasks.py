@@ -49,3 +49,38 @@ def reconstruct():
         A function from `clip` to `(clip, clip)`.
     """
     return lambda clip: (clip, clip)
+
+
+def reconstruct_and_predict(frames=4):
+    """Makes the task of giving the first frames back and predicting the last.
+
+    Args:
+        frames: How many frames are predicted, K, at least 1.
+
+    Returns:
+        A function from `clip` `(..., time, height, width, channels)`, any dtype, to `(context,
+        targets)`: the first time - K frames, and a dict of `reconstruction`, the same, and
+        `prediction`, the last K.
+
+    Raises:
+        ValueError: `frames` is below 1; or, in the function, the clip has not more than `frames`.
+
+    Example:
+        >>> context, targets = reconstruct_and_predict(frames=2)(tf.zeros([5, 8, 8, 1]))
+        >>> context.shape[0], targets["prediction"].shape[0]
+        (3, 2)
+    """
+    if frames < 1:
+        raise ValueError(f"`frames` must be at least 1. Received: frames={frames!r}")
+
+    def split(clip):
+        time = clip.shape[-4]
+        if time is not None and time <= frames:
+            raise ValueError(
+                f"a clip must have more than the {frames} frames to predict. "
+                f"Received: {time} frames"
+            )
+        context = clip[..., :-frames, :, :, :]
+        return context, {"reconstruction": context, "prediction": clip[..., -frames:, :, :, :]}
+
+    return split

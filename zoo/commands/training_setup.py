@@ -387,6 +387,9 @@ def _batches(setup, model, source, endless):
     task = {
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
+        "reconstruct_and_predict": lambda: data_pipelines.tasks.reconstruct_and_predict(
+            frames=model.horizons
+        ),
     }[model.task]()
     cache = "memory" if _fits_memory(source, clip) else None
 

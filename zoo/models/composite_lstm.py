@@ -1,0 +1,174 @@
+"""The composite model of Srivastava et al. 2015 (https://arxiv.org/abs/1502.04681).
+
+One encoder takes in the context; from its final state one decoder draws the context again, last
+frame first, and another the future. What is drawn needs both the look of things and their motion,
+and neither decoder can do with what is easy for it alone.
+
+What differs: the states are convolutional, over patches, as in `convlstm_predictor`; a conditional
+decoder is shown its own last frame in training too, where the authors' code shows the true one,
+so that what is trained is what predicts; the paper's two losses, cross-entropy for digits and
+squared error for natural video, go with `residual`; and scoring predicts at every frame, though
+training predicts only after the last.
+"""
+
+import keras
+import tensorflow as tf
+
+from zoo.layers import PatchEncoder, fold_time, unfold_time
+from zoo.layers.patch_decoder import GENERATED, build_decoder, decoder_layers, unroll
+from zoo.layers.patch_encoder import PATCH
+from zoo.models.future_predictor import FuturePredictor
+
+DECODERS = ("reconstruction", "prediction")
+SCORING = ("score", "score_map", "step")
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class CompositeLSTM(FuturePredictor):
+    """One encoder, one decoder into the past and one into the future.
+
+    Args:
+        filters: Channels of each ConvLSTM of the encoder, and of each decoder.
+        decoders: Which there are, of `"reconstruction"` and `"prediction"`. Without the one the
+            model does not answer `reconstruct`, without the other it neither predicts nor scores.
+        conditional: Which of them are shown, at each step, the frame that they gave at the step
+            before, and zeros at the first. The others are shown nothing.
+        patch: Side of a patch in pixels: 1, 2, 4 or 8.
+        residual: Whether a frame is predicted as its change from the last of the context, with a
+            squared error; else as it is, through a logistic function, with a cross-entropy. The
+            past is always drawn as it is: the state has to hold all of it.
+        **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
+
+    Call arguments:
+        context: float32 `(batch, time, height, width, channels)` in [0, 1], at least 2 frames;
+            height and width multiples of 8.
+
+    Returns:
+        Dict of float32 tensors, one for each decoder: `reconstruction`, of the shape of `context`
+        and in its order, and `prediction`, `(batch, horizons, height, width, channels)`, the
+        frames after it.
+
+    Raises:
+        ValueError: If an argument or a clip breaks a rule; the message names it.
+
+    Example:
+
+    >>> model = CompositeLSTM(filters=(8, 8), horizons=3, score_horizon=2)
+    >>> out = model(tf.zeros((1, 6, 16, 24, 1)))
+    >>> out["reconstruction"].shape, out["prediction"].shape
+    (TensorShape([1, 6, 16, 24, 1]), TensorShape([1, 3, 16, 24, 1]))
+
+    Reference:
+        Srivastava, Mansimov and Salakhutdinov, "Unsupervised Learning of Video Representations
+        using LSTMs", 2015, https://arxiv.org/abs/1502.04681
+    """
+
+    verbs = ("encode", "features", "reconstruct", "rollout", "score", "score_map", "step")
+    stride = PATCH
+    task = "reconstruct_and_predict"
+
+    def __init__(
+        self,
+        filters=(64, 64),
+        decoders=DECODERS,
+        conditional=("prediction",),
+        patch=PATCH,
+        residual=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, chosen in (("decoders", decoders), ("conditional", conditional)):
+            if not set(chosen) <= set(DECODERS):
+                raise ValueError(
+                    f"`{name}` must hold names of {DECODERS}. Received: {name}={chosen}"
+                )
+        if not decoders:
+            raise ValueError("`decoders` must name at least one decoder. Received: decoders=()")
+        self.filters = tuple(filters)
+        self.decoders = tuple(name for name in DECODERS if name in decoders)
+        self.conditional = tuple(conditional)
+        self.patch, self.residual = patch, residual
+        policy, values = self.dtype_policy, patch**2 * self.channels
+        self.encoder = PatchEncoder(
+            self.channels, self.filters, patch, name="encoder", dtype=policy
+        )
+        if "reconstruction" in self.decoders:
+            self.reconstructor, self.to_past = decoder_layers(
+                self.filters, values, "remember", "to_past", policy
+            )
+        if "prediction" in self.decoders:
+            self.forecaster, self.to_future = decoder_layers(
+                self.filters, values, "forecast", "to_future", policy
+            )
+        self.prediction_metric = keras.metrics.Mean(name="prediction")
+        lost = {"reconstruction": ("reconstruct",), "prediction": ("rollout", *SCORING)}
+        for name in set(DECODERS) - set(self.decoders):
+            self.verbs = tuple(verb for verb in self.verbs if verb not in lost[name])
+        self.monitor = self.decoders[-1]
+
+    @property
+    def metrics(self):
+        # Not the 0 of a decoder that is left out, nor what Keras reports of each part as well.
+        hidden = {*DECODERS, "reconstruction_loss", "prediction_loss"} - set(self.decoders)
+        return [metric for metric in super().metrics if metric.name not in hidden]
+
+    def default_loss(self):
+        return super().default_loss() if self.residual else keras.losses.BinaryCrossentropy()
+
+    def build(self, input_shape=None):
+        self.encoder.build()
+        for name in self.decoders:
+            shown = self.patch**2 * self.channels if name in self.conditional else 0
+            build_decoder(*self._layers_of(name), shown)
+        self.built = True
+
+    def call(self, context, training=False):
+        context = self.check_clip(context)
+        shape = tf.shape(context)
+        maps, _ = self._observe(context, self._initial_state(shape[0], shape[2], shape[3]))
+        final = {name: value[:, -1:] for name, value in maps.items()}
+        out = {}
+        if "reconstruction" in self.decoders:
+            steps = context.shape[1] or shape[1]
+            past = self._decode("reconstruction", final, steps)
+            out["reconstruction"] = tf.reverse(past, axis=[1])
+        if "prediction" in self.decoders:
+            out["prediction"] = self._predict(final, context[:, -1:])[:, 0]
+        return out
+
+    def _reconstruct(self, clip):
+        return self(clip)["reconstruction"]
+
+    # What `FuturePredictor` builds the verbs on.
+
+    def _state_shapes(self, height, width):
+        return self.encoder.state_shapes(height, width)
+
+    def _observe(self, frames, state):
+        return self.encoder.observe(frames, state)
+
+    def _predict(self, maps, frames, seed=None):
+        count = frames.shape[1] or tf.shape(frames)[1]
+        last = fold_time(maps["patches"]) if self.residual else None
+        return unfold_time(self._decode("prediction", maps, self.horizons, last), count)
+
+    def _layers_of(self, decoder):
+        if decoder == "prediction":
+            return self.forecaster, self.to_future
+        return self.reconstructor, self.to_past
+
+    def _decode(self, decoder, maps, steps, base=None):
+        """Maps `(batch, n, ...)` -> `(batch * n, steps, height, width, channels)`, float32."""
+        shown = GENERATED if decoder in self.conditional else None
+        states = self.encoder.states(maps)
+        return unroll(*self._layers_of(decoder), states, steps, self.patch, shown, base)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "decoders": self.decoders,
+            "conditional": self.conditional,
+            "patch": self.patch,
+            "residual": self.residual,
+        }
