@@ -35,6 +35,17 @@ def test_reconstruct_gives_the_clip_back():
     np.testing.assert_array_equal(targets, clip)
 
 
+@pytest.mark.parametrize("shape", [(7, 4, 4, 1), (3, 7, 4, 4, 3)])
+def test_the_first_frames_are_given_back_and_the_last_predicted(shape):
+    clip = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    context, targets = tasks.reconstruct_and_predict(3)(tf.constant(clip))
+    np.testing.assert_array_equal(context, clip[..., :4, :, :, :])
+    np.testing.assert_array_equal(targets["reconstruction"], context)
+    np.testing.assert_array_equal(targets["prediction"], clip[..., 4:, :, :, :])
+    with pytest.raises(ValueError, match="more than the 7 frames .* Received: 7 frames"):
+        tasks.reconstruct_and_predict(7)(tf.constant(clip))
+
+
 def test_what_breaks_a_rule_is_named():
     with pytest.raises(ValueError, match="`frames` must be at least 1. Received: frames=0"):
         tasks.predict_ahead(0)

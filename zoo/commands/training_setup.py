@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 import data_pipelines
 import zoo
@@ -332,7 +333,7 @@ def _train(setup, run):
     factory = _batches(setup, model, setup.train, endless=True)
     if preview is None:
         preview = next(iter(factory(0)))
-    preview = [part[:PREVIEW_CLIPS] for part in preview]
+    preview = tf.nest.map_structure(lambda part: part[:PREVIEW_CLIPS], preview)
     _LOG.info(
         "train %s: %d videos to train on, %d held out, %d steps of %d clips, %s, seed %d",
         setup.preset.name, len(setup.train.videos),
@@ -352,7 +353,7 @@ def _train(setup, run):
         warm_up_steps=training["warm_up_steps"],
         clip_norm=training["clip_norm"],
         # Not the whole loss: the weight of its other terms may change while the training goes on.
-        monitor="reconstruction",
+        monitor=model.monitor,
         config=_config(setup, model),
         validation=held_out,
         preview=preview,
