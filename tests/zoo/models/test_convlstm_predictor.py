@@ -44,7 +44,8 @@ def test_forecaster_starts_from_the_states_and_unrolls():
 
 def test_verbs_of_autoencoders_are_not_its_own():
     model = zoo.load("convlstm_predictor", weights=None, **SMALL)
-    with pytest.raises(NotImplementedError, match="Models that answer `reconstruct`: .*ConvLSTMVAE"):
+    able = "Models that answer `reconstruct`: .*ConvLSTMVAE"
+    with pytest.raises(NotImplementedError, match=able):
         model.reconstruct(CLIP)
 
 
