@@ -81,12 +81,6 @@ class ConvLSTMPredictor(FuturePredictor):
 
     # What `FuturePredictor` builds the verbs on.
 
-    def _state_shapes(self, height, width):
-        return self.encoder.state_shapes(height, width)
-
-    def _observe(self, frames, state):
-        return self.encoder.observe(frames, state)
-
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
         patches = fold_time(maps["patches"])
