@@ -35,10 +35,17 @@ def decoder_layers(filters, outputs, cell_name, draw_name, policy):
     return cells, convolution(outputs, 1, draw_name, policy, activation=None, stddev=1e-2)
 
 
-def build_decoder(cells, draw, inputs):
-    """Builds the layers of a decoder that is shown patches of `inputs` values, 0 for nothing."""
+def build_decoder(cells, draw, inputs, start=0.0):
+    """Builds the layers of a decoder.
+
+    Args:
+        cells, draw: Of `decoder_layers`.
+        inputs: Values of what the first cell is shown at each step, 0 for nothing.
+        start: What is drawn before training, about.
+    """
     build_stack(cells, inputs)
     draw.build((None, None, None, sum(cell.filters for cell in cells)))
+    draw.bias.assign(tf.fill(draw.bias.shape, start))
 
 
 def unroll(cells, draw, states, steps, patch, shown=None, base=None):

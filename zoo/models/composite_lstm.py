@@ -14,30 +14,26 @@ training predicts only after the last.
 import keras
 import tensorflow as tf
 
-from zoo.layers import PatchEncoder, fold_time, unfold_time
-from zoo.layers.patch_decoder import GENERATED, build_decoder, decoder_layers, unroll
-from zoo.layers.patch_encoder import PATCH
-from zoo.models.future_predictor import FuturePredictor
+from zoo.layers import unfold_time
+from zoo.layers.patch_decoder import GENERATED
+from zoo.models.patch_predictor import PatchPredictor
 
 DECODERS = ("reconstruction", "prediction")
 SCORING = ("score", "score_map", "step")
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class CompositeLSTM(FuturePredictor):
+class CompositeLSTM(PatchPredictor):
     """One encoder, one decoder into the past and one into the future.
 
     Args:
-        filters: Channels of each ConvLSTM of the encoder, and of each decoder.
         decoders: Which there are, of `"reconstruction"` and `"prediction"`. Without the one the
             model does not answer `reconstruct`, without the other it neither predicts nor scores.
         conditional: Which of them are shown, at each step, the frame that they gave at the step
             before, and zeros at the first. The others are shown nothing.
-        patch: Side of a patch in pixels: 1, 2, 4 or 8.
-        residual: Whether a frame is predicted as its change from the last of the context, with a
-            squared error; else as it is, through a logistic function, with a cross-entropy. The
-            past is always drawn as it is: the state has to hold all of it.
-        **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
+        **kwargs: Arguments of `PatchPredictor`, `FuturePredictor`, `ErrorScorer` and `VideoModel`.
+            `residual` is about the prediction alone: the past is drawn as it is, since the state
+            is to hold all of it.
 
     Call arguments:
         context: float32 `(batch, time, height, width, channels)` in [0, 1], at least 2 frames;
@@ -64,18 +60,9 @@ class CompositeLSTM(FuturePredictor):
     """
 
     verbs = ("encode", "features", "reconstruct", "rollout", "score", "score_map", "step")
-    stride = PATCH
     task = "reconstruct_and_predict"
 
-    def __init__(
-        self,
-        filters=(64, 64),
-        decoders=DECODERS,
-        conditional=("prediction",),
-        patch=PATCH,
-        residual=True,
-        **kwargs,
-    ):
+    def __init__(self, decoders=DECODERS, conditional=("prediction",), **kwargs):
         super().__init__(**kwargs)
         for name, chosen in (("decoders", decoders), ("conditional", conditional)):
             if not set(chosen) <= set(DECODERS):
@@ -84,22 +71,12 @@ class CompositeLSTM(FuturePredictor):
                 )
         if not decoders:
             raise ValueError("`decoders` must name at least one decoder. Received: decoders=()")
-        self.filters = tuple(filters)
         self.decoders = tuple(name for name in DECODERS if name in decoders)
         self.conditional = tuple(conditional)
-        self.patch, self.residual = patch, residual
-        policy, values = self.dtype_policy, patch**2 * self.channels
-        self.encoder = PatchEncoder(
-            self.channels, self.filters, patch, name="encoder", dtype=policy
-        )
         if "reconstruction" in self.decoders:
-            self.reconstructor, self.to_past = decoder_layers(
-                self.filters, values, "remember", "to_past", policy
-            )
+            self.reconstructor, self.to_past = self._decoder_layers("remember", "to_past")
         if "prediction" in self.decoders:
-            self.forecaster, self.to_future = decoder_layers(
-                self.filters, values, "forecast", "to_future", policy
-            )
+            self.forecaster, self.to_future = self._decoder_layers("forecast", "to_future")
         self.prediction_metric = keras.metrics.Mean(name="prediction")
         lost = {"reconstruction": ("reconstruct",), "prediction": ("rollout", *SCORING)}
         for name in set(DECODERS) - set(self.decoders):
@@ -112,14 +89,12 @@ class CompositeLSTM(FuturePredictor):
         hidden = {*DECODERS, "reconstruction_loss", "prediction_loss"} - set(self.decoders)
         return [metric for metric in super().metrics if metric.name not in hidden]
 
-    def default_loss(self):
-        return super().default_loss() if self.residual else keras.losses.BinaryCrossentropy()
-
     def build(self, input_shape=None):
         self.encoder.build()
         for name in self.decoders:
-            shown = self.patch**2 * self.channels if name in self.conditional else 0
-            build_decoder(*self._layers_of(name), shown)
+            self._build_decoder(
+                *self._layers_of(name), name in self.conditional, self._draws_change(name)
+            )
         self.built = True
 
     def call(self, context, training=False):
@@ -130,7 +105,7 @@ class CompositeLSTM(FuturePredictor):
         out = {}
         if "reconstruction" in self.decoders:
             steps = context.shape[1] or shape[1]
-            past = self._decode("reconstruction", final, steps)
+            past = self._draw("reconstruction", final, steps)
             out["reconstruction"] = tf.reverse(past, axis=[1])
         if "prediction" in self.decoders:
             out["prediction"] = self._predict(final, context[:, -1:])[:, 0]
@@ -139,30 +114,26 @@ class CompositeLSTM(FuturePredictor):
     def _reconstruct(self, clip):
         return self(clip)["reconstruction"]
 
-    # What `FuturePredictor` builds the verbs on.
-
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
-        last = fold_time(maps["patches"]) if self.residual else None
-        return unfold_time(self._decode("prediction", maps, self.horizons, last), count)
+        return unfold_time(self._draw("prediction", maps, self.horizons), count)
+
+    def _draw(self, decoder, maps, steps):
+        shown = GENERATED if decoder in self.conditional else None
+        is_change = self._draws_change(decoder)
+        return self._decode(*self._layers_of(decoder), maps, steps, shown, is_change)
+
+    def _draws_change(self, decoder):
+        return self.residual and decoder == "prediction"
 
     def _layers_of(self, decoder):
         if decoder == "prediction":
             return self.forecaster, self.to_future
         return self.reconstructor, self.to_past
 
-    def _decode(self, decoder, maps, steps, base=None):
-        """Maps `(batch, n, ...)` -> `(batch * n, steps, height, width, channels)`, float32."""
-        shown = GENERATED if decoder in self.conditional else None
-        states = self.encoder.states(maps)
-        return unroll(*self._layers_of(decoder), states, steps, self.patch, shown, base)
-
     def get_config(self):
         return {
             **super().get_config(),
-            "filters": self.filters,
             "decoders": self.decoders,
             "conditional": self.conditional,
-            "patch": self.patch,
-            "residual": self.residual,
         }

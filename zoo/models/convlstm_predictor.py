@@ -12,22 +12,16 @@ frame can be scored.
 import keras
 import tensorflow as tf
 
-from zoo.layers import PatchEncoder, fold_time, unfold_time
-from zoo.layers.patch_decoder import build_decoder, decoder_layers, unroll
-from zoo.layers.patch_encoder import PATCH
-from zoo.models.future_predictor import FuturePredictor
+from zoo.layers import fold_time, unfold_time
+from zoo.models.patch_predictor import PatchPredictor
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class ConvLSTMPredictor(FuturePredictor):
+class ConvLSTMPredictor(PatchPredictor):
     """ConvLSTM encoder-forecaster.
 
     Args:
-        filters: Channels of each ConvLSTM of the encoder, and of the forecaster.
-        patch: Side of a patch in pixels: 1, 2, 4 or 8.
-        residual: Whether a frame is predicted as its change from the last; else as it is, through
-            a logistic function.
-        **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
+        **kwargs: Arguments of `PatchPredictor`, `FuturePredictor`, `ErrorScorer` and `VideoModel`.
 
     Call arguments:
         clip: float32 `(batch, time, height, width, channels)` in [0, 1], more than `horizons`
@@ -52,23 +46,16 @@ class ConvLSTMPredictor(FuturePredictor):
     """
 
     verbs = ("encode", "features", "rollout", "score", "score_map", "step")
-    stride = PATCH
 
-    def __init__(self, filters=(64, 64), patch=PATCH, residual=True, **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.filters = tuple(filters)
-        self.patch, self.residual = patch, residual
-        policy = self.dtype_policy
-        self.encoder = PatchEncoder(
-            self.channels, self.filters, patch, name="encoder", dtype=policy
-        )
-        self.forecaster, self.to_patches = decoder_layers(
-            self.filters, patch**2 * self.channels, "forecast", "to_patches", policy
-        )
+        self.forecaster, self.to_patches = self._decoder_layers("forecast", "to_patches")
 
     def build(self, input_shape=None):
         self.encoder.build()
-        build_decoder(self.forecaster, self.to_patches, self.patch**2 * self.channels)
+        self._build_decoder(
+            self.forecaster, self.to_patches, is_shown=True, is_change=self.residual
+        )
         self.built = True
 
     def call(self, clip, training=False):
@@ -79,26 +66,14 @@ class ConvLSTMPredictor(FuturePredictor):
         known = {name: value[:, : time - self.horizons] for name, value in maps.items()}
         return self._predict(known, clip[:, : time - self.horizons])
 
-    # What `FuturePredictor` builds the verbs on.
-
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
-        patches = fold_time(maps["patches"])
-        future = unroll(
+        future = self._decode(
             self.forecaster,
             self.to_patches,
-            self.encoder.states(maps),
+            maps,
             self.horizons,
-            self.patch,
-            shown=patches,
-            base=patches if self.residual else None,
+            shown=fold_time(maps["patches"]),
+            is_change=self.residual,
         )
         return unfold_time(future, count)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "patch": self.patch,
-            "residual": self.residual,
-        }
