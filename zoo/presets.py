@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from zoo.models.composite_lstm import CompositeLSTM
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
 from zoo.models.multiscale_gan import MultiscaleGAN
@@ -43,6 +44,17 @@ _PED2_TRAINING = {
     "steps": 4000,
     "learning_rate": 1.5e-3,
     "augment": ("flip",),
+}
+
+_MOVING_MNIST = {"clip_shape": (20, 64, 64, 1), "fps": 10.0, "channels": 1, "horizons": 10}
+# Ten frames to ten, the digits moving all over the frame.
+_MOVING_MNIST_TRAINING = {
+    "frames": 20,
+    "stride": 20,
+    "crop": None,
+    "batch": 16,
+    "steps": 2000,
+    "learning_rate": 1e-3,
 }
 
 _SMALL_VAE = {
@@ -168,6 +180,33 @@ _ALL = (
             "frame_filters": (4, 4, 6),
         },
     ),
+    Preset(
+        name="composite_lstm/ucsd_ped2",
+        model_class=CompositeLSTM,
+        arguments=_PED2,
+        description="ConvLSTM encoder with two decoders: the past reversed, four frames ahead.",
+        paper="Srivastava et al. 2015",
+        training=_PED2_TRAINING,
+        small={"filters": (8, 6)},
+    ),
+    Preset(
+        name="composite_lstm/moving_mnist",
+        model_class=CompositeLSTM,
+        arguments={**_MOVING_MNIST, "residual": False},
+        description="The same on two moving digits: ten frames reversed, ten ahead.",
+        paper="Srivastava et al. 2015",
+        training=_MOVING_MNIST_TRAINING,
+        small={"filters": (8, 6), "horizons": 4},
+    ),
+    Preset(
+        name="convlstm_predictor/moving_mnist",
+        model_class=ConvLSTMPredictor,
+        arguments={**_MOVING_MNIST, "residual": False},
+        description="ConvLSTM encoder-forecaster on two moving digits, ten frames ahead.",
+        paper="Shi et al. 2015",
+        training=_MOVING_MNIST_TRAINING,
+        small={"filters": (8, 6), "horizons": 4},
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in _ALL}
@@ -177,4 +216,5 @@ DEFAULTS = {
     "multiscale_gan": "multiscale_gan/ucsd_ped2",
     "video_gan": "video_gan/weizmann",
     "video_vae": "video_vae/ucsd_ped2",
+    "composite_lstm": "composite_lstm/ucsd_ped2",
 }

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 import data_pipelines
 import zoo
@@ -358,7 +359,7 @@ def _train(setup, run):
         beta_1=training["beta_1"],
         discriminator_learning_rate=training["discriminator_learning_rate"],
         # Not the whole loss: the weight of its other terms may change while the training goes on.
-        monitor="reconstruction",
+        monitor=model.monitor,
         config=_config(setup, model),
         validation=held_out,
         preview=preview,
@@ -394,6 +395,9 @@ def _batches(setup, model, source, endless):
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
         "generate": data_pipelines.tasks.generate,
+        "reconstruct_and_predict": lambda: data_pipelines.tasks.reconstruct_and_predict(
+            frames=model.horizons
+        ),
     }[model.task]()
     cache = "memory" if _fits_memory(source, clip) else None
 

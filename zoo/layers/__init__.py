@@ -3,6 +3,7 @@
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
 from zoo.layers.gaussian_latent import GaussianLatent
+from zoo.layers.patch_encoder import PatchEncoder
 from zoo.layers.pooling import descriptor_statistics
 from zoo.layers.recent_frames import recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
@@ -16,6 +17,7 @@ __all__ = [
     "FrameDecoder",
     "FrameEncoder",
     "GaussianLatent",
+    "PatchEncoder",
     "RecurrentEncoder",
     "SpectralConv2D",
     "SpaceTimeBlock",

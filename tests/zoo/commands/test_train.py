@@ -132,6 +132,27 @@ def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_pa
     assert {"context_truth_prediction", "held_out/loss", "held_out/kl"} <= tags
 
 
+def test_a_model_of_two_outputs_trains_and_keeps_what_predicts_best(footage, tmp_path):
+    settings = ("frames=6", "crop=16,16", "size=32,32", "horizons=2", "score_horizon=1",
+                "filters=2")  # fmt: skip
+    done = invoke(
+        "train", "composite_lstm", "--data", str(footage), "--out", str(tmp_path / "run"),
+        "--steps", "2", "--batch", "2", "--precision", "float32",
+        *[word for setting in settings for word in ("--set", setting)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    values = {}
+    for path in (tmp_path / "run" / "tensorboard").iterdir():
+        for record in tf.data.TFRecordDataset(str(path)):
+            for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value:
+                values[value.tag] = tf.make_ndarray(value.tensor)
+    best = json.loads((tmp_path / "run" / "run.json").read_text())["best"]["value"]
+    assert best == pytest.approx(float(values["held_out/prediction"]))
+    assert best != pytest.approx(float(values["held_out/reconstruction"]))
+    # Width and height of a row of three frames; two frames ahead and the first one.
+    assert values["context_truth_prediction"][:2].tolist() == [b"48", b"48"]
+
+
 def run_of(footage, tmp_path, *more):
     """What `zoo train` says of bad input, in a process that never gets to train."""
     result = invoke(*words(footage, tmp_path / "run", *more))

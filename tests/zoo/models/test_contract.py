@@ -202,12 +202,16 @@ def test_bad_states_are_named(model, clip):
 def inputs(model, clip):
     if model.task == "generate" and model.labels:
         return {"clip": clip, "label": np.arange(len(clip), dtype="int32")}
+    if model.task == "reconstruct_and_predict":
+        return clip[:, : -model.horizons]
     return clip
 
 
 def targets(model, clip):
     if model.task in ("reconstruct", "generate"):
         return clip
+    if model.task == "reconstruct_and_predict":
+        return {"reconstruction": inputs(model, clip), "prediction": clip[:, -model.horizons :]}
     known = clip.shape[1] - model.horizons
     return np.stack([clip[:, k + 1 : k + 1 + known] for k in range(model.horizons)], axis=2)
 
@@ -276,11 +280,13 @@ def test_keras_fit_lowers_the_loss_and_reports_its_terms(model, clip):
     history = trained.fit(x, y, batch_size=BATCH, epochs=8, verbose=0).history
     after = trained.evaluate(x, y, verbose=0, return_dict=True)
     assert after["loss"] < before["loss"]
+    assert trained.monitor in after
+    parts = sum(after[name] for name in (y if isinstance(y, dict) else ["reconstruction"]))
     extra = 0.0
     if hasattr(trained, "kl_weight"):
         assert history["kl"][-1] > 0
         extra = float(trained.kl_weight) * after["kl"]
-    assert after["reconstruction"] + extra == pytest.approx(after["loss"], rel=1e-4)
+    assert parts + extra == pytest.approx(after["loss"], rel=1e-4)
 
 
 def test_mixed_precision_keeps_losses_and_scores_in_float32(model, clip):
@@ -288,7 +294,7 @@ def test_mixed_precision_keeps_losses_and_scores_in_float32(model, clip):
     mixed = type(model).from_config(config)
     mixed.ensure_built()
     mixed.set_weights(model.get_weights())
-    assert mixed(clip).dtype == tf.float32
+    assert all(part.dtype == tf.float32 for part in tf.nest.flatten(mixed(clip)))
     assert all(loss.dtype == tf.float32 for loss in mixed.losses)
     assert mixed.encode(clip).dtype == tf.float32
     close(mixed.encode(clip), model.encode(clip), tolerance=0.05)
