@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
+    "PCA": "zoo.models.pca",
     "VideoModel": "zoo.models.base",
     "info": "zoo.registry",
     "load": "zoo.registry",

@@ -4,6 +4,7 @@ import dataclasses
 
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
+from zoo.models.pca import PCA
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +105,21 @@ _ALL = (
         training=_PED2_TRAINING,
         small={"filters": (8, 6)},
     ),
+    Preset(
+        name="pca/ucsd_ped2",
+        model_class=PCA,
+        arguments={**_PED2, "window": 6, "components": 64},
+        description="Principal components of patches of 8x8 pixels and six frames.",
+        paper="Kiran et al. 2018",
+        # One pass over every window of every video.
+        training={"frames": 6, "stride": 1, "crop": None, "steps": 2000},
+        small={"components": 12, "window": 4},
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in _ALL}
 DEFAULTS = {
     "convlstm_vae": "convlstm_vae/ucsd_ped2",
     "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
+    "pca": "pca/ucsd_ped2",
 }

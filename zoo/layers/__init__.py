@@ -4,7 +4,7 @@ from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
 from zoo.layers.gaussian_latent import GaussianLatent
 from zoo.layers.pooling import descriptor_statistics
-from zoo.layers.recent_frames import recent_windows
+from zoo.layers.recent_frames import pad_start, recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
 from zoo.layers.time_axis import fold_time, unfold_time
 
@@ -16,6 +16,7 @@ __all__ = [
     "RecurrentEncoder",
     "descriptor_statistics",
     "fold_time",
+    "pad_start",
     "recent_windows",
     "unfold_time",
 ]

@@ -31,6 +31,8 @@ class VideoModel(keras.Model):
         min_frames: Frames of the shortest clip that `encode`, `features` and `reconstruct` take.
         warm_up: Frames at the start of a video that score 0.
         task: What the training targets are: `"predict_ahead"` or `"reconstruct"`.
+        is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
+            Such a model has no gradients, no learning rate and nothing to resume.
     """
 
     verbs = ()
@@ -38,6 +40,7 @@ class VideoModel(keras.Model):
     min_frames = 2
     warm_up = 0
     task = "reconstruct"
+    is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
         # Keras would round pixels, and the targets made of them, to the compute dtype on the way

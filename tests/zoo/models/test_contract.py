@@ -224,6 +224,9 @@ def test_keras_file_and_weights_file_round_trip(model, clip, tmp_path):
 
 
 def test_every_weight_gets_a_finite_gradient_that_is_not_zero(model, clip):
+    if model.is_fitted_in_closed_form:
+        assert model.weights and not model.trainable_variables
+        return
     loss = model.default_loss()
     with tf.GradientTape() as tape:
         total = loss(targets(model, clip), model(clip, training=True)) + sum(model.losses)
@@ -245,7 +248,9 @@ def test_keras_fit_lowers_the_loss_and_reports_its_terms(model, clip):
     )
     x, y = clip, targets(model, clip)
     before = trained.evaluate(x, y, verbose=0, return_dict=True)
-    history = trained.fit(x, y, batch_size=BATCH, epochs=8, verbose=0).history
+    # One pass is all there is where no gradients are followed.
+    epochs = 1 if trained.is_fitted_in_closed_form else 8
+    history = trained.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0).history
     after = trained.evaluate(x, y, verbose=0, return_dict=True)
     assert after["loss"] < before["loss"]
     extra = 0.0
