@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 # Looked up when first asked for, so that `zoo --help` need not wait for TensorFlow and the command
 # line can still set what TensorFlow reads when it is imported.
 _PUBLIC = {
+    "Conv3DAutoencoder": "zoo.models.conv3d_autoencoder",
     "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
     "PCA": "zoo.models.pca",

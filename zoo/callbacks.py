@@ -225,15 +225,12 @@ class TensorBoard(StepCallback):
 class PredictionImages(StepCallback):
     """Writes pictures of what the model predicts: context, truth and prediction side by side.
 
-    One picture per clip. A model that predicts K frames ahead gives K rows, one per horizon: the
-    last frame shown, the frame that came, the frame predicted. Others give one row of the last
-    frame: input, target, output.
+    One picture per clip, made by `side_by_side`.
 
     Args:
         writer: `tf.summary.SummaryWriter`.
         clips: float32 (batch, time, height, width, channels) in [0, 1].
-        targets: float32, as the model is trained on: (batch, time - K, K, height, width, channels)
-            or (batch, time, height, width, channels).
+        targets: float32, or a dict of such, as the model is trained on.
         every: int, steps between two pictures.
     """
 
@@ -245,8 +242,12 @@ class PredictionImages(StepCallback):
     def on_step_end(self, step, logs):
         if step % self.every and step != self.first_step + 1:
             return
-        predictions = keras.ops.convert_to_numpy(self.model(self.clips, training=False))
-        pictures = side_by_side(np.asarray(self.clips), np.asarray(self.targets), predictions)
+        predictions = self.model(self.clips, training=False)
+        pictures = side_by_side(
+            *tf.nest.map_structure(
+                keras.ops.convert_to_numpy, (self.clips, self.targets, predictions)
+            )
+        )
         with self.writer.as_default(step=step):
             tf.summary.image("context_truth_prediction", pictures, max_outputs=len(pictures))
 
@@ -309,28 +310,45 @@ class Checkpointing(StepCallback):
 def side_by_side(clips, targets, predictions):
     """Puts context, truth and prediction beside one another.
 
+    K frames predicted ahead at each frame give K rows, one per horizon, at the last place: the
+    last frame shown, the frame that came, the frame predicted. A reconstruction gives one row of
+    the last frame: input, target, output. A dict gives the rows of `prediction`, the K frames
+    after the clip, and below them one of `reconstruction`, of the first frame, which a model that
+    draws the past backwards draws last.
+
     Args:
         clips: float (batch, time, height, width, channels) in [0, 1].
-        targets: float, (batch, time - K, K, height, width, channels) or the shape of `clips`.
-        predictions: float, the shape of `targets`.
+        targets: float, (batch, time - K, K, height, width, channels) or the shape of `clips`; or a
+            dict of `reconstruction`, the shape of `clips`, and `prediction`, (batch, K, height,
+            width, channels).
+        predictions: float, the shape of `targets`; of a dict either may be missing.
 
     Returns:
-        float32 (batch, K * height, 3 * width, channels) in [0, 1]; K is 1 for the shorter shape.
+        float32 (batch, rows * height, 3 * width, channels) in [0, 1].
 
     Example:
         >>> clip = np.zeros((2, 8, 16, 24, 1), "float32")
         >>> side_by_side(clip, clip, clip).shape
         (2, 16, 72, 1)
     """
-    if predictions.ndim == 6:
+    if isinstance(predictions, dict):
+        rows = []
+        if "prediction" in predictions:
+            rows += _rows_ahead(clips[:, -1], targets["prediction"], predictions["prediction"])
+        if "reconstruction" in predictions:
+            truth, drawn = targets["reconstruction"], predictions["reconstruction"]
+            rows.append([clips[:, 0], truth[:, 0], drawn[:, 0]])
+    elif predictions.ndim == 6:
         # At the last place in time: frame t, then frames t + 1 ... t + K.
-        context = clips[:, targets.shape[1] - 1]
-        truth, predicted = targets[:, -1], predictions[:, -1]
-        rows = [[context, truth[:, k], predicted[:, k]] for k in range(truth.shape[1])]
+        rows = _rows_ahead(clips[:, targets.shape[1] - 1], targets[:, -1], predictions[:, -1])
     else:
         rows = [[clips[:, -1], targets[:, -1], predictions[:, -1]]]
     pictures = np.concatenate([np.concatenate(row, axis=2) for row in rows], axis=1)
     return np.clip(pictures.astype("float32"), 0.0, 1.0)
+
+
+def _rows_ahead(context, truth, predicted):
+    return [[context, truth[:, k], predicted[:, k]] for k in range(truth.shape[1])]
 
 
 def _open_bar(stream, done, steps):

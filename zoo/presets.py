@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from zoo.models.conv3d_autoencoder import Conv3DAutoencoder
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
 from zoo.models.pca import PCA
@@ -115,6 +116,15 @@ _ALL = (
         training={"frames": 6, "stride": 1, "crop": None, "steps": 2000},
         small={"components": 12, "window": 4},
     ),
+    Preset(
+        name="conv3d_autoencoder/ucsd_ped2",
+        model_class=Conv3DAutoencoder,
+        arguments=_PED2,
+        description="Convolutions over space and time: eight frames drawn again, eight ahead.",
+        paper="Zhao et al. 2017; Hasan et al. 2016",
+        training={**_PED2_TRAINING, "frames": 16, "steps": 1200},
+        small={"filters": (4, 6, 8), "depth": 6},
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in _ALL}
@@ -122,4 +132,5 @@ DEFAULTS = {
     "convlstm_vae": "convlstm_vae/ucsd_ped2",
     "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
     "pca": "pca/ucsd_ped2",
+    "conv3d_autoencoder": "conv3d_autoencoder/ucsd_ped2",
 }

@@ -137,6 +137,20 @@ def test_pictures_of_a_reconstruction_show_the_last_frame():
     np.testing.assert_allclose(pictures[0, 0, ::5, 0], [0.1, 0.2, 0.3], rtol=1e-6)
 
 
+def test_pictures_of_two_outputs_hold_the_future_and_the_first_frame():
+    clips = np.full((1, 3, 4, 5, 1), 0.1, "float32")
+    clips[:, 0], clips[:, -1] = 0.2, 0.3
+    targets = {"reconstruction": clips, "prediction": np.full((1, 2, 4, 5, 1), 0.4, "float32")}
+    outputs = {"reconstruction": 0.5 * clips, "prediction": np.zeros((1, 2, 4, 5, 1), "float32")}
+    outputs["prediction"][:, 1] = 0.6
+    pictures = callbacks.side_by_side(clips, targets, outputs)
+    expected = [[0.3, 0.4, 0.0], [0.3, 0.4, 0.6], [0.2, 0.2, 0.1]]
+    np.testing.assert_allclose(pictures[0, ::4, ::5, 0], expected, rtol=1e-6)
+    del outputs["reconstruction"]
+    pictures = callbacks.side_by_side(clips, targets, outputs)
+    np.testing.assert_allclose(pictures[0, ::4, ::5, 0], expected[:2], rtol=1e-6)
+
+
 def test_pictures_come_at_the_first_step_and_then_by_steps(model, batches, tmp_path):
     writer = tf.summary.create_file_writer(str(tmp_path))
     clips, targets = next(iter(batches))

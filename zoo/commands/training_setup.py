@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 import data_pipelines
 import zoo
@@ -343,7 +344,7 @@ def _train(setup, run):
     factory = _batches(setup, model, setup.train, endless=not model.is_fitted_in_closed_form)
     if preview is None:
         preview = next(iter(factory(0)))
-    preview = [part[:PREVIEW_CLIPS] for part in preview]
+    preview = tf.nest.map_structure(lambda part: part[:PREVIEW_CLIPS], preview)
     _LOG.info(
         "train %s: %d videos to train on, %d held out, %d steps of %d clips, %s, seed %d",
         setup.preset.name, len(setup.train.videos),
@@ -363,7 +364,7 @@ def _train(setup, run):
         warm_up_steps=training["warm_up_steps"],
         clip_norm=training["clip_norm"],
         # Not the whole loss: the weight of its other terms may change while the training goes on.
-        monitor="reconstruction",
+        monitor=model.monitor,
         config=_config(setup, model),
         validation=held_out,
         preview=preview,
@@ -398,6 +399,9 @@ def _batches(setup, model, source, endless):
     task = {
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
+        "reconstruct_and_predict": lambda: data_pipelines.tasks.reconstruct_and_predict(
+            frames=model.horizons
+        ),
     }[model.task]()
     cache = "memory" if _fits_memory(source, clip) else None
 

@@ -30,7 +30,10 @@ class VideoModel(keras.Model):
         stride: Height and width must be multiples of it.
         min_frames: Frames of the shortest clip that `encode`, `features` and `reconstruct` take.
         warm_up: Frames at the start of a video that score 0.
-        task: What the training targets are: `"predict_ahead"` or `"reconstruct"`.
+        task: What the training targets are: `"predict_ahead"`, `"reconstruct"` or
+            `"reconstruct_and_predict"`, a dict of both, as then is what `model(context)` gives.
+        monitor: Name of the reported term whose smallest held-out value is the best.
+        rollout_block: Frames that a rollout predicts at once before it is fed on them.
         is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
             Such a model has no gradients, no learning rate and nothing to resume.
     """
@@ -40,6 +43,8 @@ class VideoModel(keras.Model):
     min_frames = 2
     warm_up = 0
     task = "reconstruct"
+    monitor = "reconstruction"
+    rollout_block = 1
     is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
@@ -352,10 +357,23 @@ class VideoModel(keras.Model):
             self.build((None, None, None, None, self.channels))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`."""
-        total = super().compute_loss(x, y, y_pred, sample_weight, training)
+        """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`.
+
+        Of a model that gives a dict it is the sum over what is in the dict, and each part is
+        reported under its name, by the metric `NAME_metric` that the model has for it.
+        """
         # Keras has divided each term by the number of replicas, whose gradients are summed.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if isinstance(y_pred, dict):
+            # A part may be left out, though its target comes.
+            y = {name: y[name] for name in y_pred}
+            total = super().compute_loss(x, y, y_pred, sample_weight, training)
+            for name, part in y_pred.items():
+                loss = self.loss[name] if isinstance(self.loss, dict) else self.loss
+                metric = getattr(self, f"{name}_metric")
+                metric.update_state(keras.losses.get(loss)(y[name], part) * replicas)
+            return total
+        total = super().compute_loss(x, y, y_pred, sample_weight, training)
         self.reconstruction_metric.update_state(total * replicas - sum(self.losses))
         return total
 
