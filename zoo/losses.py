@@ -48,6 +48,56 @@ class GaussianNegativeLogLikelihood(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
+class DecayingSquaredError(keras.losses.Loss):
+    """Squared error of predicted frames, those further ahead weighing less.
+
+        1 / T**2 * sum_{t=0}^{T-1} (T - t) * mean((y_true_t - y_pred_t)**2) / (2 scale**2)
+
+    over T frames ahead, the first being t = 0; the mean is over the pixel values of a frame. The
+    paper's equation sums over them, and has no scale. One number per clip, averaged over the
+    batch; float32.
+
+    Args:
+        scale: Standard deviation of a pixel value about its prediction, above 0: the error is
+            then that of `GaussianNegativeLogLikelihood` but for its constant.
+
+    Call arguments:
+        y_true, y_pred: `(batch, T, height, width, channels)`.
+
+    Raises:
+        ValueError: If `scale` is not above 0.
+
+    Example:
+
+    >>> loss = DecayingSquaredError(scale=2**-0.5)
+    >>> frames = tf.reshape([1.0, 0.0], (1, 2, 1, 1, 1))  # wrong in the first of two
+    >>> float(loss(frames, tf.zeros_like(frames))), float(loss(frames, tf.ones_like(frames)))
+    (0.5, 0.25)
+
+    Reference:
+        Zhao et al., "Spatio-Temporal AutoEncoder for Video Anomaly Detection", 2017, the
+        weight-decreasing prediction loss, https://doi.org/10.1145/3123266.3123451
+    """
+
+    def __init__(self, scale=0.1, name="decaying_squared_error", **kwargs):
+        super().__init__(name=name, dtype=kwargs.pop("dtype", "float32"), **kwargs)
+        if scale <= 0:
+            raise ValueError(f"`scale` must be above 0. Received: scale={scale}")
+        self.scale = scale
+
+    def call(self, y_true, y_pred):
+        squared = tf.square(tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32))
+        by_frame = tf.reduce_mean(squared, axis=[2, 3, 4])
+        frames = by_frame.shape[1] or tf.shape(by_frame)[1]
+        weights = tf.cast(tf.range(frames, 0, -1), tf.float32)
+        total = tf.reduce_sum(weights * by_frame, axis=1)
+        return total / (tf.cast(frames, tf.float32) ** 2 * 2 * self.scale**2)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="zoo")
 class GradientDifference(keras.losses.Loss):
     """Difference of the image gradients of two videos, which a blurred prediction fails.
 

@@ -3,9 +3,11 @@
 import dataclasses
 
 from zoo.models.composite_lstm import CompositeLSTM
+from zoo.models.conv3d_autoencoder import Conv3DAutoencoder
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
 from zoo.models.multiscale_gan import MultiscaleGAN
+from zoo.models.pca import PCA
 from zoo.models.video_gan import VideoGAN
 from zoo.models.video_vae import VideoVAE
 
@@ -207,6 +209,25 @@ _ALL = (
         training=_MOVING_MNIST_TRAINING,
         small={"filters": (8, 6), "horizons": 4},
     ),
+    Preset(
+        name="pca/ucsd_ped2",
+        model_class=PCA,
+        arguments={**_PED2, "window": 6, "components": 64},
+        description="Principal components of patches of 8x8 pixels and six frames.",
+        paper="Kiran et al. 2018",
+        # One pass over every window of every video.
+        training={"frames": 6, "stride": 1, "crop": None, "steps": 2000},
+        small={"components": 12, "window": 4},
+    ),
+    Preset(
+        name="conv3d_autoencoder/ucsd_ped2",
+        model_class=Conv3DAutoencoder,
+        arguments=_PED2,
+        description="Convolutions over space and time: eight frames drawn again, eight ahead.",
+        paper="Zhao et al. 2017; Hasan et al. 2016",
+        training={**_PED2_TRAINING, "frames": 16, "steps": 1200},
+        small={"filters": (4, 6, 8), "depth": 6},
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in _ALL}
@@ -217,4 +238,6 @@ DEFAULTS = {
     "video_gan": "video_gan/weizmann",
     "video_vae": "video_vae/ucsd_ped2",
     "composite_lstm": "composite_lstm/ucsd_ped2",
+    "pca": "pca/ucsd_ped2",
+    "conv3d_autoencoder": "conv3d_autoencoder/ucsd_ped2",
 }

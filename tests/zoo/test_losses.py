@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from zoo.losses import (
+    DecayingSquaredError,
     GaussianNegativeLogLikelihood,
     GradientDifference,
     SharpPrediction,
@@ -143,3 +144,21 @@ def test_configuration_round_trip(loss):
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_decaying_error_is_the_equation_of_the_paper():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.uniform(size=(2, 3, 5, 4, 6, 1))  # three clips of five frames
+    expected = 0.0
+    for clip in range(3):
+        for t in range(5):
+            norm = np.sum((true[clip, t] - predicted[clip, t]) ** 2)
+            expected += (5 - t) * norm / (4 * 6)
+    expected /= 3 * 5**2
+    loss = DecayingSquaredError(scale=2**-0.5)
+    assert float(loss(true, predicted)) == pytest.approx(expected, rel=1e-5)
+    scaled = DecayingSquaredError(scale=0.1)
+    assert float(scaled(true, predicted)) == pytest.approx(expected / (2 * 0.1**2), rel=1e-5)
+    assert DecayingSquaredError.from_config(scaled.get_config()).scale == 0.1
+    with pytest.raises(ValueError, match="`scale` must be above 0. Received: scale=0"):
+        DecayingSquaredError(scale=0)

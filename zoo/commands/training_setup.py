@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 import data_pipelines
 import zoo
@@ -29,7 +28,7 @@ TRAINING = {
     "crop": (64, 64),  # (height, width) in pixels, or None for whole frames
     "crop_mode": "motion",
     "augment": (),
-    "steps": 2000,
+    "steps": 2000,  # of a model that is fitted in one pass: batches at most
     "batch": 16,
     "learning_rate": 1e-3,
     "warm_up_steps": None,  # of the learning rate; None: a twentieth of all, at most 100
@@ -136,6 +135,8 @@ def prepare(
         key, value = parse_setting(text, known)
         (training if key in training else overrides)[key] = value
     training.update({key: value for key, value in (given or {}).items() if value is not None})
+    if preset.model_class.is_fitted_in_closed_form:
+        _check_closed_form(preset, init=init, learning_rate=(given or {}).get("learning_rate"))
     if training["learning_rate"] <= 0:
         raise ValueError(
             f"`learning_rate` must be above 0. Received: {training['learning_rate']}"
@@ -165,6 +166,15 @@ def prepare(
         held_out=held_out,
         validation_videos=validation_videos,
     )
+
+
+def _check_closed_form(preset, **arguments):
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be left out: {preset.name} is fitted in closed form, in one pass "
+                f"from nothing. Received: {name}={value}"
+            )
 
 
 def run(setup, out, command_line):
@@ -334,7 +344,7 @@ def _train(setup, run):
     if setup.held_out is not None:
         held_out = _held_out_batches(setup, model)
         preview = next(iter(held_out))
-    factory = _batches(setup, model, setup.train, endless=True)
+    factory = _batches(setup, model, setup.train, endless=not model.is_fitted_in_closed_form)
     if preview is None:
         preview = next(iter(factory(0)))
     preview = keras.tree.map_structure(lambda part: part[:PREVIEW_CLIPS], preview)

@@ -35,6 +35,8 @@ class VideoModel(keras.Model):
         monitor: Name of the reported term whose smallest held-out value is the best.
         rollout_block: Frames that a rollout predicts at once before it is fed on them.
         samples_without_context: Whether `sample` takes `None` for its conditioning.
+        is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
+            Such a model has no gradients, no learning rate and nothing to resume.
     """
 
     verbs = ()
@@ -45,6 +47,7 @@ class VideoModel(keras.Model):
     rollout_block = 1
     samples_without_context = False
     monitor = "reconstruction"
+    is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
         # Keras would round pixels, and the targets made of them, to the compute dtype on the way
@@ -438,10 +441,10 @@ class VideoModel(keras.Model):
             # A part may be left out, though its target comes.
             y = {name: y[name] for name in y_pred}
             total = super().compute_loss(x, y, y_pred, sample_weight, training)
-            loss = keras.losses.get(self.loss)
             for name, part in y_pred.items():
+                loss = self.loss[name] if isinstance(self.loss, dict) else self.loss
                 metric = getattr(self, f"{name}_metric")
-                metric.update_state(loss(y[name], part) * replicas)
+                metric.update_state(keras.losses.get(loss)(y[name], part) * replicas)
             return total
         total = super().compute_loss(x, y, y_pred, sample_weight, training)
         self.reconstruction_metric.update_state(total * replicas - sum(self.losses))

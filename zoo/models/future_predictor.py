@@ -82,8 +82,8 @@ class FuturePredictor(ErrorScorer):
         count = frames.shape[1] or tf.shape(frames)[1]
         maps, changed = self._observe(frames, state)
         predictions = tf.clip_by_value(self._predict(maps, frames), 0.0, 1.0)
-        queue = tf.concat([state["pending"], predictions[:, :, self.score_horizon - 1]], axis=1)
-        error = tf.square(frames - queue[:, :count])
+        expected, waiting = self._expected(maps, predictions, state)
+        error = tf.square(frames - expected)
         score, score_map = self._scored(error, state["frames_seen"])
         return {
             "prediction": predictions[:, :, 0],
@@ -92,10 +92,16 @@ class FuturePredictor(ErrorScorer):
             "state": {
                 **state,
                 **changed,
-                "pending": queue[:, count:],
+                **waiting,
                 "frames_seen": state["frames_seen"] + count,
             },
         }
+
+    def _expected(self, maps, predictions, state):
+        """What each frame is compared with, and the predictions for frames still to come."""
+        count = predictions.shape[1] or tf.shape(predictions)[1]
+        queue = tf.concat([state["pending"], predictions[:, :, self.score_horizon - 1]], axis=1)
+        return queue[:, :count], {"pending": queue[:, count:]}
 
     # Prediction.
 

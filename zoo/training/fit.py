@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from zoo import callbacks as zoo_callbacks
 from zoo.training.checkpoint import Checkpoints
+from zoo.training.closed_form import fit_in_one_pass
 from zoo.training.interrupts import Interrupted, stop_on_signals
 from zoo.training.optimizers import optimized_variables
 from zoo.training.whole_files import write_json, write_weights
@@ -43,7 +44,8 @@ def fit(
     the learning rate, and gradients clipped by their global norm. A checkpoint is written after
     the first step, then by the clock, at the end and on SIGINT or SIGTERM. Called again with the
     same run folder, it goes on behind the last whole one, with the same batch of the data stream
-    that would have come next.
+    that would have come next. A model that is fitted in closed form goes another way, see
+    `zoo.training.closed_form`.
 
     Args:
         model: a built `keras.Model`, built under the strategy's scope where it is to be mirrored.
@@ -89,6 +91,16 @@ def fit(
         return run
     if config is not None:
         write_json(run.path / "config.json", config)
+    if getattr(model, "is_fitted_in_closed_form", False):
+        return fit_in_one_pass(
+            model,
+            dataset_factory(0),
+            run,
+            steps,
+            batch=batch,
+            validation=validation,
+            preview=preview,
+        )
     rates = {"discriminator_optimizer": discriminator_learning_rate or learning_rate}
     rates["optimizer"] = learning_rate
     _compile(model, loss, rates, steps, warm_up_steps, clip_norm, beta_1)
