@@ -4,13 +4,13 @@ A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the v
 """
 
 from data_pipelines import tasks, transforms
-from data_pipelines.batching import Order, batched, cached_clips, streamed_clips
+from data_pipelines.batching import Order, batched, cached_clips, class_numbers, streamed_clips
 from data_pipelines.clips import ClipSpec, frame_indices
 from data_pipelines.decoding import chunks
 from data_pipelines.sources import KINDS, Source, Video, open_source
 
 
-def load(source, clip=ClipSpec(), *, kind=None, split=None, task=None, batch=None,
+def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=None, batch=None,
          drop_remainder=False, shuffle=False, augment=(), seed=0, repeat=False, first_epoch=0,
          skip=0, cache=None):
     """Streams clips of a source.
@@ -24,7 +24,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, task=None, batch=Non
         clip: `ClipSpec`: how clips are cut.
         kind: Layout, one of `KINDS`, or `None` to tell it by looking.
         split: `"train"`, `"test"` or `None` for all videos.
+        labels: `None`; or the classes, e.g. `Source.labels`: then each clip comes with the class
+            of its video, int32: where its label stands in `labels`.
         task: Function of `data_pipelines.tasks`, e.g. `tasks.predict_ahead(4)`; `None` for clips.
+            With `labels` it is given two arguments, clip and class.
         batch: Clips per batch, or `None` for single clips. With `repeat`, batches are cut from
             the endless stream, so that all are full.
         drop_remainder: Whether to leave out a last batch that is not full.
@@ -43,11 +46,12 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, task=None, batch=Non
 
     Returns:
         `tf.data.Dataset` of float32 clips `(time, height, width, channels)` in [0, 1], with a
-        batch axis in front where `batch` is given; of `(inputs, targets)` with a `task`.
+        batch axis in front where `batch` is given; of `(clip, class)` with `labels`; of
+        `(inputs, targets)` with a `task`.
 
     Raises:
         ValueError: An argument breaks its rule; nothing to read at `source`; no video as long as
-            a clip; a crop larger than the frames.
+            a clip; a crop larger than the frames; a video whose label is not in `labels`.
 
     Example:
         >>> dataset = load(
@@ -73,8 +77,9 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, task=None, batch=Non
         augment=tuple(_augmentation(a) for a in augment),
     )
     videos = open_source(source, kind, split).videos
-    stream = (cached_clips if cache else streamed_clips)(videos, clip, order)
-    return batched(stream, task, batch, drop_remainder)
+    classes = class_numbers(videos, labels)
+    stream = (cached_clips if cache else streamed_clips)(videos, classes, clip, order)
+    return batched(stream, task, batch, drop_remainder, labelled=labels is not None)
 
 
 def _augmentation(augment):

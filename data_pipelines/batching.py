@@ -38,44 +38,80 @@ class Order:
     augment: tuple = ()
 
 
-def cached_clips(videos, clip, order):
+def class_numbers(videos, labels):
+    """Looks up the class of every video.
+
+    Args:
+        videos: List of `Video`.
+        labels: Sequence of distinct labels, or `None` where classes do not count.
+
+    Returns:
+        List of int, one per video: where its label stands in `labels`; zeros without labels.
+
+    Raises:
+        ValueError: Two labels are equal; a video has no label, or one that is not there.
+    """
+    if labels is None:
+        return [0] * len(videos)
+    labels = list(labels)
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"`labels` must be distinct. Received: labels={labels}")
+    for video in videos:
+        if video.label not in labels:
+            raise ValueError(
+                f"`labels` must hold the label of every video. Received: labels={labels}, and "
+                f"{video.name} with the label {video.label!r}"
+            )
+    return [labels.index(video.label) for video in videos]
+
+
+def cached_clips(videos, classes, clip, order):
     """Streams clips from frames decoded once into memory; the shuffle is over all windows.
 
     Args:
         videos: List of `Video`; all their prepared frames are kept in memory.
+        classes: List of int, the class of each video.
         clip: `ClipSpec`.
         order: `Order`.
 
     Returns:
-        `tf.data.Dataset` of uint8 `(frames, height, width, channels)`.
+        `tf.data.Dataset` of pairs: clip, uint8 `(frames, height, width, channels)`, and class of
+        its video, int32 scalar.
 
     Raises:
         ValueError: No video is as long as a clip, or they differ in size and nothing equals them.
     """
-    stored, lengths, shapes = [], [], []
-    for video in videos:
-        frames = list(prepared_frames(video, clip))
-        if not _long_enough(video, len(frames), clip):
+    # One long row of bytes holds videos of any size; a window is a slice of it.
+    stored, lengths, shapes, kept_classes = bytearray(), [], [], []
+    for video, label in zip(videos, classes, strict=True):
+        begin, length = len(stored), 0
+        for frame in prepared_frames(video, clip):
+            stored += frame.tobytes()
+            length += 1
+        if not _long_enough(video, length, clip):
+            del stored[begin:]
             continue
-        stored.extend(frame.reshape(-1) for frame in frames)
-        lengths.append(len(frames))
-        shapes.append(_checked_shape(video, frames[0].shape, shapes[0] if shapes else None, clip))
+        lengths.append(length)
+        shapes.append(_checked_shape(video, frame.shape, shapes[0] if shapes else None, clip))
+        kept_classes.append(label)
     if not shapes:
         raise _none_long_enough(videos, clip)
-    # One long row of bytes holds videos of any size; a window is a slice of it.
-    pixels = tf.constant(np.concatenate(stored))
+    pixels = tf.constant(np.frombuffer(stored, np.uint8))
+    del stored
     ends = np.cumsum([n * np.prod(s, dtype=np.int64) for n, s in zip(lengths, shapes, strict=True)])
-    offsets, window_shapes = [], []
-    for end, length, shape in zip(ends, lengths, shapes, strict=True):
+    offsets, window_shapes, window_classes = [], [], []
+    for end, length, shape, label in zip(ends, lengths, shapes, kept_classes, strict=True):
         frame_bytes = np.prod(shape, dtype=np.int64)
         starts = np.array(clips_lib.window_starts(length, clip), np.int64)
         offsets.append(end - (length - starts) * frame_bytes)
         window_shapes.append(np.tile(np.int64([shape]), (len(starts), 1)))
+        window_classes += [label] * len(starts)
     offsets, window_shapes = np.concatenate(offsets), np.concatenate(window_shapes)
     count = len(offsets)
     _LOG.info("%d clips from %d frames in memory", count, sum(lengths))
     fixed = shapes[0] if len(set(shapes)) == 1 else (None, None, clip.channels)
     offsets, window_shapes = tf.constant(offsets), tf.constant(window_shapes)
+    window_classes = tf.constant(window_classes, tf.int32)
 
     def window(position):
         epoch, element = order.first_epoch + position // count, position % count
@@ -89,14 +125,15 @@ def cached_clips(videos, clip, order):
         frame_bytes = tf.cast(tf.reduce_prod(shape), tf.int64)
         cut = tf.slice(pixels, [offsets[place]], [clip.span * frame_bytes])
         cut = tf.reshape(cut, [clip.span, *shape])[:: clip.frame_step]
-        return _drawn(tf.ensure_shape(cut, [clip.frames, *fixed]), clip, order, epoch, element)
+        cut = _drawn(tf.ensure_shape(cut, [clip.frames, *fixed]), clip, order, epoch, element)
+        return cut, window_classes[place]
 
     stop = np.iinfo(np.int64).max if order.repeat else max(count, order.skip)
     positions = tf.data.Dataset.range(order.skip, stop)
     return positions.map(window)
 
 
-def streamed_clips(videos, clip, order):
+def streamed_clips(videos, classes, clip, order):
     """Streams clips while decoding; holds a few windows and the shuffle's buffer, never a video.
 
     Shuffled, the order of the videos is drawn for each epoch, then a buffer shuffles the windows.
@@ -104,21 +141,23 @@ def streamed_clips(videos, clip, order):
 
     Args:
         videos: List of `Video`.
+        classes: List of int, the class of each video.
         clip: `ClipSpec`.
         order: `Order`.
 
     Returns:
-        `tf.data.Dataset` of uint8 `(frames, height, width, channels)`.
+        `tf.data.Dataset` of pairs of clip and class, as of `cached_clips`.
 
     Raises:
         ValueError: No video is as long as a clip; a crop that does not fit.
     """
     kept = [
-        video for video in videos
+        (video, label) for video, label in zip(videos, classes, strict=True)
         if video.num_frames is None or _long_enough(video, resampled_length(video, clip), clip)
     ]
     if not kept:
         raise _none_long_enough(videos, clip)
+    kept, classes = zip(*kept, strict=True)
     first = _first_frame(kept[0], clip)
     shape = _checked_shape(kept[0], (*(clip.size or first.shape[:2]), clip.channels), None, clip)
     fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
@@ -130,7 +169,7 @@ def streamed_clips(videos, clip, order):
             for cut in clips_lib.windows(prepared_frames(video, clip), clip):
                 _checked_shape(video, cut.shape[1:], shape, clip)
                 given += 1
-                yield cut
+                yield cut, classes[number]
         if not given:
             raise _none_long_enough(kept, clip)
 
@@ -145,10 +184,12 @@ def streamed_clips(videos, clip, order):
     def one_epoch(epoch):
         stream = tf.data.Dataset.from_generator(
             windows, args=(epoch,),
-            output_signature=tf.TensorSpec([clip.frames, *fixed], tf.uint8),
+            output_signature=(
+                tf.TensorSpec([clip.frames, *fixed], tf.uint8), tf.TensorSpec([], tf.int32)
+            ),
         )
         return stream.enumerate().map(
-            lambda element, cut: _drawn(cut, clip, order, epoch, element)
+            lambda element, given: (_drawn(given[0], clip, order, epoch, element), given[1])
         )
 
     first_epoch, skip, count = order.first_epoch, order.skip, None
@@ -163,23 +204,28 @@ def streamed_clips(videos, clip, order):
     return stream
 
 
-def batched(stream, task, batch, drop_remainder):
+def batched(stream, task, batch, drop_remainder, labelled):
     """Batches clips, applies the task and turns bytes into floats last of all.
 
     Args:
-        stream: `tf.data.Dataset` of uint8 clips.
-        task: Function of a clip from `data_pipelines.tasks`, or `None`.
+        stream: `tf.data.Dataset` of pairs of uint8 clip and int32 class.
+        task: Function of `data_pipelines.tasks`, or `None`.
         batch: Clips per batch, or `None` for single clips.
         drop_remainder: Whether to leave out a last batch that is not full.
+        labelled: Whether the classes are given, to the task where there is one.
 
     Returns:
-        `tf.data.Dataset` of float32 clips, or of `(inputs, targets)`.
+        `tf.data.Dataset` of float32 clips or of pairs of these and classes; with a task, of what
+        that makes of them.
     """
     if batch is not None:
         stream = stream.batch(batch, drop_remainder=drop_remainder)
 
-    def finish(clip):
-        parts = clip if task is None else task(clip)
+    def finish(clip, label):
+        if task is not None:
+            parts = task(clip, label) if labelled else task(clip)
+        else:
+            parts = (clip, label) if labelled else clip
         return tf.nest.map_structure(
             lambda part: transforms.to_float(part) if part.dtype == tf.uint8 else part, parts
         )

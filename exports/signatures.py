@@ -177,11 +177,9 @@ def _step_function(model):
         with tf.control_dependencies(_size_checks(model, "frame", tf.shape(frame)[1:3])):
             frame = transforms.to_float(frame)
         result = model.step(frame, {name: inputs[f"state_{name}"] for name in layout})
-        outputs = {
-            "prediction": transforms.to_bytes(result["prediction"]),
-            "score": result["score"],
-            "score_map": result["score_map"],
-        }
+        outputs = {"score": result["score"], "score_map": result["score_map"]}
+        if "prediction" in result:
+            outputs["prediction"] = transforms.to_bytes(result["prediction"])
         return outputs | {f"state_{name}": result["state"][name] for name in layout}
 
     function = tf.function(step, autograph=False)

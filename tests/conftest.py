@@ -24,7 +24,7 @@ def real_data():
     if not folder.is_dir():
         pytest.skip(
             f"no recorded footage at {folder}; set {REAL_DATA_VARIABLE} to a folder that holds "
-            "ucsd_ped2, weizmann and clips"
+            "ucsd_ped2, weizmann, mnist and clips"
         )
     return folder
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from data_pipelines.sources import (
     frame_folders,
     labelled_folders,
+    moving_mnist,
     synthetic_cctv,
     ucsd,
     video_files,
@@ -15,6 +16,7 @@ from data_pipelines.sources.base import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, 
 KINDS = {
     "frame_folders": frame_folders.open_source,
     "labelled_folders": labelled_folders.open_source,
+    "moving_mnist": moving_mnist.open_source,
     "synthetic_cctv": synthetic_cctv.open_source,
     "ucsd": ucsd.open_source,
     "video_files": video_files.open_source,
@@ -70,6 +72,8 @@ def _kind_of(path):
         return "synthetic_cctv"
     if ucsd.is_source(path):
         return "ucsd"
+    if moving_mnist.is_source(path):
+        return "moving_mnist"
     if weizmann.is_source(path):
         return "weizmann"
     suffixes = {file.suffix.lower() for file in files_below(path)}

@@ -120,6 +120,11 @@ class Source:
         """The splits that the videos belong to: `("test", "train")` or `()`."""
         return tuple(sorted({video.split for video in self.videos if video.split}))
 
+    @property
+    def labels(self):
+        """The classes that the videos belong to, sorted; `()` where none has a label."""
+        return tuple(sorted({video.label for video in self.videos if video.label is not None}))
+
     def subset(self, videos):
         """Returns the same source with only `videos` in it."""
         return dataclasses.replace(self, videos=list(videos))

@@ -128,6 +128,71 @@ def test_shapes_are_known_and_targets_come_with_a_task(numbered, cache):
     assert 0 < float(tf.reduce_max(clip)) <= 1
 
 
+@pytest.fixture
+def labelled(numbered):
+    """Videos of the classes b, a, none (too short to be a clip), a, b."""
+    source = numbered(9, 12, 2, 6, 9)
+    for video, label in zip(source.videos, "bacab", strict=True):
+        video.label = label
+    return source
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_clip_comes_with_the_class_of_its_video(labelled, cache):
+    assert labelled.labels == ("a", "b", "c")
+    stream = load(labelled, ClipSpec(frames=3), labels=("c", "b", "a"), cache=cache)
+    assert stream.element_spec[1] == tf.TensorSpec([], tf.int32)
+    numbers = [int(label) for _, label in stream]
+    assert numbers == [1] * 3 + [2] * 4 + [2] * 2 + [1] * 3
+    clips = load(labelled, ClipSpec(frames=3), cache=cache)
+    for (clip, _), alone in zip(stream, clips, strict=True):
+        np.testing.assert_array_equal(clip, alone)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_shuffled_and_resumed_a_class_stays_with_its_clip(labelled, cache):
+    options = dict(clip=ClipSpec(frames=3, crop=(8, 8)), labels=("a", "b", "c"), cache=cache,
+                   shuffle=5, seed=2, repeat=True, batch=5, augment=("flip",))
+    whole = list(load(labelled, **options).take(9))
+    classes = {0: 1, 1: 0, 3: 0, 4: 1}
+    for clip, label in whole:
+        assert clip.shape == (5, 3, 8, 8, 1) and label.shape == (5,) and label.dtype == tf.int32
+        # Frame f of video v is of level 50 v + f.
+        videos = np.round(255 * clip[:, 0, 0, 0, 0].numpy()).astype(int) // 50
+        assert [classes[video] for video in videos] == label.numpy().tolist()
+    assert len({tuple(label.numpy()) for _, label in whole}) > 3
+    # 12 clips in an epoch: batch 3 reaches into the second.
+    for skip in (1, 4):
+        rest = load(labelled, skip=skip, **options).take(9 - skip)
+        for (clip, label), (clip_again, label_again) in zip(whole[skip:], rest, strict=True):
+            np.testing.assert_array_equal(clip, clip_again)
+            np.testing.assert_array_equal(label, label_again)
+
+
+def test_a_task_of_two_arguments_is_given_the_class(labelled):
+    def brighter(clip, label):
+        return label, clip + tf.cast(label, tf.uint8)[:, None, None, None, None]
+
+    options = dict(clip=ClipSpec(frames=3), labels="abc", batch=12)
+    label, clip = next(iter(load(labelled, task=brighter, **options)))
+    clip_alone, label_alone = next(iter(load(labelled, **options)))
+    np.testing.assert_array_equal(label, label_alone)
+    assert clip.dtype == tf.float32 and set(label.numpy()) == {0, 1}
+    added = (255 * (clip - clip_alone))[:, 1, 2, 3, 0]
+    np.testing.assert_allclose(added, tf.cast(label, tf.float32), atol=1e-3)
+
+
+def test_a_video_without_a_class_is_named(labelled):
+    with pytest.raises(ValueError, match=r"`labels` must hold the label of every video. Received: "
+                                         r"labels=\['a', 'b'\], and video2 with the label 'c'"):
+        load(labelled, ClipSpec(frames=3), labels=("a", "b"))
+    labelled.videos[3].label = None
+    with pytest.raises(ValueError, match="and video3 with the label None"):
+        load(labelled, ClipSpec(frames=3), labels=labelled.labels)
+    with pytest.raises(ValueError, match=r"`labels` must be distinct. .*\['a', 'b', 'a'\]"):
+        load(labelled, ClipSpec(frames=3), labels=("a", "b", "a"))
+
+
 def test_an_augmentation_may_be_a_function(numbered):
     stream = load(numbered(6), ClipSpec(frames=3), augment=(lambda clip, seed: 255 - clip,))
     np.testing.assert_allclose(arrays(stream)[1][0, 0, 0, 0], (255 - 3) / 255)
@@ -136,8 +201,8 @@ def test_an_augmentation_may_be_a_function(numbered):
 @pytest.mark.parametrize("cache", CACHES)
 def test_a_video_too_short_is_left_out_and_named(numbered, cache, caplog):
     with caplog.at_level(logging.WARNING):
-        clips = arrays(load(numbered(20, 5), ClipSpec(frames=10), cache=cache))
-    assert len(clips) == 2
+        clips = arrays(load(numbered(20, 5, 10), ClipSpec(frames=10), cache=cache))
+    assert [round(255 * float(clip.flat[0])) for clip in clips] == [0, 10, 100]
     assert "video1 left out: it has 5 frames, a clip needs 10" in caplog.text
 
 

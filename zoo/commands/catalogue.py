@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import emit_json
+from zoo.commands.console import columns, emit_json
 
 WIDTH = 100  # of a page of `zoo info`, in characters
 INDENT = 12
@@ -69,6 +69,8 @@ def page(entry):
     Returns:
         List of str.
     """
+    from zoo.evaluation.card import SECTIONS
+
     card = entry["card"] or {}
     data = card.get("data") or {}
     trained = "trained" if entry["trained"] else "none yet: zoo.load needs weights=None"
@@ -89,8 +91,10 @@ def page(entry):
         "reference": data.get("reference"),
     }
     lines = [entry["name"], "", *_rows(facts)]
-    if card.get("evaluation"):
-        lines += ["", *_figures(card["evaluation"])]
+    evaluations = card.get("evaluation") or {}
+    lines += _figures("anomaly", evaluations)
+    for section in SECTIONS:
+        lines += _figures(section, evaluations.get(section) or {})
     lines += ["", *_rows(origin)]
     if card.get("not_for"):
         lines += ["", "not for"]
@@ -114,27 +118,29 @@ def _training(entry, training):
     return {"training": ", ".join(said), "command": training.get("command")}
 
 
-def _figures(evaluation):
-    """The figures of the model above those of its baselines, where it was measured and how."""
+def _figures(title, evaluation):
+    """The figures of the model above those of its baselines, and what they were measured on."""
     baselines = evaluation.get("baselines") or {}
-    model = {key: value for key, value in evaluation.items() if isinstance(value, float)}
-    # Beside what the baselines have as well, the evaluation tells seconds and the like.
-    keys = [key for key in next(iter(baselines.values()), model) if key in evaluation]
-    table = [("figures", *(key.replace("_", " ") for key in keys))]
+    # What the baselines have as well: the evaluation tells seconds and the like beside it.
+    keys = [
+        key for key in next(iter(baselines.values()), evaluation)
+        if isinstance(evaluation.get(key), float)
+    ]  # fmt: skip
+    if not keys:
+        return []
     rows = {evaluation.get("model", "model"): evaluation}
     rows |= {name.replace("_", " "): row for name, row in baselines.items()}
+    table = [(title, *(key.replace("_", " ") for key in keys))]
     for name, row in rows.items():
-        numbers = (row.get(key) for key in keys)
-        table.append((f"  {name}", *("-" if n is None else f"{n:.3f}" for n in numbers)))
-    widths = [max(len(row[column]) for row in table) for column in range(len(keys) + 1)]
-    for first, *rest in table:
-        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *cells])
+        table.append((f"  {name}", *(_number(row.get(key)) for key in keys)))
     where = evaluation.get("data")
-    yield from _rows({
-        "measured": where and f"on {where}",
-        "command": evaluation.get("command"),
-    })  # fmt: skip
+    return ["", *columns(table), *_rows({"measured": where and f"on {where}"})]
+
+
+def _number(value):
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2g}"
 
 
 def _rows(facts):

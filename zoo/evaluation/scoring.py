@@ -39,8 +39,8 @@ class ModelScorer:
         Returns:
             Dict of float32 arrays: `score` `(frames,)`; `frame_error` `(frames,)`, the mean
             squared error of the frame against what was predicted one frame before, as papers
-            have it, whatever the horizon that scores; and `score_map`
-            `(frames, height / 8, width / 8)`.
+            have it, whatever the horizon that scores, or, of a model that does not predict,
+            against what was drawn of it; and `score_map` `(frames, height / 8, width / 8)`.
         """
         size = tuple(int(n) for n in clip.shape[1:3])
         clip = tf.convert_to_tensor(clip)[None]
@@ -67,10 +67,13 @@ class ModelScorer:
 
             def advance(clip, prediction, state):
                 outputs = self.model.advance(clip, state)
+                kept = {name: outputs[name] for name in ("score", "score_map", "state")}
+                if "prediction" not in outputs:
+                    error = tf.reduce_mean(outputs["score_map"], axis=[2, 3])
+                    return {**kept, "frame_error": error, "prediction": prediction}
                 ahead = outputs["prediction"]
                 predicted = tf.concat([prediction[:, None], ahead[:, :-1]], axis=1)
                 error = tf.reduce_mean(tf.square(clip - predicted), axis=[2, 3, 4])
-                kept = {name: outputs[name] for name in ("score", "score_map", "state")}
                 return {**kept, "frame_error": error, "prediction": ahead[:, -1]}
 
             self._traced[frame_shape] = tf.function(

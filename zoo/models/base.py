@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.layers.pooling import STATISTICS, descriptor_statistics
 from zoo.layers.sizes import check_size
 
 CLIP_AXES = "(batch, time, height, width, channels)"
@@ -16,6 +17,8 @@ class VideoModel(keras.Model):
     `min_frames` up. `clip` is float32 `(batch, time, height, width, channels)` in [0, 1]. A
     subclass lists the verbs it answers in `verbs` and defines a method `_VERB` for each, written
     in TensorFlow operations; the public verb checks its arguments and runs that as a graph.
+    `features` and `encode` need none: they come from `encoder`, a `keras.Model` with the attribute
+    `depth`, from clip to descriptor grid.
 
     Args:
         channels: Channels of a frame: 1 (grey) or 3 (RGB).
@@ -27,7 +30,13 @@ class VideoModel(keras.Model):
         stride: Height and width must be multiples of it.
         min_frames: Frames of the shortest clip that `encode`, `features` and `reconstruct` take.
         warm_up: Frames at the start of a video that score 0.
-        task: What the training targets are: `"predict_ahead"` or `"reconstruct"`.
+        task: What the training targets are: `"predict_ahead"`, `"reconstruct"`, `"generate"` or
+            `"reconstruct_and_predict"`, a dict of both, as then is what `model(context)` gives.
+        monitor: Name of the reported term whose smallest held-out value is the best.
+        rollout_block: Frames that a rollout predicts at once before it is fed on them.
+        samples_without_context: Whether `sample` takes `None` for its conditioning.
+        is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
+            Such a model has no gradients, no learning rate and nothing to resume.
     """
 
     verbs = ()
@@ -35,6 +44,10 @@ class VideoModel(keras.Model):
     min_frames = 2
     warm_up = 0
     task = "reconstruct"
+    rollout_block = 1
+    samples_without_context = False
+    monitor = "reconstruction"
+    is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
         # Keras would round pixels, and the targets made of them, to the compute dtype on the way
@@ -60,6 +73,7 @@ class VideoModel(keras.Model):
         # slower; who wants it elsewhere can still ask `compile` for it.
         self.supports_jit = False
         self._graphs = {}
+        self._steps = {}
         self._state_names = None
 
     # What a subclass defines beside `call` and `_VERB` for each of its verbs.
@@ -67,7 +81,22 @@ class VideoModel(keras.Model):
     @property
     def embedding_dim(self):
         """Numbers in what `encode` gives."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `embedding_dim`.")
+        return STATISTICS * self.encoder.depth
+
+    def code_size(self, time, height, width):
+        """Numbers in the code that `reconstruct` draws a clip from, of an autoencoder.
+
+        Args:
+            time: Frames of the clip.
+            height, width: Of its frames in pixels.
+
+        Returns:
+            int.
+
+        Raises:
+            NotImplementedError: If what the model draws is made of more than a code.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not draw from a code alone.")
 
     def default_loss(self):
         """The `keras.losses.Loss` that the model is trained with unless told otherwise."""
@@ -136,7 +165,10 @@ class VideoModel(keras.Model):
 
         Args:
             conditioning: Context frames, float32 `(batch, time, height, width, channels)` in
-                [0, 1], at least one.
+                [0, 1], at least one; or `None`, of a model with `samples_without_context`: one
+                clip of the height and width of `clip_shape`, drawn from nothing; or a dict of
+                `first_frame`, float32 `(batch, height, width, channels)` or `None`, and `label`,
+                whole numbers `(batch,)` or `None`, of a model that is conditional on a class.
             steps: Number of frames to draw, at least 1.
             seed: Seed of the draws, a whole number from 0 up to 2**31 - 1. Equal seeds give
                 equal samples.
@@ -145,7 +177,8 @@ class VideoModel(keras.Model):
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `seed` is `None`, or `steps`, `seed` or the frames break a rule.
+            ValueError: If `seed` is `None`, `steps`, `seed` or the frames break a rule, or there
+                are no frames and the model needs them or has no `clip_shape`.
         """
         self._check_verb("sample")
         if seed is None:
@@ -153,7 +186,47 @@ class VideoModel(keras.Model):
                 "`sample` draws at random and needs an integer `seed`; `rollout` with seed=None "
                 "gives the prior's mean. Received: seed=None"
             )
-        return self._generate("conditioning", conditioning, steps, seed)
+        if conditioning is not None:
+            return self._generate("conditioning", conditioning, steps, seed)
+        if not self.samples_without_context:
+            raise ValueError(
+                f"`conditioning` must be frames: {type(self).__name__} draws what follows them. "
+                "Received: conditioning=None"
+            )
+        if self.clip_shape is None:
+            raise ValueError(
+                "`conditioning` must be frames, as `clip_shape` says no size. "
+                "Received: conditioning=None, clip_shape=None"
+            )
+        check_seed(seed)
+        seed = tf.convert_to_tensor(seed, tf.int32)
+        return self._run("sample_without_context", _steps(steps), seed)
+
+    def check_conditioning(self, conditioning):
+        """Turns a dict of conditions into what the model samples from, or says what is wrong.
+
+        Args:
+            conditioning: As the dict that `sample` takes.
+
+        Returns:
+            A context `(batch, 1, height, width, channels)`; a model that is conditional on more
+            gives what its own `_sample` takes.
+
+        Raises:
+            ValueError: If there is no first frame, or a label.
+        """
+        frame = conditioning.get("first_frame")
+        if set(conditioning) - {"first_frame", "label"} or frame is None:
+            raise ValueError(
+                "`conditioning` must be frames, or a dict with a `first_frame`. "
+                f"Received: {sorted(conditioning)}"
+            )
+        if conditioning.get("label") is not None:
+            raise ValueError(
+                f"`label` must be None: {type(self).__name__} knows no classes. "
+                f"Received: label={conditioning['label']}"
+            )
+        return self.check_clip(frame[:, None], min_frames=1, name="first_frame")
 
     def score(self, clip):
         """Anomaly score of each frame: causal, the same numbers as `step` frame by frame.
@@ -211,8 +284,8 @@ class VideoModel(keras.Model):
             state: What `initial_state` or the step before gave.
 
         Returns:
-            Dict of `prediction` (the next frame, `(batch, height, width, channels)`), `score`
-            `(batch,)`, `score_map` `(batch, height', width')` and `state`.
+            Dict of `score` `(batch,)`, `score_map` `(batch, height', width')`, `state` and, of a
+            model that predicts, `prediction`: the next frame `(batch, height, width, channels)`.
         """
         self._check_verb("step")
         if len(getattr(frame, "shape", ())) != 4:
@@ -220,8 +293,18 @@ class VideoModel(keras.Model):
                 "`frame` must have the axes (batch, height, width, channels). Received: "
                 f"shape {tuple(getattr(frame, 'shape', ()))}"
             )
+        # A clip of one frame: taken apart again it would cost a live camera an operation a frame.
         clip = self.check_clip(frame[:, None], min_frames=1, name="frame")
-        return self._run("step", clip[:, 0], self._check_state(state))
+        state = self._check_state(state)
+        if not tf.executing_eagerly():
+            return self._run("step", clip, state)
+        # A camera's frames are all of one size: the graph of that size is called at once, where
+        # `tf.function` would first look at every tensor of the state to find it again.
+        sizes = (*clip.shape, *(value.shape for value in state.values()))
+        if sizes not in self._steps:
+            self._run("step", clip, state)
+            self._steps[sizes] = self._graphs["step"].get_concrete_function(clip, state)
+        return self._steps[sizes](clip, state)
 
     def advance(self, clip, state):
         """`step` for several frames at once: a long video goes in piece by piece.
@@ -231,8 +314,8 @@ class VideoModel(keras.Model):
             state: What `initial_state`, `step` or `advance` gave before.
 
         Returns:
-            Dict of `prediction` `(batch, n, height, width, channels)`, `score` `(batch, n)`,
-            `score_map` `(batch, n, height', width')` and `state`.
+            Dict of `score` `(batch, n)`, `score_map` `(batch, n, height', width')`, `state` and,
+            of a model that predicts, `prediction` `(batch, n, height, width, channels)`.
         """
         self._check_verb("step")
         clip = self.check_clip(clip, min_frames=1)
@@ -302,7 +385,7 @@ class VideoModel(keras.Model):
     def _check_verb(self, verb):
         if verb in self.verbs:
             return
-        able = sorted(model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs)
+        able = sorted({model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs})
         raise NotImplementedError(
             f"{type(self).__name__} does not answer `{verb}`; it answers {', '.join(self.verbs)}. "
             f"Models that answer `{verb}`: {', '.join(able) or 'none'}"
@@ -310,15 +393,23 @@ class VideoModel(keras.Model):
 
     # How a verb runs.
 
+    def _features(self, clip):
+        return self.encoder(clip)
+
+    def _encode(self, clip):
+        return descriptor_statistics(self.encoder(clip))
+
     def _answer(self, verb, clip, min_frames=None):
         self._check_verb(verb)
         return self._run(verb, self.check_clip(clip, min_frames))
 
     def _generate(self, name, context, steps, seed):
-        if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
-            raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
-        context = self.check_clip(context, min_frames=1, name=name)
-        steps = tf.convert_to_tensor(steps, tf.int32)
+        steps = _steps(steps)
+        if isinstance(context, dict):
+            self.ensure_built()
+            context = self.check_conditioning(context)
+        else:
+            context = self.check_clip(context, min_frames=1, name=name)
         if seed is None:
             return self._run("rollout", context, steps)
         check_seed(seed)
@@ -343,10 +434,23 @@ class VideoModel(keras.Model):
             self.build((None, None, None, None, self.channels))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`."""
-        total = super().compute_loss(x, y, y_pred, sample_weight, training)
+        """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`.
+
+        Of a model that gives a dict it is the sum over what is in the dict, and each part is
+        reported under its name, by the metric `NAME_metric` that the model has for it.
+        """
         # Keras has divided each term by the number of replicas, whose gradients are summed.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if isinstance(y_pred, dict):
+            # A part may be left out, though its target comes.
+            y = {name: y[name] for name in y_pred}
+            total = super().compute_loss(x, y, y_pred, sample_weight, training)
+            for name, part in y_pred.items():
+                loss = self.loss[name] if isinstance(self.loss, dict) else self.loss
+                metric = getattr(self, f"{name}_metric")
+                metric.update_state(keras.losses.get(loss)(y[name], part) * replicas)
+            return total
+        total = super().compute_loss(x, y, y_pred, sample_weight, training)
         self.reconstruction_metric.update_state(total * replicas - sum(self.losses))
         return total
 
@@ -368,6 +472,12 @@ def check_seed(seed):
         raise ValueError(
             f"`seed` must be a whole number from 0 to {2**31 - 1}. Received: seed={seed!r}"
         )
+
+
+def _steps(steps):
+    if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
+        raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
+    return tf.convert_to_tensor(steps, tf.int32)
 
 
 def _subclasses(parent):

@@ -2,45 +2,28 @@
 
 import tensorflow as tf
 
-from zoo.layers import fold_time, unfold_time
 from zoo.losses import GaussianNegativeLogLikelihood
-from zoo.models.base import VideoModel
-
-BLOCK = 8  # pixels: the score map has one number per block of the frame
-CHUNK = 8  # frames taken in at once by `score`: enough to fill two cores, little memory
+from zoo.models.error_scorer import ErrorScorer, free_shapes
 
 
-class FuturePredictor(VideoModel):
+class FuturePredictor(ErrorScorer):
     """A causal model that predicts the next `horizons` frames after every frame.
 
-    A subclass defines `_observe` and `_predict`; this class makes of them the verbs, all out of
-    one function of some frames and a state, so that `score` is `step` by construction.
-
-    The score map is the mean squared error of each 8x8 block of a frame against what was
-    predicted for it `score_horizon` frames before, so its mean is the mean squared error of the
-    frame. The score is its largest mean over `score_window` x `score_window` pixels
-    (`score_pooling="max"`) or over all of it (`"mean"`).
+    A subclass defines `_predict`, and `_observe` where its encoder has none; this class makes of
+    them the verbs. The error that scores a frame is that against what was predicted for it
+    `score_horizon` frames before.
 
     Args:
         horizons: Frames predicted ahead at each frame, at least 1.
         score_horizon: Which of them scores, from 1 (the next frame) to `horizons`.
-        score_pooling: `"max"` or `"mean"`.
-        score_window: Side of the window of `"max"` in pixels, a multiple of 8.
         observation_scale: Standard deviation of a pixel about its prediction, in [0, 1] units,
             in the training loss.
+        **kwargs: Arguments of `ErrorScorer` and `VideoModel`.
     """
 
     task = "predict_ahead"
 
-    def __init__(
-        self,
-        horizons=4,
-        score_horizon=4,
-        score_pooling="max",
-        score_window=16,
-        observation_scale=0.1,
-        **kwargs,
-    ):
+    def __init__(self, horizons=4, score_horizon=4, observation_scale=0.1, **kwargs):
         super().__init__(**kwargs)
         if horizons < 1:
             raise ValueError(f"`horizons` must be at least 1. Received: horizons={horizons}")
@@ -49,15 +32,6 @@ class FuturePredictor(VideoModel):
                 f"`score_horizon` must be from 1 to horizons={horizons}. "
                 f"Received: score_horizon={score_horizon}"
             )
-        if score_pooling not in ("max", "mean"):
-            raise ValueError(
-                f"`score_pooling` must be 'max' or 'mean'. Received: score_pooling={score_pooling}"
-            )
-        if score_window < BLOCK or score_window % BLOCK:
-            raise ValueError(
-                f"`score_window` must be a multiple of {BLOCK} pixels. "
-                f"Received: score_window={score_window}"
-            )
         if observation_scale <= 0:
             raise ValueError(
                 "`observation_scale` must be above 0. "
@@ -65,8 +39,6 @@ class FuturePredictor(VideoModel):
             )
         self.horizons = horizons
         self.score_horizon = score_horizon
-        self.score_pooling = score_pooling
-        self.score_window = score_window
         self.observation_scale = observation_scale
 
     @property
@@ -77,15 +49,15 @@ class FuturePredictor(VideoModel):
     def default_loss(self):
         return GaussianNegativeLogLikelihood(self.observation_scale)
 
-    # What a subclass defines.
+    # What a subclass defines; what it carries on is its encoder's state unless it says otherwise.
 
     def _state_shapes(self, height, width):
         """Dict from name to shape, without the batch, of the tensors that `_observe` carries."""
-        raise NotImplementedError
+        return self.encoder.state_shapes(height, width)
 
     def _observe(self, frames, state):
         """`(batch, n, ...)` frames and the state before -> (maps, what changed of the state)."""
-        raise NotImplementedError
+        return self.encoder.observe(frames, state)
 
     def _predict(self, maps, frames, seed=None):
         """Maps and their frames -> `(batch, n, horizons, height, width, channels)`, float32.
@@ -110,81 +82,26 @@ class FuturePredictor(VideoModel):
         count = frames.shape[1] or tf.shape(frames)[1]
         maps, changed = self._observe(frames, state)
         predictions = tf.clip_by_value(self._predict(maps, frames), 0.0, 1.0)
-        queue = tf.concat([state["pending"], predictions[:, :, self.score_horizon - 1]], axis=1)
-        error = tf.square(frames - queue[:, :count])
-        index = state["frames_seen"][:, None] + tf.range(count)[None]
-        is_scored = tf.cast(index >= self.warm_up, tf.float32)
-        score_map = _block_mean(error) * is_scored[:, :, None, None]
+        expected, waiting = self._expected(maps, predictions, state)
+        error = tf.square(frames - expected)
+        score, score_map = self._scored(error, state["frames_seen"])
         return {
             "prediction": predictions[:, :, 0],
-            "score": self._pool(score_map),
+            "score": score,
             "score_map": score_map,
             "state": {
                 **state,
                 **changed,
-                "pending": queue[:, count:],
+                **waiting,
                 "frames_seen": state["frames_seen"] + count,
             },
         }
 
-    def _pool(self, score_map):
-        """`(batch, n, blocks down, blocks across)` -> `(batch, n)`."""
-        if self.score_pooling == "mean":
-            return tf.reduce_mean(score_map, axis=[2, 3])
-        side = self.score_window // BLOCK
-        blocks = fold_time(score_map[..., None])
-        size = tf.shape(blocks)[1:3]
-        # A frame smaller than the window is filled up with zeros, and they are not counted.
-        missing = tf.maximum(side - size, 0)
-        blocks = tf.pad(blocks, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
-        counted = tf.reduce_prod(tf.cast(tf.minimum(size, side), tf.float32))
-        windows = tf.nn.avg_pool2d(blocks, side, 1, "VALID") * (side**2 / counted)
-        return tf.reshape(tf.reduce_max(windows, axis=[1, 2, 3]), tf.shape(score_map)[:2])
-
-    def _step(self, frame, state):
-        out = self._advance(frame[:, None], state)
-        state = out.pop("state")
-        return {**{name: value[:, 0] for name, value in out.items()}, "state": state}
-
-    def _score_with_map(self, clip):
-        """Score and score map of a whole clip, a chunk of frames at a time."""
-        shape = tf.shape(clip)
-        batch, time = shape[0], shape[1]
-        state = self._initial_state(batch, shape[2], shape[3])
-        chunks = (time + CHUNK - 1) // CHUNK
-        scores = tf.TensorArray(
-            tf.float32, size=chunks, infer_shape=False, element_shape=[None, None]
-        )
-        maps = tf.TensorArray(
-            tf.float32, size=chunks, infer_shape=False, element_shape=[None, None, None, None]
-        )
-
-        def body(index, state, scores, maps):
-            frames = clip[:, index * CHUNK : (index + 1) * CHUNK]
-            out = self._advance(frames, state)
-            # Time first: the array joins along the first axis.
-            scores = scores.write(index, tf.transpose(out["score"]))
-            maps = maps.write(index, tf.transpose(out["score_map"], [1, 0, 2, 3]))
-            return index + 1, out["state"], scores, maps
-
-        _, _, scores, maps = tf.while_loop(
-            lambda index, *_: index < chunks,
-            body,
-            (0, state, scores, maps),
-            shape_invariants=(tf.TensorShape([]), _free_shapes(state), None, None),
-        )
-        score = tf.transpose(scores.concat())
-        score_map = tf.transpose(maps.concat(), [1, 0, 2, 3])
-        return {
-            "score": tf.ensure_shape(score, clip.shape[:2]),
-            "score_map": tf.ensure_shape(score_map, [*clip.shape[:2], None, None]),
-        }
-
-    def _score(self, clip):
-        return self._score_with_map(clip)["score"]
-
-    def _score_map(self, clip):
-        return self._score_with_map(clip)["score_map"]
+    def _expected(self, maps, predictions, state):
+        """What each frame is compared with, and the predictions for frames still to come."""
+        count = predictions.shape[1] or tf.shape(predictions)[1]
+        queue = tf.concat([state["pending"], predictions[:, :, self.score_horizon - 1]], axis=1)
+        return queue[:, :count], {"pending": queue[:, count:]}
 
     # Prediction.
 
@@ -197,25 +114,26 @@ class FuturePredictor(VideoModel):
         draw = self._draw_seed(seed, 0)
         maps, changed = self._observe(context, state)
         state = self._carry(state, changed, shape[1])
-        last = {name: value[:, -1:] for name, value in maps.items()}
-        frame = self._next_frame(last, context[:, -1:], draw)
-        frames = tf.TensorArray(tf.float32, size=steps, element_shape=[None] * 3 + [self.channels])
-        frames = frames.write(0, frame[:, 0])
+        frames = self._next_frames(maps, context, draw)
+        free = tf.TensorShape([None, self.rollout_block, None, None, self.channels])
+        count = (steps + self.rollout_block - 1) // self.rollout_block
+        blocks = tf.TensorArray(tf.float32, size=count, element_shape=free)
+        blocks = blocks.write(0, frames)
 
-        def body(index, frame, state, frames):
-            maps, changed = self._observe(frame, state)
-            state = self._carry(state, changed, 1)
-            frame = self._next_frame(maps, frame, self._draw_seed(seed, index))
-            return index + 1, frame, state, frames.write(index, frame[:, 0])
+        def body(index, frames, state, blocks):
+            maps, changed = self._observe(frames, state)
+            state = self._carry(state, changed, self.rollout_block)
+            frames = self._next_frames(maps, frames, self._draw_seed(seed, index))
+            return index + 1, frames, state, blocks.write(index, frames)
 
-        frame_shape = tf.TensorShape([None, 1, None, None, self.channels])
-        _, _, _, frames = tf.while_loop(
-            lambda index, *_: index < steps,
+        _, _, _, blocks = tf.while_loop(
+            lambda index, *_: index < count,
             body,
-            (1, frame, state, frames),
-            shape_invariants=(tf.TensorShape([]), frame_shape, _free_shapes(state), None),
+            (1, frames, state, blocks),
+            shape_invariants=(tf.TensorShape([]), free, free_shapes(state), None),
         )
-        future = tf.transpose(frames.stack(), [1, 0, 2, 3, 4])
+        shape = tf.concat([[shape[0], count * self.rollout_block], shape[2:]], axis=0)
+        future = tf.reshape(tf.transpose(blocks.stack(), [1, 0, 2, 3, 4, 5]), shape)[:, :steps]
         return tf.ensure_shape(
             future, [context.shape[0], None, *context.shape[2:4], self.channels]
         )
@@ -223,8 +141,11 @@ class FuturePredictor(VideoModel):
     def _carry(self, state, changed, count):
         return {**state, **changed, "frames_seen": state["frames_seen"] + count}
 
-    def _next_frame(self, maps, frames, seed):
-        return tf.clip_by_value(self._predict(maps, frames, seed)[:, :, 0], 0.0, 1.0)
+    def _next_frames(self, maps, frames, seed):
+        """The `rollout_block` frames behind the last of some frames."""
+        last = {name: value[:, -1:] for name, value in maps.items()}
+        ahead = self._predict(last, frames[:, -1:], seed)[:, 0, : self.rollout_block]
+        return tf.clip_by_value(ahead, 0.0, 1.0)
 
     @staticmethod
     def _draw_seed(seed, index):
@@ -242,24 +163,5 @@ class FuturePredictor(VideoModel):
             **super().get_config(),
             "horizons": self.horizons,
             "score_horizon": self.score_horizon,
-            "score_pooling": self.score_pooling,
-            "score_window": self.score_window,
             "observation_scale": self.observation_scale,
         }
-
-
-def _block_mean(error):
-    """Mean over the channels and each block: `(batch, n, height / 8, width / 8)`."""
-    count = error.shape[1] or tf.shape(error)[1]
-    frames = tf.reduce_mean(fold_time(error), axis=-1, keepdims=True)
-    return unfold_time(tf.nn.avg_pool2d(frames, BLOCK, BLOCK, "VALID"), count)[..., 0]
-
-
-def _free_shapes(state):
-    """Shapes of loop variables: everything free but the channels, so that any frame fits."""
-    return {
-        name: tf.TensorShape([None] * (value.shape.rank - 1) + [value.shape[-1]])
-        if value.shape.rank > 1
-        else tf.TensorShape([None])
-        for name, value in state.items()
-    }

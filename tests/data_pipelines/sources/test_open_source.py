@@ -22,8 +22,8 @@ def test_an_unknown_layout_lists_the_kinds(tmp_path):
 def test_an_unknown_kind_lists_the_kinds(tmp_path):
     with pytest.raises(ValueError, match="`kind` must be one of .*'weizmann'.*kind='avi'"):
         open_source(tmp_path, kind="avi")
-    assert sorted(KINDS) == ["frame_folders", "labelled_folders", "synthetic_cctv", "ucsd",
-                             "video_files", "weizmann"]
+    assert sorted(KINDS) == ["frame_folders", "labelled_folders", "moving_mnist",
+                             "synthetic_cctv", "ucsd", "video_files", "weizmann"]
 
 
 def test_videos_go_before_images(tmp_path, write_video, write_images):

@@ -97,33 +97,3 @@ def test_baselines_pool_as_the_model_does(tmp_path):
     scored = anomaly_setup.score_source(mean, _source(tmp_path, Drawn("v", 20)))
     for videos in scored.baselines.values():
         np.testing.assert_array_equal(videos[0].score, videos[0].frame_error)
-
-
-@pytest.mark.parametrize(
-    ("folder", "size", "scene"),
-    [
-        ("ucsd_ped1", (240, 360), ", Ped1"),  # resized: what the folder says counts
-        ("UCSDped2", (128, 192), ", Ped2"),
-        ("corner", (158, 238), ", Ped1"),
-        ("corner", (240, 360), ", Ped2"),
-        ("corner", (120, 180), ""),
-        ("ped1_and_ped2", (120, 180), ""),
-    ],
-)
-def test_the_scenes_of_ucsd_are_told_apart_where_that_can_be(tmp_path, folder, size, scene):
-    video = Drawn("v", 2)
-    video.pixels = np.zeros((2, *size, 1), np.uint8)
-    facts = anomaly_setup.data_facts(Source("ucsd", tmp_path / folder, [video]))
-    assert facts["name"] == f"UCSD anomaly detection dataset{scene}"
-    assert facts["reference"].startswith("Mahadevan")
-
-
-def test_own_footage_has_no_known_terms(tmp_path):
-    source = Source("video_files", tmp_path / "gate", [Drawn("v", 2)])
-    assert anomaly_setup.data_facts(source) is None
-
-
-def test_a_card_needs_to_know_the_training(model, tmp_path):
-    with pytest.raises(ValueError, match="`card` needs the run folder that the weights come from"):
-        anomaly_setup.write_card(tmp_path / "card.json", "convlstm_vae", model, None, {}, "zoo")
-    assert not (tmp_path / "card.json").exists()

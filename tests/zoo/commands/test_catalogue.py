@@ -42,7 +42,7 @@ def test_info_shows_what_a_trained_model_is_and_reached_on_a_page():
     words = " ".join(text.split())
     for fact in (
         entry["description"], "16 x 128 x 192 x 1", "10 frames per second", "766,408 parameters",
-        ", ".join(entry["verbs"]), card["training"]["command"], card["evaluation"]["command"],
+        ", ".join(entry["verbs"]), card["training"]["command"],
         card["data"]["name"], card["data"]["terms"], card["not_for"][0],
     ):  # fmt: skip
         assert fact in words
@@ -51,8 +51,8 @@ def test_info_shows_what_a_trained_model_is_and_reached_on_a_page():
     for name, row in rows.items():
         (line,) = [line for line in lines if line.strip().startswith(name.replace("_", " ") + "  ")
                    or line.strip().startswith(name + "  ")]  # fmt: skip
-        numbers = [f"{row[key]:.3f}" for key in ("auc_live", "eer_live", "auc_literature")]
-        assert line.split()[-4:-1] == numbers
+        numbers = [f"{row[key]:.3f}" for key in list(figures["baselines"]["mean_frame"])]
+        assert line.split()[-len(numbers) :] == numbers and len(numbers) >= 4
 
 
 @pytest.mark.parametrize("name", zoo.names())

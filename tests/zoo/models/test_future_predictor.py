@@ -1,34 +1,57 @@
-"""Scoring out of predictions: the pooling, against NumPy."""
+"""Scoring and rollout of predictions, on a model whose predictions are known."""
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from zoo.models.future_predictor import FuturePredictor, _block_mean
-
-
-def pool(score_map, **arguments):
-    return np.asarray(FuturePredictor(**arguments)._pool(score_map))
+from zoo.models.future_predictor import FuturePredictor
 
 
-@pytest.mark.parametrize("window", [8, 16, 24])
-@pytest.mark.parametrize("size", [(2, 3), (4, 5), (1, 1), (1, 4)])
-def test_the_score_is_the_largest_window(window, size):
-    score_map = np.random.default_rng(0).uniform(size=(2, 3, *size)).astype("float32")
-    down, across = (min(window // 8, side) for side in size)
-    views = np.lib.stride_tricks.sliding_window_view(score_map, (down, across), axis=(2, 3))
-    expected = views.mean(axis=(-2, -1)).max(axis=(2, 3))
-    np.testing.assert_allclose(pool(score_map, score_window=window), expected, rtol=1e-5)
+class Darkening(FuturePredictor):
+    """Says that frame t + k will be frame t darker by k tenths."""
+
+    verbs = ("rollout", "score", "score_map", "step")
+
+    def _state_shapes(self, height, width):
+        return {}
+
+    def _observe(self, frames, state):
+        return {}, {}
+
+    def _predict(self, maps, frames, seed=None):
+        darker = 0.1 * tf.range(1.0, self.horizons + 1)
+        return frames[:, :, None] - darker[:, None, None, None]
 
 
-def test_mean_pooling_is_the_mean_squared_error_of_the_frame():
-    error = np.random.default_rng(0).uniform(size=(2, 3, 16, 24, 3)).astype("float32")
-    score = pool(_block_mean(error), score_pooling="mean")
-    np.testing.assert_allclose(score, error.mean(axis=(2, 3, 4)), rtol=1e-5)
+def darkening(**arguments):
+    model = Darkening(score_pooling="mean", **arguments)
+    model.built = True
+    return model
 
 
-def test_blocks_are_of_eight_pixels():
-    error = np.zeros((1, 1, 16, 24, 1), "float32")
-    error[0, 0, 9, 17] = 64.0
-    expected = np.zeros((1, 1, 2, 3))
-    expected[0, 0, 1, 2] = 1.0
-    np.testing.assert_allclose(_block_mean(error), expected)
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_the_horizon_that_scores_is_the_one_asked_for(horizon):
+    clip = np.full((1, 12, 8, 8, 1), 0.5, "float32")
+    score = np.asarray(darkening(score_horizon=horizon).score(clip))[0]
+    first = horizon + 3
+    np.testing.assert_array_equal(score[:first], 0)
+    # The frames stand still: each is off by what it was to darken by, horizon tenths.
+    np.testing.assert_allclose(score[first:], (0.1 * horizon) ** 2, rtol=1e-4)
+
+
+def test_a_rollout_is_clipped_to_what_a_frame_may_be():
+    future = darkening().rollout(np.full((1, 2, 8, 8, 1), 0.25, "float32"), 4)
+    np.testing.assert_allclose(np.asarray(future)[0, :, 0, 0, 0], [0.15, 0.05, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"horizons": 0}, "`horizons` must be at least 1.*horizons=0"),
+        ({"score_horizon": 5}, "`score_horizon` must be from 1 to horizons=4.*score_horizon=5"),
+        ({"observation_scale": 0.0}, "`observation_scale` must be above 0"),
+    ],
+)
+def test_arguments_out_of_range_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Darkening(**arguments)
