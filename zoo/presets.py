@@ -118,7 +118,7 @@ _ALL = (
         arguments=_PED2,
         description="ConvLSTM encoder-forecaster, four frames ahead.",
         paper="Shi et al. 2015; Hochreiter and Schmidhuber 1997",
-        training=_PED2_TRAINING,
+        training={**_PED2_TRAINING, "steps": 1500},
         small={"filters": (8, 6)},
     ),
     Preset(
