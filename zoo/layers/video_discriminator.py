@@ -43,6 +43,9 @@ class ClipEncoder(keras.Model):
             )
             for level, count in enumerate(self.filters)
         ]
+        self.over_time = critic_convolution(
+            self.filters[2], 1, "over_time", self.dtype_policy, spectral=spectral_norm
+        )
 
     @property
     def depth(self):
@@ -50,11 +53,11 @@ class ClipEncoder(keras.Model):
         return self.filters[2]
 
     def build(self, input_shape=None):
-        fine, middle, _ = self.filters
-        for layer, inputs in zip(
-            self.down, (2 * self.channels, fine, 3 * middle), strict=True
-        ):
+        inputs = 2 * self.channels
+        for layer, count in zip(self.down, self.filters, strict=True):
             layer.build((None, None, None, inputs))
+            inputs = count
+        self.over_time.build((None, None, None, 3 * inputs))
         self.built = True
 
     def call(self, clip, training=False):
@@ -62,12 +65,13 @@ class ClipEncoder(keras.Model):
         count = clip.shape[1] or tf.shape(clip)[1]
         before = tf.concat([clip[:, :1], clip[:, :-1]], axis=1)
         maps = fold_time(tf.concat([clip, clip - before], axis=-1))
-        for layer in self.down[:2]:
+        for layer in self.down:
             maps = layer(maps, training=training)
-        maps = with_neighbours(unfold_time(maps, count))[:, ::2]
-        count = (count + 1) // 2
-        maps = self.down[2](fold_time(maps), training=training)
-        return tf.cast(unfold_time(maps, count), tf.float32)
+        # Neighbours are joined where maps are small: at 1/4 of the frame that alone would cost
+        # as much as all the convolutions.
+        maps = with_neighbours(unfold_time(maps, count), stride=2)
+        maps = self.over_time(fold_time(maps), training=training)
+        return tf.cast(unfold_time(maps, (count + 1) // 2), tf.float32)
 
     def compute_output_shape(self, input_shape):
         batch, time, height, width, _ = input_shape
@@ -147,7 +151,7 @@ class VideoDiscriminator(keras.Model):
 
     def call(self, videos, training=False):
         grid = self.encoder(videos["clip"], training=training)
-        maps = with_neighbours(grid)[:, ::2]
+        maps = with_neighbours(grid, stride=2)
         count = maps.shape[1] or tf.shape(maps)[1]
         maps = unfold_time(self.last(fold_time(maps), training=training), count)
         of_video = self.video_head(tf.reduce_mean(maps, axis=[1, 2, 3]), videos["label"])
