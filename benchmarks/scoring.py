@@ -109,7 +109,7 @@ def with_step(model):
             frame = read(path, height, width).astype(np.float32) / 255
             out = model.step(frame[None], state)
             state = out["state"]
-            scores.append(float(out["score"][0]))
+            scores.append(out["score"].numpy()[0])
         return scores
 
     return way

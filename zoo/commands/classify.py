@@ -120,12 +120,13 @@ def train_classifier(
     """
     from exports import comparison
     from exports.classifier import Classifier
+    from zoo.evaluation.representation import cross_validate, split_groups
 
     started = time.monotonic()
     labels = np.array([str(video.label) for video in videos])
     groups = np.array([str(video.group or video.name) for video in videos])
     # What cannot be split is said before an hour of footage is read.
-    comparison.split_groups(labels, groups, test_groups)
+    split_groups(labels, groups, test_groups)
     describers = {"encoder": lambda windows: export.encode(np.stack(windows))}
     if with_baselines:
         for seed in RANDOM_SEEDS:
@@ -136,9 +137,7 @@ def train_classifier(
     labels, groups = labels[clips], groups[clips]
 
     def measure(name, transform=None):
-        return comparison.cross_validate(
-            rows[name], labels, groups, clips, test_groups, transform
-        )
+        return cross_validate(rows[name], labels, groups, clips, test_groups, transform)
 
     say("measuring the classifier" + (" and its baselines" if with_baselines else ""))
     report = measure("encoder")

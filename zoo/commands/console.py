@@ -53,6 +53,26 @@ def emit_json(result):
     typer.echo(json.dumps(result, indent=2, allow_nan=False))
 
 
+def columns(rows):
+    """Lays rows of words out below one another: the first column to the left, others to the right.
+
+    Args:
+        rows: List of tuples of str, all of the same length.
+
+    Returns:
+        List of str, a line each.
+
+    Example:
+        >>> columns([("", "frames"), ("door", "8")])
+        ['      frames', 'door       8']
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+
+
 def is_expected(error):
     """Whether `error` is the user's to put right: bad input, a missing file, a full disk."""
     # Without importing TensorFlow: where it is not loaded, the error is none of its own.

@@ -188,6 +188,8 @@ def run(setup, out, command_line):
         seed=setup.seed,
         # A run that is taken up elsewhere stays in the precision it began in.
         precision=choose_precision(setup.precision),
+        # What a card says of the footage depends on it.
+        data_kind=setup.train.kind,
         train_videos=[video.name for video in setup.train.videos],
         held_out_videos=[video.name for video in setup.held_out.videos] if setup.held_out else [],
     )

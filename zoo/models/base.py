@@ -67,6 +67,7 @@ class VideoModel(keras.Model):
         # slower; who wants it elsewhere can still ask `compile` for it.
         self.supports_jit = False
         self._graphs = {}
+        self._steps = {}
         self._state_names = None
 
     # What a subclass defines beside `call` and `_VERB` for each of its verbs.
@@ -283,8 +284,18 @@ class VideoModel(keras.Model):
                 "`frame` must have the axes (batch, height, width, channels). Received: "
                 f"shape {tuple(getattr(frame, 'shape', ()))}"
             )
+        # A clip of one frame: taken apart again it would cost a live camera an operation a frame.
         clip = self.check_clip(frame[:, None], min_frames=1, name="frame")
-        return self._run("step", clip[:, 0], self._check_state(state))
+        state = self._check_state(state)
+        if not tf.executing_eagerly():
+            return self._run("step", clip, state)
+        # A camera's frames are all of one size: the graph of that size is called at once, where
+        # `tf.function` would first look at every tensor of the state to find it again.
+        sizes = (*clip.shape, *(value.shape for value in state.values()))
+        if sizes not in self._steps:
+            self._run("step", clip, state)
+            self._steps[sizes] = self._graphs["step"].get_concrete_function(clip, state)
+        return self._steps[sizes](clip, state)
 
     def advance(self, clip, state):
         """`step` for several frames at once: a long video goes in piece by piece.

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import open_source
+from data_pipelines import ClipSpec, load, open_source
 
 
 def write_strip(path, frames):
@@ -56,3 +56,27 @@ def test_the_actions_are_as_their_readme_counts(real_data):
     assert len({v.label for v in videos}) == len({v.group for v in videos}) == 9
     lengths = [v.num_frames for v in videos]
     assert (min(lengths), max(lengths)) == (23, 146)
+
+
+@pytest.mark.real_data
+def test_the_actions_train_a_grey_model_with_and_without_their_labels(real_data):
+    source = open_source(real_data / "weizmann")
+    clip = ClipSpec(frames=16, fps=25, size=(64, 64), channels=1)
+    options = dict(shuffle=64, seed=1, batch=8)
+    stream = load(source, clip, labels=source.labels, **options).take(2)
+    alone = load(source, clip, **options).take(2)
+    # The shortest clip has 23 frames: every video gives one window at least.
+    windows = {}
+    for video in source.videos:
+        grey = [np.rint(frame @ [0.299, 0.587, 0.114]) for frame in video.frames()]
+        windows[source.labels.index(video.label), video.name] = np.stack(grey)[..., None]
+    for (clips, labels), unlabelled in zip(stream, alone, strict=True):
+        assert clips.shape == (8, 16, 64, 64, 1) and labels.shape == (8,)
+        np.testing.assert_array_equal(clips, unlabelled)
+        for pixels, label in zip(255 * clips.numpy(), labels.numpy(), strict=True):
+            found = {
+                number for (number, _), frames in windows.items()
+                for start in range(0, len(frames) - 15, 16)
+                if np.abs(frames[start : start + 16] - pixels).max() < 1.01
+            }
+            assert found == {label}

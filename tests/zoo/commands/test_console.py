@@ -136,3 +136,12 @@ def test_what_is_no_known_noise_is_shown_when_tensorflow_does_not_load(tmp_path)
     assert "no AVX" in ended.stderr
     assert "no drivers" not in ended.stderr
     assert "ImportError: broken" in ended.stderr
+
+
+def test_columns_stand_below_one_another():
+    rows = [("", "auc", "frames"), ("door", "0.5", "12"), ("back yard", "-", "1000")]
+    assert console.columns(rows) == [
+        "           auc  frames",
+        "door       0.5      12",
+        "back yard    -    1000",
+    ]
