@@ -325,7 +325,7 @@ class Named:
 
 def people(*groups):
     videos = [Named(f"{action}/{group}", group) for action in ("run", "walk") for group in groups]
-    return Source("weizmann", Path("."), videos)
+    return data_pipelines.Source("weizmann", Path("."), videos)
 
 
 def test_people_are_held_out_whole():
