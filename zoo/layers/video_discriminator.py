@@ -8,6 +8,8 @@ from zoo.layers.space_time_block import with_neighbours
 from zoo.layers.spectral import critic_convolution
 from zoo.layers.time_axis import fold_time, unfold_time
 
+CHANGES = 4.0  # how much larger the changes between frames are made than the frames
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class ClipEncoder(keras.Model):
@@ -64,7 +66,8 @@ class ClipEncoder(keras.Model):
         check_size(*clip.shape[2:4], 8)
         count = clip.shape[1] or tf.shape(clip)[1]
         before = tf.concat([clip[:, :1], clip[:, :-1]], axis=1)
-        maps = fold_time(tf.concat([clip, clip - before], axis=-1))
+        # Kernels of norm one cannot make small changes large, nor take a mean off.
+        maps = fold_time(tf.concat([2.0 * clip - 1.0, CHANGES * (clip - before)], axis=-1))
         for layer in self.down:
             maps = layer(maps, training=training)
         # Neighbours are joined where maps are small: at 1/4 of the frame that alone would cost
@@ -156,7 +159,7 @@ class VideoDiscriminator(keras.Model):
         maps = unfold_time(self.last(fold_time(maps), training=training), count)
         of_video = self.video_head(tf.reduce_mean(maps, axis=[1, 2, 3]), videos["label"])
         count = videos["frames"].shape[1]
-        maps = fold_time(videos["frames"])
+        maps = 2.0 * fold_time(videos["frames"]) - 1.0
         for layer in self.frame_layers:
             maps = layer(maps, training=training)
         labels = tf.repeat(videos["label"], count)
