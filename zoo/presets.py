@@ -129,7 +129,7 @@ _ALL = (
         paper="Mathieu, Couprie and LeCun 2016",
         training={
             **_PED2_TRAINING,
-            "frames": 6,
+            "frames": 7,
             "stride": 3,
             "steps": 1500,
             "beta_1": 0.5,
@@ -167,7 +167,7 @@ _ALL = (
             "stride": 2,
             "crop": None,
             "batch": 16,
-            "steps": 5000,
+            "steps": 4500,
             "learning_rate": 5e-4,
             "discriminator_learning_rate": 1e-3,
             "beta_1": 0.5,

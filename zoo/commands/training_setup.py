@@ -254,6 +254,9 @@ def _as_begun(setup, record):
 def split_videos(source, held_out=None):
     """Splits a source by video: the last ones are held out.
 
+    Videos of one group (a person) stay together: of groups that hold several videos the last
+    ones are held out whole, until there are as many videos as asked for.
+
     Args:
         source: `data_pipelines.Source`; where it has a train split, only that is used.
         held_out: int; None holds out 15 in 100, rounded, at least one of three or more.
@@ -276,7 +279,21 @@ def split_videos(source, held_out=None):
         )
     if not held_out:
         return source, None
-    return source.subset(source.videos[:-held_out]), source.subset(source.videos[-held_out:])
+    groups = {}
+    for number, video in enumerate(source.videos):
+        groups.setdefault(number if video.group is None else video.group, []).append(video)
+    kept = []
+    for group in groups.values():
+        if count - len(kept) - len(group) < held_out:
+            break
+        kept += group
+    # One group alone, as of one folder, can only be split by video.
+    kept = kept or source.videos[:-held_out]
+    names = {video.name for video in kept}
+    return (
+        source.subset([video for video in source.videos if video.name in names]),
+        source.subset([video for video in source.videos if video.name not in names]),
+    )
 
 
 def check_settings(preset, training, overrides):

@@ -405,6 +405,33 @@ def test_the_last_videos_are_held_out(footage, held_out, expected):
         assert rest is None
 
 
+class Named:
+    """A video of which nothing but its name and its group is looked at."""
+
+    def __init__(self, name, group):
+        self.name, self.group = name, group
+        self.split, self.fps, self._said = None, 25.0, set()
+
+
+def people(*groups):
+    videos = [Named(f"{action}/{group}", group) for action in ("run", "walk") for group in groups]
+    return data_pipelines.Source("weizmann", Path("."), videos)
+
+
+def test_people_are_held_out_whole():
+    train, rest = split_videos(people("ann", "bob", "cid", "dan"), 3)
+    # Three videos were asked for; the last two people have four.
+    assert {video.group for video in train.videos} == {"ann", "bob"}
+    assert {video.group for video in rest.videos} == {"cid", "dan"}
+    assert len(train.videos) + len(rest.videos) == 8
+
+
+def test_one_group_alone_is_split_by_video():
+    train, rest = split_videos(people("ann"), 1)
+    assert [video.name for video in train.videos] == ["run/ann"]
+    assert [video.name for video in rest.videos] == ["walk/ann"]
+
+
 def test_of_two_videos_none_is_held_out(footage):
     source = data_pipelines.open_source(footage)
     train, rest = split_videos(source.subset(source.videos[:2]))
