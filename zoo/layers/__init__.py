@@ -2,7 +2,7 @@
 
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
-from zoo.layers.gaussian_latent import GaussianLatent
+from zoo.layers.gaussian_latent import GaussianLatent, add_kl_weight
 from zoo.layers.pooling import descriptor_statistics
 from zoo.layers.recent_frames import recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
@@ -18,6 +18,7 @@ __all__ = [
     "RecurrentEncoder",
     "SpaceTimeBlock",
     "add_draw_counter",
+    "add_kl_weight",
     "descriptor_statistics",
     "fold_time",
     "next_draw_seed",

@@ -18,6 +18,7 @@ from zoo.layers import (
     GaussianLatent,
     SpaceTimeBlock,
     add_draw_counter,
+    add_kl_weight,
     fold_time,
     next_draw_seed,
     unfold_time,
@@ -177,13 +178,12 @@ class VideoVAE(WindowedPredictor):
             )
         if free_bits < 0:
             raise ValueError(f"`free_bits` must be at least 0. Received: free_bits={free_bits}")
-        self.filters = tuple(filters)
-        self.decoder_filters = tuple(decoder_filters)
         self.latent_dim = latent_dim
         self.free_bits = free_bits
         self.seed = seed
-        policy = self.dtype_policy
-        coarse = self.decoder_filters[2]
+        self.filters = tuple(filters)
+        self.decoder_filters = tuple(decoder_filters)
+        coarse, policy = self.decoder_filters[2], self.dtype_policy
         self.encoder = VideoEncoder(self.channels, self.filters, name="encoder", dtype=policy)
         self.posterior = GaussianLatent(latent_dim, name="posterior", dtype=policy)
         self.prior = GaussianLatent(latent_dim, name="prior", dtype=policy)
@@ -212,9 +212,7 @@ class VideoVAE(WindowedPredictor):
         self.block.build()
         self.decoder.build([(fine,), (middle,), (self.decoder_filters[2],)])
         self.draws = add_draw_counter(self)
-        self.kl_weight = self.add_weight(
-            shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
-        )
+        self.kl_weight = add_kl_weight(self)
         self.built = True
 
     def call(self, clip, training=False):
