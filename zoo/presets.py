@@ -142,7 +142,13 @@ _ALL = (
         arguments={**_PED2, "observation_scale": 0.03},
         description="Variational autoencoder of segments of four frames, each the next's context.",
         paper="Kingma and Welling 2014; Sohn et al. 2015; Kingma et al. 2016",
-        training={**_PED2_TRAINING, "steps": 1500, "kl_warm_up_steps": 300},
+        training={
+            **_PED2_TRAINING,
+            "frames": 8,
+            "batch": 24,
+            "steps": 1500,
+            "kl_warm_up_steps": 300,
+        },
         small={"filters": (4, 6, 8), "decoder_filters": (6, 8, 8), "latent_dim": 3},
     ),
     Preset(

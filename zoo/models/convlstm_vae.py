@@ -18,6 +18,7 @@ from zoo.layers import (
     GaussianLatent,
     RecurrentEncoder,
     add_draw_counter,
+    add_kl_weight,
     fold_time,
     next_draw_seed,
     unfold_time,
@@ -118,9 +119,7 @@ class ConvLSTMVAE(FuturePredictor):
             [(frame_2,), (frame_4 + memory_4,), (memory_8 + self.latent_dim,)]
         )
         self.draws = add_draw_counter(self)
-        self.kl_weight = self.add_weight(
-            shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
-        )
+        self.kl_weight = add_kl_weight(self)
         self.built = True
 
     def call(self, clip, training=False):
