@@ -170,7 +170,10 @@ def _truth(video, clip, count):
 
 def notes(source):
     """What must be said beside a figure measured on a source: list of str."""
-    notes = []
+    notes = [
+        "auc_regularity is of 1 - s(t), s(t) = 1 - (e(t) - min e) / max e of the frame errors of "
+        "each video (Hasan et al. 2016): known only after the video has ended."
+    ]
     suffixes = {path.suffix.lower() for v in source.videos for path in getattr(v, "paths", [])}
     if source.kind == "ucsd" and suffixes & {".jpg", ".jpeg"}:
         notes.append("Frames are JPEG, recompressed from the TIFF files of the official release.")

@@ -27,7 +27,7 @@ import typer
 from zoo.commands.console import columns, emit_json, say
 
 SECONDS_BETWEEN_LINES = 10
-FIGURES = ("auc_live", "eer_live", "auc_literature", "eer_literature")
+FIGURES = ("auc_live", "eer_live", "auc_literature", "eer_literature", "auc_regularity")
 
 
 def anomaly(
@@ -52,8 +52,9 @@ def anomaly(
 
     Frame AUC and equal error rate under two protocols. `live` is causal: the model's score, a
     median over the last 9 frames. `literature` is that of papers: the mean squared error of the
-    frame, smoothed over time and rescaled by each test video's own minimum and maximum. The same
-    is given for a copy of the last frame and for the mean of the frames so far.
+    frame, smoothed over time and rescaled by each test video's own minimum and maximum;
+    `regularity` is their older score, without smoothing. The same is given for a copy of the last
+    frame and for the mean of the frames so far.
     """
     import zoo
     from zoo.commands import anomaly_setup, card_setup

@@ -28,11 +28,13 @@ TRAINING = {
     "crop": (64, 64),  # (height, width) in pixels, or None for whole frames
     "crop_mode": "motion",
     "augment": (),
-    "steps": 2000,
+    "steps": 2000,  # of a model that is fitted in one pass: batches at most
     "batch": 16,
     "learning_rate": 1e-3,
     "warm_up_steps": None,  # of the learning rate; None: a twentieth of all, at most 100
     "clip_norm": 1.0,
+    "beta_1": 0.9,  # of Adam
+    "discriminator_learning_rate": None,  # None: as that of the generator
     "kl_weight": 1.0,
     "kl_warm_up_steps": 0,
 }
@@ -133,6 +135,8 @@ def prepare(
         key, value = parse_setting(text, known)
         (training if key in training else overrides)[key] = value
     training.update({key: value for key, value in (given or {}).items() if value is not None})
+    if preset.model_class.is_fitted_in_closed_form:
+        _check_closed_form(preset, init=init, learning_rate=(given or {}).get("learning_rate"))
     if training["learning_rate"] <= 0:
         raise ValueError(
             f"`learning_rate` must be above 0. Received: {training['learning_rate']}"
@@ -162,6 +166,15 @@ def prepare(
         held_out=held_out,
         validation_videos=validation_videos,
     )
+
+
+def _check_closed_form(preset, **arguments):
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be left out: {preset.name} is fitted in closed form, in one pass "
+                f"from nothing. Received: {name}={value}"
+            )
 
 
 def run(setup, out, command_line):
@@ -331,10 +344,10 @@ def _train(setup, run):
     if setup.held_out is not None:
         held_out = _held_out_batches(setup, model)
         preview = next(iter(held_out))
-    factory = _batches(setup, model, setup.train, endless=True)
+    factory = _batches(setup, model, setup.train, endless=not model.is_fitted_in_closed_form)
     if preview is None:
         preview = next(iter(factory(0)))
-    preview = [part[:PREVIEW_CLIPS] for part in preview]
+    preview = keras.tree.map_structure(lambda part: part[:PREVIEW_CLIPS], preview)
     _LOG.info(
         "train %s: %d videos to train on, %d held out, %d steps of %d clips, %s, seed %d",
         setup.preset.name, len(setup.train.videos),
@@ -353,8 +366,10 @@ def _train(setup, run):
         learning_rate=training["learning_rate"],
         warm_up_steps=training["warm_up_steps"],
         clip_norm=training["clip_norm"],
+        beta_1=training["beta_1"],
+        discriminator_learning_rate=training["discriminator_learning_rate"],
         # Not the whole loss: the weight of its other terms may change while the training goes on.
-        monitor="reconstruction",
+        monitor=model.monitor,
         config=_config(setup, model),
         validation=held_out,
         preview=preview,
@@ -389,6 +404,10 @@ def _batches(setup, model, source, endless):
     task = {
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
+        "generate": data_pipelines.tasks.generate,
+        "reconstruct_and_predict": lambda: data_pipelines.tasks.reconstruct_and_predict(
+            frames=model.horizons
+        ),
     }[model.task]()
     cache = "memory" if _fits_memory(source, clip) else None
 
@@ -396,6 +415,7 @@ def _batches(setup, model, source, endless):
         return data_pipelines.load(
             source,
             clip,
+            labels=getattr(model, "labels", ()) or None,
             task=task,
             batch=training["batch"],
             shuffle=SHUFFLE_CLIPS,

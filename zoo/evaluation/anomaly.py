@@ -5,10 +5,13 @@ is what the papers on UCSD Ped2 print: every test video is smoothed with frames 
 rescaled by its own minimum and maximum, so it needs the whole video and an anomaly in most of them.
 The two prefer different scores and their figures must not be compared with one another.
 
+Beside them stands the regularity score of Hasan et al. 2016, which too needs the whole video.
+
 Reference:
     Mahadevan et al., Anomaly Detection in Crowded Scenes, CVPR 2010 (the data, and the equal error
     rate over frames); Liu et al., Future Frame Prediction for Anomaly Detection, CVPR 2018
-    (rescaling each video, https://arxiv.org/abs/1712.09867).
+    (rescaling each video, https://arxiv.org/abs/1712.09867); Hasan et al., Learning Temporal
+    Regularity in Video Sequences, CVPR 2016 (https://arxiv.org/abs/1604.04574).
 """
 
 import dataclasses
@@ -71,10 +74,17 @@ class ScoredVideo:
         """float64 `(frames,)` in [0, 1]: the frame error under the protocol `literature`."""
         return literature(self.frame_error, self.warm_up)
 
+    @property
+    def irregularity(self):
+        """float64 `(frames,)` in [0, 1]: 1 less the regularity score of the frame errors."""
+        return 1 - regularity_score(fill_warm_up(self.frame_error, self.warm_up))
+
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
     """Area under the ROC curve and equal error rate under both protocols, each in [0, 1].
+
+    `auc_regularity` is the area for the regularity score, which is known after a video has ended.
 
     A figure is None where the frames are of one class only, because neither is defined there.
     """
@@ -83,6 +93,7 @@ class Figures:
     eer_live: float | None
     auc_literature: float | None
     eer_literature: float | None
+    auc_regularity: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +115,7 @@ class AnomalyResult:
     videos: tuple[VideoFigures, ...]
 
     def to_dict(self):
-        """Returns plain values for JSON: the four figures, `baselines`, `videos` and counts."""
+        """Returns plain values for JSON: the five figures, `baselines`, `videos` and counts."""
         videos = [
             {"name": v.name, "frames": v.frames, "abnormal_frames": v.abnormal_frames}
             | dataclasses.asdict(v.figures)
@@ -164,7 +175,7 @@ def figures(videos):
     """Returns the `Figures` over all frames of `videos` (a sequence of `ScoredVideo`) together."""
     labels = np.concatenate([np.asarray(v.labels, bool) for v in videos])
     if labels.all() or not labels.any():
-        return Figures(None, None, None, None)
+        return Figures(None, None, None, None, None)
     scores_live = np.concatenate([v.live for v in videos])
     scores_literature = np.concatenate([v.literature for v in videos])
     return Figures(
@@ -172,6 +183,7 @@ def figures(videos):
         eer_live=equal_error_rate(labels, scores_live),
         auc_literature=frame_auc(labels, scores_literature),
         eer_literature=equal_error_rate(labels, scores_literature),
+        auc_regularity=frame_auc(labels, np.concatenate([v.irregularity for v in videos])),
     )
 
 
@@ -209,6 +221,35 @@ def literature(frame_error, warm_up=0):
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         return np.zeros_like(smooth)
     return (smooth - low) / (high - low)
+
+
+def regularity_score(errors):
+    """How regular each frame of a video is, once all of it is known.
+
+        s(t) = 1 - (e(t) - min e) / max e
+
+    Args:
+        errors: float `(frames,)`, error of each frame, not negative; Hasan et al. sum the errors of
+            its pixels, but neither sum nor mean changes the score.
+
+    Returns:
+        float64 `(frames,)` in [0, 1], 1 for the most regular frame; all 1 where there is no error.
+
+    Raises:
+        ValueError: If there are no frames or an error is negative.
+
+    Example:
+        >>> regularity_score([1.0, 2.0, 4.0]).tolist()
+        [1.0, 0.75, 0.25]
+    """
+    errors = np.asarray(errors, np.float64)
+    if errors.size == 0 or errors.min() < 0:
+        raise ValueError(
+            "`errors` must hold one value per frame, at least one and none negative. Received: "
+            f"{errors.size} values{f', the least {errors.min():g}' if errors.size else ''}"
+        )
+    largest = errors.max()
+    return 1 - (errors - errors.min()) / (largest if largest > 0 else 1)
 
 
 def fill_warm_up(values, warm_up):

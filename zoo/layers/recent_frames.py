@@ -35,3 +35,22 @@ def recent_windows(frames, recent, frames_seen, length):
     windows = tf.gather(joined, places, axis=1, batch_dims=1)
     static = [None, count if isinstance(count, int) else None, length, *frames.shape[2:]]
     return tf.ensure_shape(windows, static), joined[:, count:]
+
+
+def pad_start(clip, multiple):
+    """Puts copies of the first frame before it, until the frames are a multiple of a number.
+
+    Args:
+        clip: float32 `(batch, time, height, width, channels)`, at least one frame.
+        multiple: Of which the number of frames is to be one, at least 1.
+
+    Returns:
+        float32 `(batch, time', height, width, channels)`.
+
+    Example:
+
+    >>> pad_start(tf.zeros((1, 5, 8, 8, 1)), 4).shape
+    TensorShape([1, 8, 8, 8, 1])
+    """
+    time = clip.shape[1] or tf.shape(clip)[1]
+    return tf.concat([tf.repeat(clip[:, :1], -time % multiple, axis=1), clip], axis=1)

@@ -30,7 +30,13 @@ class VideoModel(keras.Model):
         stride: Height and width must be multiples of it.
         min_frames: Frames of the shortest clip that `encode`, `features` and `reconstruct` take.
         warm_up: Frames at the start of a video that score 0.
-        task: What the training targets are: `"predict_ahead"` or `"reconstruct"`.
+        task: What the training targets are: `"predict_ahead"`, `"reconstruct"`, `"generate"` or
+            `"reconstruct_and_predict"`, a dict of both, as then is what `model(context)` gives.
+        monitor: Name of the reported term whose smallest held-out value is the best.
+        rollout_block: Frames that a rollout predicts at once before it is fed on them.
+        samples_without_context: Whether `sample` takes `None` for its conditioning.
+        is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
+            Such a model has no gradients, no learning rate and nothing to resume.
     """
 
     verbs = ()
@@ -38,6 +44,10 @@ class VideoModel(keras.Model):
     min_frames = 2
     warm_up = 0
     task = "reconstruct"
+    rollout_block = 1
+    samples_without_context = False
+    monitor = "reconstruction"
+    is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
         # Keras would round pixels, and the targets made of them, to the compute dtype on the way
@@ -72,6 +82,21 @@ class VideoModel(keras.Model):
     def embedding_dim(self):
         """Numbers in what `encode` gives."""
         return STATISTICS * self.encoder.depth
+
+    def code_size(self, time, height, width):
+        """Numbers in the code that `reconstruct` draws a clip from, of an autoencoder.
+
+        Args:
+            time: Frames of the clip.
+            height, width: Of its frames in pixels.
+
+        Returns:
+            int.
+
+        Raises:
+            NotImplementedError: If what the model draws is made of more than a code.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not draw from a code alone.")
 
     def default_loss(self):
         """The `keras.losses.Loss` that the model is trained with unless told otherwise."""
@@ -139,7 +164,10 @@ class VideoModel(keras.Model):
 
         Args:
             conditioning: Context frames, float32 `(batch, time, height, width, channels)` in
-                [0, 1], at least one.
+                [0, 1], at least one; or `None`, of a model with `samples_without_context`: one
+                clip of the height and width of `clip_shape`, drawn from nothing; or a dict of
+                `first_frame`, float32 `(batch, height, width, channels)` or `None`, and `label`,
+                whole numbers `(batch,)` or `None`, of a model that is conditional on a class.
             steps: Number of frames to draw, at least 1.
             seed: Integer seed of the draws. Equal seeds give equal samples.
 
@@ -147,7 +175,8 @@ class VideoModel(keras.Model):
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `seed` is `None`, `steps` is below 1 or the frames break a rule.
+            ValueError: If `seed` is `None`, `steps` is below 1, the frames break a rule, or there
+                are none and the model needs them or has no `clip_shape`.
         """
         self._check_verb("sample")
         if seed is None:
@@ -155,7 +184,46 @@ class VideoModel(keras.Model):
                 "`sample` draws at random and needs an integer `seed`; `rollout` with seed=None "
                 "gives the prior's mean. Received: seed=None"
             )
-        return self._generate("conditioning", conditioning, steps, seed)
+        if conditioning is not None:
+            return self._generate("conditioning", conditioning, steps, seed)
+        if not self.samples_without_context:
+            raise ValueError(
+                f"`conditioning` must be frames: {type(self).__name__} draws what follows them. "
+                "Received: conditioning=None"
+            )
+        if self.clip_shape is None:
+            raise ValueError(
+                "`conditioning` must be frames, as `clip_shape` says no size. "
+                "Received: conditioning=None, clip_shape=None"
+            )
+        seed = tf.convert_to_tensor(seed, tf.int32)
+        return self._run("sample_without_context", _steps(steps), seed)
+
+    def check_conditioning(self, conditioning):
+        """Turns a dict of conditions into what the model samples from, or says what is wrong.
+
+        Args:
+            conditioning: As the dict that `sample` takes.
+
+        Returns:
+            A context `(batch, 1, height, width, channels)`; a model that is conditional on more
+            gives what its own `_sample` takes.
+
+        Raises:
+            ValueError: If there is no first frame, or a label.
+        """
+        frame = conditioning.get("first_frame")
+        if set(conditioning) - {"first_frame", "label"} or frame is None:
+            raise ValueError(
+                "`conditioning` must be frames, or a dict with a `first_frame`. "
+                f"Received: {sorted(conditioning)}"
+            )
+        if conditioning.get("label") is not None:
+            raise ValueError(
+                f"`label` must be None: {type(self).__name__} knows no classes. "
+                f"Received: label={conditioning['label']}"
+            )
+        return self.check_clip(frame[:, None], min_frames=1, name="first_frame")
 
     def score(self, clip):
         """Anomaly score of each frame: causal, the same numbers as `step` frame by frame.
@@ -333,10 +401,12 @@ class VideoModel(keras.Model):
         return self._run(verb, self.check_clip(clip, min_frames))
 
     def _generate(self, name, context, steps, seed):
-        if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
-            raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
-        context = self.check_clip(context, min_frames=1, name=name)
-        steps = tf.convert_to_tensor(steps, tf.int32)
+        steps = _steps(steps)
+        if isinstance(context, dict):
+            self.ensure_built()
+            context = self.check_conditioning(context)
+        else:
+            context = self.check_clip(context, min_frames=1, name=name)
         if seed is None:
             return self._run("rollout", context, steps)
         return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
@@ -360,10 +430,23 @@ class VideoModel(keras.Model):
             self.build((None, None, None, None, self.channels))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`."""
-        total = super().compute_loss(x, y, y_pred, sample_weight, training)
+        """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`.
+
+        Of a model that gives a dict it is the sum over what is in the dict, and each part is
+        reported under its name, by the metric `NAME_metric` that the model has for it.
+        """
         # Keras has divided each term by the number of replicas, whose gradients are summed.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if isinstance(y_pred, dict):
+            # A part may be left out, though its target comes.
+            y = {name: y[name] for name in y_pred}
+            total = super().compute_loss(x, y, y_pred, sample_weight, training)
+            for name, part in y_pred.items():
+                loss = self.loss[name] if isinstance(self.loss, dict) else self.loss
+                metric = getattr(self, f"{name}_metric")
+                metric.update_state(keras.losses.get(loss)(y[name], part) * replicas)
+            return total
+        total = super().compute_loss(x, y, y_pred, sample_weight, training)
         self.reconstruction_metric.update_state(total * replicas - sum(self.losses))
         return total
 
@@ -374,6 +457,12 @@ class VideoModel(keras.Model):
             "clip_shape": self.clip_shape,
             "fps": self.fps,
         }
+
+
+def _steps(steps):
+    if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
+        raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
+    return tf.convert_to_tensor(steps, tf.int32)
 
 
 def _subclasses(parent):

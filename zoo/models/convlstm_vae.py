@@ -17,7 +17,9 @@ from zoo.layers import (
     FrameDecoder,
     GaussianLatent,
     RecurrentEncoder,
+    add_draw_counter,
     fold_time,
+    next_draw_seed,
     unfold_time,
 )
 from zoo.layers.convolution import convolution
@@ -113,15 +115,7 @@ class ConvLSTMVAE(FuturePredictor):
         self.decoder.build(
             [(frame_2,), (frame_4 + memory_4,), (memory_8 + self.latent_dim,)]
         )
-        # Draws are folded from the seed and this count, so a resumed run draws the same.
-        self.draws = self.add_weight(
-            shape=(),
-            dtype="int32",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-            name="draws",
-        )
+        self.draws = add_draw_counter(self)
         self.kl_weight = self.add_weight(
             shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
         )
@@ -153,12 +147,7 @@ class ConvLSTMVAE(FuturePredictor):
 
     def _training_latent(self, prior, posterior, batch, known):
         """Draws the latent of each frame, and says which clips `(batch,)` drew it."""
-        replica = tf.distribute.get_replica_context()
-        index = replica.replica_id_in_sync_group if replica else 0
-        seed = tf.random.experimental.stateless_fold_in(
-            tf.stack([self.seed, index]), tf.convert_to_tensor(self.draws)
-        )
-        self.draws.assign_add(1)
+        seed = next_draw_seed(self.seed, self.draws)
         which, noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         share = tf.random.stateless_uniform((batch,), which) < self.posterior_share
         drawn = posterior.sample(seed=noise)

@@ -9,8 +9,9 @@ from zoo.models.error_scorer import ErrorScorer, free_shapes
 class FuturePredictor(ErrorScorer):
     """A causal model that predicts the next `horizons` frames after every frame.
 
-    A subclass defines `_observe` and `_predict`; this class makes of them the verbs. The error
-    that scores a frame is that against what was predicted for it `score_horizon` frames before.
+    A subclass defines `_predict`, and `_observe` where its encoder has none; this class makes of
+    them the verbs. The error that scores a frame is that against what was predicted for it
+    `score_horizon` frames before.
 
     Args:
         horizons: Frames predicted ahead at each frame, at least 1.
@@ -48,15 +49,15 @@ class FuturePredictor(ErrorScorer):
     def default_loss(self):
         return GaussianNegativeLogLikelihood(self.observation_scale)
 
-    # What a subclass defines.
+    # What a subclass defines; what it carries on is its encoder's state unless it says otherwise.
 
     def _state_shapes(self, height, width):
         """Dict from name to shape, without the batch, of the tensors that `_observe` carries."""
-        raise NotImplementedError
+        return self.encoder.state_shapes(height, width)
 
     def _observe(self, frames, state):
         """`(batch, n, ...)` frames and the state before -> (maps, what changed of the state)."""
-        raise NotImplementedError
+        return self.encoder.observe(frames, state)
 
     def _predict(self, maps, frames, seed=None):
         """Maps and their frames -> `(batch, n, horizons, height, width, channels)`, float32.
@@ -81,8 +82,8 @@ class FuturePredictor(ErrorScorer):
         count = frames.shape[1] or tf.shape(frames)[1]
         maps, changed = self._observe(frames, state)
         predictions = tf.clip_by_value(self._predict(maps, frames), 0.0, 1.0)
-        queue = tf.concat([state["pending"], predictions[:, :, self.score_horizon - 1]], axis=1)
-        error = tf.square(frames - queue[:, :count])
+        expected, waiting = self._expected(maps, predictions, state)
+        error = tf.square(frames - expected)
         score, score_map = self._scored(error, state["frames_seen"])
         return {
             "prediction": predictions[:, :, 0],
@@ -91,10 +92,16 @@ class FuturePredictor(ErrorScorer):
             "state": {
                 **state,
                 **changed,
-                "pending": queue[:, count:],
+                **waiting,
                 "frames_seen": state["frames_seen"] + count,
             },
         }
+
+    def _expected(self, maps, predictions, state):
+        """What each frame is compared with, and the predictions for frames still to come."""
+        count = predictions.shape[1] or tf.shape(predictions)[1]
+        queue = tf.concat([state["pending"], predictions[:, :, self.score_horizon - 1]], axis=1)
+        return queue[:, :count], {"pending": queue[:, count:]}
 
     # Prediction.
 
@@ -107,25 +114,26 @@ class FuturePredictor(ErrorScorer):
         draw = self._draw_seed(seed, 0)
         maps, changed = self._observe(context, state)
         state = self._carry(state, changed, shape[1])
-        last = {name: value[:, -1:] for name, value in maps.items()}
-        frame = self._next_frame(last, context[:, -1:], draw)
-        frames = tf.TensorArray(tf.float32, size=steps, element_shape=[None] * 3 + [self.channels])
-        frames = frames.write(0, frame[:, 0])
+        frames = self._next_frames(maps, context, draw)
+        free = tf.TensorShape([None, self.rollout_block, None, None, self.channels])
+        count = (steps + self.rollout_block - 1) // self.rollout_block
+        blocks = tf.TensorArray(tf.float32, size=count, element_shape=free)
+        blocks = blocks.write(0, frames)
 
-        def body(index, frame, state, frames):
-            maps, changed = self._observe(frame, state)
-            state = self._carry(state, changed, 1)
-            frame = self._next_frame(maps, frame, self._draw_seed(seed, index))
-            return index + 1, frame, state, frames.write(index, frame[:, 0])
+        def body(index, frames, state, blocks):
+            maps, changed = self._observe(frames, state)
+            state = self._carry(state, changed, self.rollout_block)
+            frames = self._next_frames(maps, frames, self._draw_seed(seed, index))
+            return index + 1, frames, state, blocks.write(index, frames)
 
-        frame_shape = tf.TensorShape([None, 1, None, None, self.channels])
-        _, _, _, frames = tf.while_loop(
-            lambda index, *_: index < steps,
+        _, _, _, blocks = tf.while_loop(
+            lambda index, *_: index < count,
             body,
-            (1, frame, state, frames),
-            shape_invariants=(tf.TensorShape([]), frame_shape, free_shapes(state), None),
+            (1, frames, state, blocks),
+            shape_invariants=(tf.TensorShape([]), free, free_shapes(state), None),
         )
-        future = tf.transpose(frames.stack(), [1, 0, 2, 3, 4])
+        shape = tf.concat([[shape[0], count * self.rollout_block], shape[2:]], axis=0)
+        future = tf.reshape(tf.transpose(blocks.stack(), [1, 0, 2, 3, 4, 5]), shape)[:, :steps]
         return tf.ensure_shape(
             future, [context.shape[0], None, *context.shape[2:4], self.channels]
         )
@@ -133,8 +141,11 @@ class FuturePredictor(ErrorScorer):
     def _carry(self, state, changed, count):
         return {**state, **changed, "frames_seen": state["frames_seen"] + count}
 
-    def _next_frame(self, maps, frames, seed):
-        return tf.clip_by_value(self._predict(maps, frames, seed)[:, :, 0], 0.0, 1.0)
+    def _next_frames(self, maps, frames, seed):
+        """The `rollout_block` frames behind the last of some frames."""
+        last = {name: value[:, -1:] for name, value in maps.items()}
+        ahead = self._predict(last, frames[:, -1:], seed)[:, 0, : self.rollout_block]
+        return tf.clip_by_value(ahead, 0.0, 1.0)
 
     @staticmethod
     def _draw_seed(seed, index):

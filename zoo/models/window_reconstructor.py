@@ -29,8 +29,12 @@ class WindowReconstructor(ErrorScorer):
         return self.window - 1
 
     def _reconstruct(self, clip):
-        """`(batch, window, height, width, channels)` in [0, 1] -> the same, drawn again."""
+        """`(batch, time, height, width, channels)` in [0, 1] -> the same, drawn again."""
         raise NotImplementedError
+
+    def _last_frames(self, windows):
+        """`(n, window, height, width, channels)` -> what their last frames are compared with."""
+        return self._reconstruct(windows)[:, -1]
 
     def _initial_state(self, batch, height, width):
         recent = tf.zeros((batch, self.window - 1, height, width, self.channels), tf.float32)
@@ -44,7 +48,7 @@ class WindowReconstructor(ErrorScorer):
         shape = tf.shape(windows)
         windows = tf.reshape(windows, tf.concat([[-1], shape[2:]], axis=0))
         windows = tf.ensure_shape(windows, [None, self.window, *frames.shape[2:]])
-        drawn = unfold_time(self._reconstruct(windows)[:, -1], count)
+        drawn = unfold_time(self._last_frames(windows), count)
         score, score_map = self._scored(tf.square(frames - drawn), state["frames_seen"])
         return {
             "score": score,

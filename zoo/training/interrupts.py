@@ -6,10 +6,11 @@ import threading
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training was interrupted after `step` steps, and its checkpoint is written."""
+    """A training was interrupted after `step` steps; `is_kept`: and its checkpoint is written."""
 
-    def __init__(self, step):
-        super().__init__(f"interrupted after step {step}; the checkpoint is kept")
+    def __init__(self, step, is_kept=True):
+        kept = "the checkpoint is kept" if is_kept else "nothing is kept of its one pass"
+        super().__init__(f"interrupted after step {step}; {kept}")
         self.step = step
 
 

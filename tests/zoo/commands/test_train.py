@@ -132,6 +132,27 @@ def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_pa
     assert {"context_truth_prediction", "held_out/loss", "held_out/kl"} <= tags
 
 
+def test_a_model_of_two_outputs_trains_and_keeps_what_predicts_best(footage, tmp_path):
+    settings = ("frames=6", "crop=16,16", "size=32,32", "horizons=2", "score_horizon=1",
+                "filters=2")  # fmt: skip
+    done = invoke(
+        "train", "composite_lstm", "--data", str(footage), "--out", str(tmp_path / "run"),
+        "--steps", "2", "--batch", "2", "--precision", "float32",
+        *[word for setting in settings for word in ("--set", setting)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    values = {}
+    for path in (tmp_path / "run" / "tensorboard").iterdir():
+        for record in tf.data.TFRecordDataset(str(path)):
+            for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value:
+                values[value.tag] = tf.make_ndarray(value.tensor)
+    best = json.loads((tmp_path / "run" / "run.json").read_text())["best"]["value"]
+    assert best == pytest.approx(float(values["held_out/prediction"]))
+    assert best != pytest.approx(float(values["held_out/reconstruction"]))
+    # Width and height of a row of three frames; two frames ahead and the first one.
+    assert values["context_truth_prediction"][:2].tolist() == [b"48", b"48"]
+
+
 def run_of(footage, tmp_path, *more):
     """What `zoo train` says of bad input, in a process that never gets to train."""
     result = invoke(*words(footage, tmp_path / "run", *more))
@@ -337,3 +358,33 @@ def test_arguments_of_a_run_are_json_and_tell_settings_apart(footage, tmp_path):
     RunFolder.open(tmp_path, command="", arguments=one.arguments).close()
     with pytest.raises(ValueError, match=r"crop was \[16, 16\], now \[16, 24\]; model.latent_dim"):
         RunFolder.open(tmp_path, command="", arguments=two.arguments)
+
+
+def test_a_model_in_closed_form_trains_by_the_same_command(footage, tmp_path):
+    settings = ("frames=4", "stride=1", "size=32,32", "window=2", "components=5")
+    arguments = [
+        "train", "pca", "--data", str(footage), "--out", str(tmp_path / "run"), "--batch", "4",
+        *(word for setting in settings for word in ("--set", setting)),
+    ]  # fmt: skip
+    for option in ("--learning-rate=0.1", "--init=pca"):
+        refused = invoke(*arguments, option)
+        assert refused.exit_code == 1
+        assert "must be left out: pca/ucsd_ped2 is fitted in closed form" in refused.stderr
+    assert invoke(*arguments).exit_code == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    # Three videos of 12 frames have nine windows of four frames each, four to a batch.
+    assert (record["status"], record["step"]) == ("finished", 7)
+    assert 0 < record["best"]["value"] < 0.05
+    model = zoo.load(str(tmp_path / "run"))
+    assert (model.window, model.components) == (2, 5)
+    clips = data_pipelines.load(
+        data_pipelines.open_source(footage).subset(
+            data_pipelines.open_source(footage).videos[:3]
+        ),
+        data_pipelines.ClipSpec(frames=4, stride=1, size=(32, 32), channels=1),
+    )
+    alone = zoo.load("pca", weights=None, window=2, components=5)
+    alone.fit(np.stack([clip.numpy() for clip in clips]), verbose=0)
+    np.testing.assert_allclose(
+        model.encoder.explained_variance, alone.encoder.explained_variance, rtol=1e-4
+    )

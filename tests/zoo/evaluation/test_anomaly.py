@@ -97,6 +97,20 @@ def test_literature_of_a_constant_error_is_zero():
     np.testing.assert_array_equal(anomaly.literature(np.full(40, 0.1)), np.zeros(40))
 
 
+def test_regularity_is_the_equation_of_the_paper():
+    errors = np.random.default_rng(0).uniform(3, 9, 50)
+    expected = [1 - (error - min(errors)) / max(errors) for error in errors]
+    np.testing.assert_allclose(anomaly.regularity_score(errors), expected, rtol=1e-12)
+    # The unit of the error does not matter: summed over a frame or its mean.
+    np.testing.assert_allclose(anomaly.regularity_score(1e4 * errors), expected, rtol=1e-12)
+    np.testing.assert_array_equal(anomaly.regularity_score(np.zeros(3)), np.ones(3))
+    np.testing.assert_array_equal(anomaly.regularity_score([5.0, 5.0]), np.ones(2))
+    with pytest.raises(ValueError, match="`errors` must hold.*Received: 2 values, the least -1"):
+        anomaly.regularity_score([-1.0, 2.0])
+    with pytest.raises(ValueError, match="`errors` must hold.*Received: 0 values$"):
+        anomaly.regularity_score([])
+
+
 def test_fill_keeps_the_zeros_of_a_video_with_no_score_and_leaves_its_input():
     scores = np.zeros(3)
     np.testing.assert_array_equal(anomaly.fill_warm_up(scores, 5), scores)
@@ -113,7 +127,9 @@ def _videos(names=("one", "two"), seed=0):
         labels, score = _scores(seed + index, frames=80)
         _, error = _scores(seed + index + 50, frames=80)
         videos.append(
-            anomaly.ScoredVideo(name, labels, score, error + 3 * index + labels, warm_up=1)
+            anomaly.ScoredVideo(
+                name, labels, score, np.abs(error) + 3 * index + labels, warm_up=1
+            )
         )
     return videos
 
@@ -128,6 +144,10 @@ def test_evaluation_joins_the_frames_of_all_videos():
     assert result.figures.auc_literature == pytest.approx(metrics.roc_auc_score(labels, literature))
     assert result.figures.eer_live == anomaly.equal_error_rate(labels, live)
     assert result.figures.eer_literature == anomaly.equal_error_rate(labels, literature)
+    irregular = np.concatenate(
+        [1 - anomaly.regularity_score(anomaly.fill_warm_up(v.frame_error, 1)) for v in videos]
+    )
+    assert result.figures.auc_regularity == pytest.approx(metrics.roc_auc_score(labels, irregular))
     assert result.baselines["copy_last_frame"] == anomaly.figures(_videos(seed=9))
 
 
@@ -139,7 +159,7 @@ def test_a_video_of_one_class_has_null_figures_and_still_counts():
     assert read_back == result
     both, whole = result["videos"]
     assert whole["name"] == "all" and whole["abnormal_frames"] == 80
-    for key in ("auc_live", "eer_live", "auc_literature", "eer_literature"):
+    for key in ("auc_live", "eer_live", "auc_literature", "eer_literature", "auc_regularity"):
         assert whole[key] is None
         assert 0 <= both[key] <= 1
         assert 0 <= result[key] <= 1
