@@ -29,6 +29,7 @@ EXAMPLES = {
     "evaluate": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
     "evaluate anomaly": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
     "evaluate prediction": "zoo evaluate prediction convlstm_vae --data footage/ --steps 8 --json",
+    "evaluate representation": "zoo evaluate representation convlstm_vae --data clips_by_class/",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
@@ -90,6 +91,7 @@ _add("train", train.train)
 _evaluate = _group("evaluate", "Measure a model beside its baselines.")
 _add("anomaly", evaluate.anomaly, group=_evaluate)
 _add("prediction", evaluate.prediction, group=_evaluate)
+_add("representation", evaluate.representation, group=_evaluate)
 _add("embed", embed.embed)
 _add("export", export.export)
 _classify = _group("classify", "Classify clips with an exported encoder.")

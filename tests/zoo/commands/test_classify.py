@@ -86,7 +86,7 @@ def test_given_groups_are_tested_and_the_others_trained_on(encoder, data, tmp_pa
 
 def test_frames_come_at_the_nearest_size_that_fits_in_the_exports_channels(data):
     video = classify.open_labelled(data).videos[0]
-    frames = list(classify._frames(video, {"stride": 8, "channels": 1}))
+    frames = list(classify.prepared_frames(video, stride=8, channels=1))
     assert {frame.shape for frame in frames} == {(16, 32, 1)}
     assert frames[0].dtype == np.uint8
 

@@ -164,6 +164,48 @@ def test_bad_input_of_a_prediction_is_said(footage, run_folder, monkeypatch):
     assert "ConvLSTMPredictor" in able and len(able) == len(set(able))
 
 
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder of two classes and three people: a bright bar that moves, or that stays."""
+    root = tmp_path_factory.mktemp("clips")
+    for person in range(3):
+        for label in ("move", "still"):
+            folder = root / label / f"person{person}" / "first"
+            folder.mkdir(parents=True)
+            for number in range(8 + person):
+                image = np.full(SIZE, 40 + 10 * person, np.uint8)
+                left = 3 * number if label == "move" else 10
+                image[8:24, left : left + 8] = 200 if label == "move" else 150 + 5 * number
+                cv2.imwrite(str(folder / f"{number}.png"), image)
+    return root
+
+
+def test_representation_in_json_and_on_a_card(clips, run_folder, tmp_path):
+    card = tmp_path / "card.json"
+    done = _run(run_folder, "--data", clips, "--no-baselines", "--card", card, "--json",
+                what="representation")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["clips"], figures["groups"], figures["classes"]) == (6, 3, ["move", "still"])
+    assert figures["accuracy"] == figures["encode"]["linear_probe"]["accuracy"] >= 0.5
+    assert "baselines" not in figures
+    evaluation = json.loads(card.read_text())["evaluation"]
+    assert list(evaluation) == ["representation"]
+    assert evaluation["representation"]["accuracy"] == figures["accuracy"]
+
+
+def test_the_table_of_a_representation(clips, run_folder):
+    done = _run(run_folder, "--data", clips, "--no-baselines", what="representation")
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    titles = "all labels 1 a class 2 a class 1 person 2 people"
+    assert " ".join(lines[0].split()) == titles
+    assert lines[1].startswith(f"{run_folder}: linear probe ")
+    assert lines[2].startswith(f"{run_folder}: nearest neighbours ")
+    assert lines[1].count("±") == 4 and lines[3] == ""
+    assert lines[4].startswith("accuracy on 6 clips of 3 groups and 2 classes, leave one group out")
+
+
 @pytest.mark.real_data
 def test_copy_of_the_last_frame_on_ped2(real_data, run_folder):
     done = _run(run_folder, "--data", real_data / "ucsd_ped2", "--json")
