@@ -21,6 +21,11 @@ SCORE_COLUMNS = (
     "video", "frame", "label", "score_live_raw", "score_live", "frame_error", "score_literature",
 )  # fmt: skip
 
+REGULARITY = (
+    "auc_regularity is of 1 - s(t), s(t) = 1 - (e(t) - min e) / max e of the frame errors of each "
+    "video (Hasan et al. 2016): known only after the video has ended."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
@@ -136,7 +141,7 @@ def result(scored, model, source, name):
         "warm_up_frames": model.warm_up,
         "seconds": round(scored.seconds, 2),
         "frames_per_second": round(scored.frames_per_second, 1),
-        "notes": notes(source),
+        "notes": [REGULARITY, *notes(source)],
     }
 
 
@@ -177,10 +182,7 @@ def _truth(video, clip, count):
 
 def notes(source):
     """What must be said beside a figure measured on a source: list of str."""
-    notes = [
-        "auc_regularity is of 1 - s(t), s(t) = 1 - (e(t) - min e) / max e of the frame errors of "
-        "each video (Hasan et al. 2016): known only after the video has ended."
-    ]
+    notes = []
     suffixes = {path.suffix.lower() for v in source.videos for path in getattr(v, "paths", [])}
     if source.kind == "ucsd" and suffixes & {".jpg", ".jpeg"}:
         notes.append("Frames are JPEG, recompressed from the TIFF files of the official release.")

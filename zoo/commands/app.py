@@ -11,6 +11,7 @@ import zoo
 from zoo.commands import (
     catalogue,
     classify,
+    compare,
     doctor,
     embed,
     evaluate,
@@ -30,6 +31,7 @@ EXAMPLES = {
     "evaluate anomaly": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
     "evaluate prediction": "zoo evaluate prediction convlstm_vae --data footage/ --steps 8 --json",
     "evaluate representation": "zoo evaluate representation convlstm_vae --data clips_by_class/",
+    "compare": "zoo compare convlstm_vae runs/mine --data ucsd_ped2/ --out runs/comparison.png",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
@@ -92,6 +94,7 @@ _evaluate = _group("evaluate", "Measure a model beside its baselines.")
 _add("anomaly", evaluate.anomaly, group=_evaluate)
 _add("prediction", evaluate.prediction, group=_evaluate)
 _add("representation", evaluate.representation, group=_evaluate)
+_add("compare", compare.compare)
 _add("embed", embed.embed)
 _add("export", export.export)
 _classify = _group("classify", "Classify clips with an exported encoder.")

@@ -24,10 +24,10 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import columns, emit_json, say
+from zoo.commands import tables
+from zoo.commands.console import emit_json, say
 
 SECONDS_BETWEEN_LINES = 10
-FIGURES = ("auc_live", "eer_live", "auc_literature", "eer_literature", "auc_regularity")
 
 
 def anomaly(
@@ -79,37 +79,8 @@ def anomaly(
     if as_json:
         emit_json(figures)
         return
-    for line in table(figures):
+    for line in tables.anomaly(figures):
         typer.echo(line)
-
-
-def table(figures):
-    """Lays out the figures in lines of text: the model, its baselines, then video by video.
-
-    Args:
-        figures: Dict, what `zoo.commands.anomaly_setup.result` returns.
-
-    Returns:
-        List of str.
-    """
-    rows = [("", "frames", "abnormal", *(name.replace("_", " ") for name in FIGURES))]
-    counts = (str(figures["frames"]), str(figures["abnormal_frames"]))
-    rows.append((figures["model"], *counts, *_numbers(figures)))
-    for name, baseline in figures["baselines"].items():
-        rows.append((name.replace("_", " "), *counts, *_numbers(baseline)))
-    for video in figures["videos"]:
-        rows.append(
-            (video["name"], str(video["frames"]), str(video["abnormal_frames"]), *_numbers(video))
-        )
-    lines = columns(rows)
-    # A blank line between what counts and its parts.
-    lines.insert(2 + len(figures["baselines"]), "")
-    lines.append("")
-    lines.append(
-        f"{figures['frames_per_second']:g} frames per second, decoding and baselines included; "
-        "a dash where all frames of a video are of one class"
-    )
-    return lines + figures["notes"]
 
 
 def prediction(
@@ -169,45 +140,8 @@ def prediction(
     if as_json:
         emit_json(figures)
         return
-    for line in prediction_table(figures):
+    for line in tables.prediction(figures):
         typer.echo(line)
-
-
-def prediction_table(figures):
-    """Lays out the figures of a prediction in lines of text: over all steps, then step by step.
-
-    Args:
-        figures: Dict, what `zoo.commands.prediction_setup.result` returns.
-
-    Returns:
-        List of str.
-    """
-    from zoo.evaluation.prediction import FIGURES as names
-
-    rows = [("", *(name.replace("_", " ") for name in names))]
-
-    def add(title, values):
-        rows.append((title, *(_rounded(name, values[name]) for name in names)))
-
-    add(figures["model"], figures)
-    for key in ("best_of_N", "mean_of_N"):
-        if key in figures:
-            add(key.replace("N", str(figures["samples"])).replace("_", " "), figures[key])
-    for name, baseline in figures["baselines"].items():
-        add(name.replace("_", " "), baseline)
-    count = len(rows)
-    for step in range(figures["steps"]):
-        add(f"step {step + 1}", {name: figures["per_step"][name][step] for name in names})
-    lines = columns(rows)
-    lines.insert(count, "")
-    lines += [
-        "",
-        f"{figures['windows']} windows of {figures['videos']} videos ({figures['split']}), "
-        f"{figures['context']} frames shown, {figures['steps']} predicted, at "
-        f"{figures['frames_per_second_of_video']:g} frames per second; psnr and sharpness in "
-        "decibels",
-    ]
-    return lines + figures["notes"]
 
 
 def representation(
@@ -237,7 +171,7 @@ def representation(
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source = open_labelled(data)
-    _check_files(card)
+    _check_files(card=card)
     model = zoo.load(name)
     figures = representation_setup.evaluate_model(
         model, source, with_baselines=baselines, seed=seed, report=progress()
@@ -251,53 +185,8 @@ def representation(
     if as_json:
         emit_json(figures)
         return
-    for line in representation_table(figures):
+    for line in tables.representation(figures):
         typer.echo(line)
-
-
-def representation_table(figures):
-    """Lays out the accuracies of a representation in lines of text: all labels, then few of them.
-
-    Args:
-        figures: Dict, what `zoo.commands.representation_setup.result` returns.
-
-    Returns:
-        List of str.
-    """
-    measured = {}
-    for title, found in {figures["model"]: figures, **figures.get("baselines", {})}.items():
-        title = title.replace("_", " ") if found is not figures else title
-        if "encode" not in found:
-            measured[title] = found
-        elif found["encode"] == found["features"]:
-            measured[title] = found["encode"]
-        else:
-            measured |= {f"{title}, {kind}": found[kind] for kind in ("encode", "features")}
-    few = figures["encode"]["linear_probe"]
-    levels = [("few_labels", count, f"{count} a class") for count in few["few_labels"]]
-    levels += [
-        ("few_people", count, f"{count} {'person' if count == '1' else 'people'}")
-        for count in few["few_people"]
-    ]
-    rows = [("", "all labels", *(title for _, _, title in levels))]
-    for title, probes in measured.items():
-        for probe, found in probes.items():
-            cells = [_with_error(found[kind][count]) for kind, count, _ in levels]
-            name = f"{title}: {probe.replace('_', ' ')}"
-            rows.append((name, f"{found['accuracy']:.3f}", *cells))
-    return [
-        *columns(rows),
-        "",
-        f"accuracy on {figures['clips']} clips of {figures['groups']} groups and "
-        f"{len(figures['classes'])} classes, {figures['split']}; after the sign the standard "
-        "error over the draws of what is labelled",
-        *figures["notes"],
-    ]
-
-
-def _with_error(summary):
-    error = summary["standard_error"]
-    return f"{summary['accuracy']:.3f}" + ("" if error is None else f"±{error:.3f}")
 
 
 def progress():
@@ -313,12 +202,6 @@ def progress():
     return report
 
 
-def _rounded(name, value):
-    if name in ("psnr", "sharpness"):
-        return f"{value:.2f}"
-    return f"{value:.1f}" if name.endswith("per_frame") else f"{value:.4f}"
-
-
 def _check_files(**files):
     for option, file in files.items():
         if file is not None and not file.resolve().parent.is_dir():
@@ -327,7 +210,3 @@ def _check_files(**files):
 
 def _command_line():
     return shlex.join(["zoo", *sys.argv[1:]])
-
-
-def _numbers(figures):
-    return [f"{figures[name]:.3f}" if figures[name] is not None else "-" for name in FIGURES]

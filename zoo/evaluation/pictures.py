@@ -1,4 +1,6 @@
-"""Pictures of an evaluation: the score over time, and the score map over the frames."""
+"""Pictures of an evaluation: scores over time, score maps over frames, models side by side."""
+
+import dataclasses
 
 import numpy as np
 
@@ -25,10 +27,6 @@ def draw_score(path, score, labels=None, baseline=None, *, fps=None, title=None,
         >>> import io
         >>> draw_score(io.BytesIO(), [0.1, 0.5, 0.2], labels=[False, True, False])
     """
-    # The object interface: pyplot keeps figures in a global list and picks a window system.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     score = np.asarray(score, np.float64)
     if score.ndim != 1 or not score.size:
         raise ValueError(f"`score` must hold one value per frame. Received: shape {score.shape}")
@@ -38,8 +36,7 @@ def draw_score(path, score, labels=None, baseline=None, *, fps=None, title=None,
                 f"`{name}` must be as long as `score`. Received: shape {np.shape(values)} "
                 f"for {score.size} frames"
             )
-    figure = Figure(figsize=(10, 3), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(width=10, height=3)
     axes = figure.add_subplot()
     time = np.arange(score.size) / (fps or 1)
     if labels is not None:
@@ -66,8 +63,7 @@ def draw_score(path, score, labels=None, baseline=None, *, fps=None, title=None,
     if title:
         axes.set_title(title)
     axes.legend(loc="upper left", fontsize="small")
-    # Fixed metadata: the same numbers give the same file.
-    figure.savefig(path, format="png", metadata={"Software": None})
+    _save(figure, path)
 
 
 def overlay(frames, score_map, largest, opacity=0.6):
@@ -118,12 +114,137 @@ def overlay(frames, score_map, largest, opacity=0.6):
     return np.round(picture + weight * (colour - picture)).astype(np.uint8)
 
 
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One of the diagrams of `draw_lines`.
+
+    Args:
+        title: str above it.
+        label: str under its x axis.
+        lines: Dict from name to a list of points `(place, value, error)`: what stands at the
+            place, the value, and half of the length of its error bar or None. The places of the
+            first line are those of all.
+    """
+
+    title: str
+    label: str
+    lines: dict
+
+
+def draw_lines(path, panels, *, baselines=(), title=None):
+    """Saves a picture of panels of lines, one for each model and baseline, as PNG.
+
+    Args:
+        path: File to write, or a binary file object.
+        panels: Sequence of `Panel`.
+        baselines: Names of the lines that are drawn thin and grey.
+        title: str above the picture, or None.
+
+    Raises:
+        ValueError: If there is no panel, or one without lines.
+
+    Example:
+        >>> import io
+        >>> points = [("1", 0.5, 0.1), ("2", 0.7, None)]
+        >>> draw_lines(io.BytesIO(), [Panel("accuracy", "clips", {"mine": points})])
+    """
+    panels = list(panels)
+    if not panels or not all(panel.lines for panel in panels):
+        raise ValueError(f"`panels` must be panels with lines in them. Received: {panels}")
+    figure = _figure(width=4 * len(panels), height=3.6)
+    for index, panel in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), index + 1)
+        places = [place for place, _, _ in next(iter(panel.lines.values()))]
+        for (name, points), style in zip(
+            panel.lines.items(), _styles(panel.lines, baselines), strict=True
+        ):
+            at = [places.index(place) for place, _, _ in points]
+            errors = [error or 0 for _, _, error in points]
+            axes.errorbar(
+                at, [value for _, value, _ in points], errors if any(errors) else None,
+                marker=".", capsize=2, label=name.replace("_", " "), **style,
+            )  # fmt: skip
+        axes.set_xticks(range(len(places)), places)
+        axes.set_xlabel(panel.label)
+        axes.set_title(panel.title, fontsize="medium")
+    # The same lines in every panel: said once, beside them.
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right upper", fontsize="small")
+    _save(figure, path, title)
+
+
+def draw_bars(path, groups, *, baselines=(), title=None):
+    """Saves a picture of bars from 0 to 1, one for each model and baseline, as PNG.
+
+    Args:
+        path: File to write, or a binary file object.
+        groups: Dict from what is measured to a dict from name to a number in [0, 1]; each is a
+            diagram of its own, all with the same names.
+        baselines: Names of the bars that are drawn grey.
+        title: str above the picture, or None.
+
+    Raises:
+        ValueError: If there is no group, or one without bars.
+
+    Example:
+        >>> import io
+        >>> draw_bars(io.BytesIO(), {"AUC": {"mine": 0.9, "copy": 0.8}}, baselines={"copy"})
+    """
+    if not groups or not all(groups.values()):
+        raise ValueError(f"`groups` must be groups with bars in them. Received: {groups}")
+    count = len(next(iter(groups.values())))
+    figure = _figure(width=4 * len(groups) + 2, height=1.2 + 0.4 * count)
+    for index, (what, bars) in enumerate(groups.items()):
+        axes = figure.add_subplot(1, len(groups), index + 1)
+        colours = [style["color"] for style in _styles(bars, baselines)]
+        drawn = axes.barh(
+            [name.replace("_", " ") for name in bars], list(bars.values()), color=colours
+        )
+        axes.bar_label(drawn, fmt="%.3f", padding=3, fontsize="small")
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.15)
+        axes.set_title(what, fontsize="medium")
+        if index:
+            axes.set_yticklabels([])
+    _save(figure, path, title)
+
+
+def _styles(names, baselines):
+    """How each is drawn: models in colours of their own, baselines grey, of other dashes."""
+    models = iter([f"C{number % 10}" for number in range(len(names))])
+    dashes = iter(["--", ":", "-.", (0, (5, 1)), (0, (1, 3))] * len(names))
+    return [
+        {"color": "0.55", "linestyle": next(dashes), "linewidth": 1}
+        if name in baselines
+        else {"color": next(models), "linestyle": "-", "linewidth": 1.8}
+        for name in names
+    ]
+
+
 def intervals(labels):
     """Returns the runs of True as a list of `(start, stop)`, `stop` not included."""
     padded = np.concatenate([[False], np.asarray(labels, bool), [False]]).astype(np.int8)
     change = np.diff(padded)
     starts, stops = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
     return [(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _figure(width, height):
+    """An empty picture of a size in inches."""
+    # The object interface: pyplot keeps figures in a global list and picks a window system.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure, path, title=None):
+    if title:
+        figure.suptitle(title)
+    # Fixed metadata: the same numbers give the same file.
+    figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def _to_peak(values):

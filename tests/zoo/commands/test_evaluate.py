@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.commands.app import app
-from zoo.commands.evaluate import FIGURES
+from zoo.commands.tables import ANOMALY as FIGURES
 
 SIZE = (32, 48)
 

@@ -90,3 +90,55 @@ def test_wrong_arguments_are_named():
         _drawn(score=[])
     with pytest.raises(ValueError, match=r"`labels` must be as long as `score`.*\(2,\) for 3"):
         _drawn(score=[0, 1, 2], labels=[True, False])
+
+
+def _comparison(draw, parts, **arguments):
+    file = io.BytesIO()
+    draw(file, parts, **arguments)
+    file.seek(0)
+    return matplotlib.image.imread(file, format="png")[..., :3]
+
+
+def _share_of_blue(picture):
+    """Of the pixels, those in the colour of the first model."""
+    return (np.abs(picture - np.array([0.122, 0.467, 0.706])).max(axis=-1) < 0.1).mean()
+
+
+def test_bars_are_as_long_as_their_numbers_and_baselines_grey():
+    def bars(number, **arguments):
+        return _comparison(
+            pictures.draw_bars, {"AUC": {"mine": number, "copy": 0.5}}, **arguments
+        )
+
+    # The other bar is of the second colour, or grey, and so not counted.
+    blue = {number: _share_of_blue(bars(number)) for number in (0.25, 0.5, 1.0)}
+    assert blue[0.5] == pytest.approx(2 * blue[0.25], rel=0.05)
+    assert blue[1.0] == pytest.approx(2 * blue[0.5], rel=0.05)
+    assert _share_of_blue(bars(1.0, baselines={"mine", "copy"})) == 0
+
+
+def test_lines_rise_with_their_numbers_and_every_panel_is_drawn():
+    def panel(*values):
+        return pictures.Panel("SSIM", "frames ahead", {
+            "mine": [(str(n), value, None) for n, value in enumerate(values)],
+            "copy_last_frame": [("0", 0.0, None), ("1", 1.0, None)],
+        })  # fmt: skip
+
+    def drawn(*panels, **arguments):
+        return _comparison(pictures.draw_lines, panels, baselines={"copy_last_frame"}, **arguments)
+
+    high = np.argwhere(np.abs(drawn(panel(0.9, 0.9)) - [0.122, 0.467, 0.706]).max(axis=-1) < 0.1)
+    low = np.argwhere(np.abs(drawn(panel(0.1, 0.1)) - [0.122, 0.467, 0.706]).max(axis=-1) < 0.1)
+    assert np.median(high[:, 0]) < np.median(low[:, 0]) - 100  # rows are counted from the top
+    one, two = drawn(panel(0.9, 0.9)), drawn(panel(0.9, 0.9), panel(0.1, 0.1))
+    assert two.shape[0] == one.shape[0] and two.shape[1] == 2 * one.shape[1]
+    with_error = pictures.Panel("a", "b", {"mine": [("0", 0.5, 0.4), ("1", 0.5, None)]})
+    without = pictures.Panel("a", "b", {"mine": [("0", 0.5, None), ("1", 0.5, None)]})
+    assert _share_of_blue(drawn(with_error)) > 1.1 * _share_of_blue(drawn(without))
+
+
+def test_nothing_to_draw_is_said():
+    with pytest.raises(ValueError, match="`panels` must be panels with lines in them"):
+        pictures.draw_lines(io.BytesIO(), [pictures.Panel("a", "b", {})])
+    with pytest.raises(ValueError, match="`groups` must be groups with bars in them"):
+        pictures.draw_bars(io.BytesIO(), {"AUC": {}})

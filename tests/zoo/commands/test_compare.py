@@ -1,0 +1,74 @@
+"""`zoo compare` from the command line, on real evaluations of small models."""
+
+import json
+
+import cv2
+import matplotlib.image
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from zoo.commands.app import app
+
+SIZE = (32, 48)
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    """Two folders of frames in which a bright square goes right."""
+    root = tmp_path_factory.mktemp("footage")
+    for video in range(2):
+        folder = root / f"video{video}"
+        folder.mkdir()
+        for number in range(18):
+            image = np.full(SIZE, 60, np.uint8)
+            image[8:24, 2 * number : 2 * number + 8] = 200
+            cv2.imwrite(str(folder / f"{number:02d}.png"), image)
+    return root
+
+
+def _run(*arguments):
+    return CliRunner().invoke(app, ["compare", *map(str, arguments)])
+
+
+def test_models_side_by_side_with_a_reason_for_the_others(footage, run_folder, tmp_path):
+    out = tmp_path / "new" / "comparison.png"
+    done = _run(run_folder, "video_gan", "--data", footage, "--steps", 3, "--context", 4,
+                "--out", out, "--json")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    compared = json.loads(done.stdout)
+    assert compared["evaluation"] == "prediction" and compared["kind"] == "frame_folders"
+    assert list(compared["models"]) == [str(run_folder)]
+    assert "has no trained weights" in compared["not_measured"]["video_gan"]
+    assert set(compared["baselines"]) == {"copy_last_frame", "mean_of_context", "empty_frame"}
+    assert compared["models"][str(run_folder)]["windows"] == 4
+    picture = matplotlib.image.imread(out)[..., :3]
+    assert picture.shape[1] > 3 * picture.shape[0] and picture.std() > 0.05
+
+
+def test_the_table_lists_models_then_baselines_then_reasons(footage, run_folder):
+    done = _run("video_gan", run_folder, "--data", footage, "--steps", 2, "--limit", 1)
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.partition("  ")[0] for line in lines[1:5]] == [
+        str(run_folder), "copy last frame", "mean of context", "empty frame",
+    ]  # fmt: skip
+    assert lines[5] == "" and lines[6].startswith("video_gan: video_gan has no trained weights")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["convlstm_vea"], "Did you mean convlstm_vae"),
+        (["convlstm_vae", "convlstm_vae"], "must differ"),
+        (["convlstm_vae", "--evaluation", "tracking"], "must be one of anomaly, prediction, rep"),
+        (["convlstm_vae", "--out", "picture.jpg"], "must end in .png"),
+        (["convlstm_vae", "--evaluation", "anomaly", "--steps", "3"], "of the evaluation predict"),
+        (["convlstm_vae", "--evaluation", "anomaly"], "must come with the truth for every frame"),
+        (["video_gan"], "none of the models can be measured; video_gan: video_gan has no trained"),
+    ],
+)
+def test_bad_input_is_said(footage, arguments, message):
+    done = _run(*arguments, "--data", footage)
+    assert done.exit_code in (1, 2) and not done.stdout
+    assert message in done.stderr

@@ -1,0 +1,98 @@
+"""`zoo compare`: several models on the same footage, in one table and one picture.
+
+    zoo compare convlstm_vae runs/mine --data footage/ucsd_ped2 --out runs/comparison.png
+
+measures one model after the other; it takes as long as `zoo evaluate` does for each.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.commands import tables
+from zoo.commands.console import columns, emit_json, say
+
+EVALUATIONS = ("anomaly", "prediction", "representation")
+
+
+def compare(
+    names: Annotated[list[str], typer.Argument(help="Presets, or run folders of `zoo train`.")],
+    data: Annotated[Path, typer.Option(help="Footage to measure all of them on.")],
+    evaluation: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(EVALUATIONS)}; by default what the footage has truth for."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of prediction: frames to predict.")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Of prediction: frames shown.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Of prediction: most windows.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Picture to write, .png.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+):
+    """Compare several models on the same footage.
+
+    One table, and a picture if asked for, of any of the evaluations of `zoo evaluate`, the
+    baselines once. A model that does not answer what the evaluation needs, or has no trained
+    weights, is listed with the reason.
+    """
+    from zoo.commands import compare_setup
+    from zoo.commands.evaluate import progress
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    if evaluation is not None and evaluation not in EVALUATIONS:
+        raise ValueError(
+            f"`evaluation` must be one of {', '.join(EVALUATIONS)}. Received: {evaluation}"
+        )
+    if out is not None and out.suffix != ".png":
+        raise ValueError(f"`out` must end in .png. Received: {out}")
+    compare_setup.check_names(names)
+    evaluation = evaluation or compare_setup.fitting_evaluation(data)
+    if evaluation != "prediction" and (steps, context, limit) != (None, None, None):
+        raise ValueError(
+            "`steps`, `context` and `limit` are of the evaluation prediction. "
+            f"Received: {evaluation}"
+        )
+    compared = compare_setup.compare(
+        names,
+        data,
+        evaluation,
+        lengths={"steps": steps, "context": context},
+        limit=limit,
+        begin=lambda name: say(f"{name}: {evaluation}"),
+        report=progress(),
+    )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        compare_setup.draw(out, compared)
+        say(f"picture: {out}")
+    if as_json:
+        emit_json(compared)
+        return
+    for line in lines(compared):
+        typer.echo(line)
+
+
+def lines(compared):
+    """Lays a comparison out in lines of text.
+
+    Args:
+        compared: Dict, what `zoo.commands.compare_setup.compare` returns.
+
+    Returns:
+        List of str.
+    """
+    rows = {
+        "anomaly": tables.anomaly_rows,
+        "prediction": tables.prediction_rows,
+        "representation": tables.representation_rows,
+    }[compared["evaluation"]]
+    baselines = {name.replace("_", " "): found for name, found in compared["baselines"].items()}
+    laid_out = columns(rows({**compared["models"], **baselines})) if compared["models"] else []
+    reasons = [f"{name}: {reason}" for name, reason in compared["not_measured"].items()]
+    return [*laid_out, *([""] if reasons else []), *reasons, "", *compared["notes"]]
