@@ -1,126 +1,14 @@
-"""Measures a classifier on held-out groups, beside the baselines of the same protocol."""
+"""What an encoder must be better than: descriptors of a window that nobody had to learn."""
 
 import numpy as np
 
 from data_pipelines import transforms
-from exports import classifier as classifiers
 
 PCA_COMPONENTS = 64
 PCA_SIZE = (64, 64)
 # Up to so many windows, all of the distances between them are cheaper than their pixels.
 MOST_COMPACT = 2000
 GRID = 16
-
-
-def cross_validate(embeddings, labels, groups, clips, test_groups=None, transform=None):
-    """Measures the accuracy per clip with whole groups held out.
-
-    Args:
-        embeddings: float array (windows, dim), or what `transform` makes embeddings of.
-        labels: str array (windows,).
-        groups: str array (windows,): the person, or the source video.
-        clips: int array (windows,): which clip a window is of.
-        test_groups: iterable of str, the groups of the one test part. Default: leave one group
-            out, or folds of several groups where there are many.
-        transform: Function `(train, test) -> (train, test)` fitted on the training part of each
-            fold, such as `pixel_pca`. Default: none.
-
-    Returns:
-        Dict: `accuracy` (share of clips), `per_class` (from class to accuracy), `classes`,
-        `confusion` (rows the truth, columns the decision), `clips` (tested), `folds`, `split`
-        (in words) and `strengths` (chosen, one a fold).
-
-    Raises:
-        ValueError: If there is one class or one group, a class that is tested is not trained on,
-            or a test group is unknown.
-
-    Example:
-
-    ```python
-    cross_validate(embeddings, labels, groups, clips)["accuracy"]
-    ```
-    """
-    labels, groups, clips = (np.asarray(array) for array in (labels, groups, clips))
-    folds, split = split_groups(labels, groups, test_groups)
-    classes = sorted(set(labels.tolist()))
-    confusion = np.zeros((len(classes), len(classes)), int)
-    strengths = []
-    for train, test in folds:
-        known, unknown = embeddings[train], embeddings[test]
-        if transform is not None:
-            known, unknown = transform(known, unknown)
-        fitted = classifiers.Classifier.fit(known, labels[train], groups[train], clips[train])
-        strengths.append(fitted.strength)
-        decisions = fitted.predict(unknown, clips[test])
-        truth = classifiers.clip_labels(labels[test], clips[test])
-        for true, decided in zip(truth, decisions):
-            confusion[classes.index(true), classes.index(decided)] += 1
-    tested = confusion.sum(axis=1)
-    return {
-        "accuracy": float(confusion.trace() / confusion.sum()),
-        "per_class": {
-            name: float(confusion[i, i] / tested[i]) if tested[i] else None
-            for i, name in enumerate(classes)
-        },
-        "classes": classes,
-        "confusion": confusion.tolist(),
-        "clips": int(confusion.sum()),
-        "folds": len(folds),
-        "split": split,
-        "strengths": strengths,
-    }
-
-
-def split_groups(labels, groups, test_groups=None):
-    """Chooses the folds of `cross_validate`.
-
-    Args:
-        labels: str array (windows,).
-        groups: str array (windows,).
-        test_groups: iterable of str. Default: every group is held out once.
-
-    Returns:
-        `(folds, split)`: a list of `(train, test)` index arrays, and the split in words.
-
-    Raises:
-        ValueError: As `cross_validate`.
-
-    Example:
-
-    ```python
-    split_groups(labels, groups, test_groups=["lena"])[1]  # "given groups: lena"
-    ```
-    """
-    labels, groups = np.asarray(labels), np.asarray(groups)
-    if len(set(labels)) < 2:
-        raise ValueError(f"`labels` must name at least 2 classes. Received: {sorted(set(labels))}")
-    if len(set(groups)) < 2:
-        raise ValueError(f"`groups` must name at least 2 groups. Received: {sorted(set(groups))}")
-    if test_groups is not None:
-        wanted = sorted(set(test_groups))
-        known = sorted(set(groups.tolist()))
-        if not wanted or not set(wanted) < set(known):
-            raise ValueError(
-                f"`test_groups` must be some of the groups, not all. Received: {wanted}; the "
-                f"groups are: {known}"
-            )
-        held = np.isin(groups, wanted)
-        untrained = sorted(set(labels[held].tolist()) - set(labels[~held].tolist()))
-        if untrained:
-            raise ValueError(f"classes in `test_groups` without training clips: {untrained}")
-        return [(np.flatnonzero(~held), np.flatnonzero(held))], f"given groups: {', '.join(wanted)}"
-    lonely = [name for name in sorted(set(labels)) if len(set(groups[labels == name])) < 2]
-    if lonely:
-        raise ValueError(
-            "each class must have clips of at least 2 groups (people, source videos), so that "
-            f"one can be held out. Received one group for: {', '.join(lonely)}"
-        )
-    folds = classifiers.group_folds(labels, groups)
-    if not folds:
-        raise ValueError("`groups` must leave every class in training when some are held out")
-    if len(folds) == len(set(groups)):
-        return folds, "leave one group out"
-    return folds, f"{len(folds)} folds of groups"
 
 
 def pixel_rows(window_list, frames=16):
@@ -177,7 +65,8 @@ def pixel_pca(train, test, components=PCA_COMPONENTS, seed=0):
     Args:
         train: float array (windows, pixels).
         test: float array (windows, pixels).
-        components: int; fewer where there are fewer windows.
+        components: int; fewer where there are fewer windows, which about their mean span one
+            dimension less than they are.
         seed: int, of the randomised decomposition.
 
     Returns:
@@ -191,7 +80,8 @@ def pixel_pca(train, test, components=PCA_COMPONENTS, seed=0):
     """
     from sklearn.decomposition import PCA
 
-    components = min(components, *train.shape)
+    # One more would be rounding noise, which standardisation would blow up.
+    components = max(1, min(components, len(train) - 1, train.shape[1]))
     reduce = PCA(components, svd_solver="randomized", random_state=seed).fit(train)
     return reduce.transform(train), reduce.transform(test)
 

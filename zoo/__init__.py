@@ -13,11 +13,15 @@ __version__ = "0.1.0"
 # Looked up when first asked for, so that `zoo --help` need not wait for TensorFlow and the command
 # line can still set what TensorFlow reads when it is imported.
 _PUBLIC = {
+    "CompositeLSTM": "zoo.models.composite_lstm",
     "Conv3DAutoencoder": "zoo.models.conv3d_autoencoder",
     "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
+    "MultiscaleGAN": "zoo.models.multiscale_gan",
     "PCA": "zoo.models.pca",
+    "VideoGAN": "zoo.models.video_gan",
     "VideoModel": "zoo.models.base",
+    "VideoVAE": "zoo.models.video_vae",
     "info": "zoo.registry",
     "load": "zoo.registry",
     "names": "zoo.registry",

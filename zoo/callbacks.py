@@ -1,4 +1,5 @@
-"""Keras callbacks of a training: progress, TensorBoard, held-out loss, checkpoints, KL warm-up.
+"""Keras callbacks of a training: progress, TensorBoard, held-out loss, checkpoints, KL warm-up,
+and a watch over adversaries.
 
 A step is counted over the whole run: `first_step` steps were done before this `fit`.
 """
@@ -9,6 +10,9 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
+
+# Steps for which a loss may stand still before checkpoints wait: two of the means that are logged.
+STILL_STEPS = 40
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -252,6 +256,98 @@ class PredictionImages(StepCallback):
             tf.summary.image("context_truth_prediction", pictures, max_outputs=len(pictures))
 
 
+class SampleStrips(StepCallback):
+    """Writes a picture of what the model draws: one row per sample, its frames side by side.
+
+    Drawn by `sample`, or by `rollout` where the model answers no other; with equal seeds at every
+    step, so that only the weights make the difference.
+
+    Args:
+        writer: `tf.summary.SummaryWriter`.
+        conditioning: what the verb takes: float32 frames (batch, time, height, width, channels)
+            in [0, 1], or a dict of the parts.
+        steps: int, frames to draw.
+        every: int, steps between two pictures.
+        seed: int, of the draws.
+    """
+
+    def __init__(self, writer, conditioning, steps, every=500, seed=0):
+        super().__init__()
+        self.writer, self.every = writer, every
+        self.conditioning, self.steps, self.seed = conditioning, steps, seed
+
+    def on_step_end(self, step, logs):
+        if step % self.every and step != self.first_step + 1:
+            return
+        if "sample" in self.model.verbs:
+            drawn = self.model.sample(self.conditioning, self.steps, seed=self.seed)
+        else:
+            drawn = self.model.rollout(self.conditioning, self.steps)
+        with self.writer.as_default(step=step):
+            tf.summary.image("samples", as_strips(keras.ops.convert_to_numpy(drawn)))
+
+
+class AdversarialWatch(StepCallback):
+    """Ends a training in which one side of a GAN has won: nothing would be learned any more.
+
+    Looks at the losses `generator` and `discriminator`: one that is not finite ends it at once,
+    one that has stood still for `patience` steps ends it then. A discriminator that tells all
+    real videos from all drawn ones stands still at a loss of 0; one that cannot tell them at all
+    stands still too.
+
+    Args:
+        patience: int, steps of standing still that end the training, at least 1.
+        tolerance: float, values within this of one another are equal.
+
+    Attributes:
+        still: int, steps for which a loss has stood still up to now.
+
+    Raises:
+        FloatingPointError: in training, as said above; the message gives the reason.
+    """
+
+    def __init__(self, patience=200, tolerance=1e-4):
+        super().__init__()
+        if patience < 1:
+            raise ValueError(f"`patience` must be at least 1. Received: patience={patience}")
+        self.patience, self.tolerance = patience, tolerance
+        self._spans = {}
+
+    @property
+    def still(self):
+        return max((span["steps"] for span in self._spans.values()), default=0)
+
+    def on_step_end(self, step, logs):
+        for name in ("generator", "discriminator"):
+            if name not in logs:
+                continue
+            value = float(logs[name])
+            if not np.isfinite(value):
+                raise FloatingPointError(self._reason(f"`{name}` at step {step} is {value}"))
+            span = self._spans.get(name, {"low": value, "high": value, "steps": -1})
+            low, high = min(span["low"], value), max(span["high"], value)
+            if high - low > self.tolerance:
+                low, high, span = value, value, {"steps": -1}
+            self._spans[name] = {"low": low, "high": high, "steps": span["steps"] + 1}
+            if self._spans[name]["steps"] >= self.patience:
+                won = name == "discriminator" and value < 0.1
+                meaning = "it has won" if won else "neither side learns from the other"
+                raise FloatingPointError(
+                    self._reason(
+                        f"`{name}` has stood still at {value:.4g} for {self.patience} steps up "
+                        f"to step {step}: {meaning}"
+                    )
+                )
+
+    @staticmethod
+    def _reason(what):
+        return (
+            f"{what}. Give spectral_norm=true, a larger r1_weight or a smaller "
+            "discriminator_learning_rate, and train into another folder; the last checkpoint "
+            "from before is kept"
+        )
+
+
 class ResetMetrics(StepCallback):
     """Starts the running means of loss and metrics anew every so many steps.
 
@@ -279,14 +375,17 @@ class Checkpointing(StepCallback):
         every_sec: float, seconds from one checkpoint to the next.
         stop: object with the attribute `requested`; once true, a checkpoint is saved and the
             training stops.
+        watch: `AdversarialWatch`, or None; while it sees a loss stand still, no checkpoint comes
+            by the clock, so that those from before stay.
 
     Raises:
         FloatingPointError: in training, when the loss is no longer finite; nothing is saved then.
     """
 
-    def __init__(self, save, steps, every_sec=20.0, stop=None):
+    def __init__(self, save, steps, every_sec=20.0, stop=None, watch=None):
         super().__init__()
         self.save, self.steps, self.every_sec, self.stop = save, steps, every_sec, stop
+        self.watch = watch
         self._saved = None
 
     def on_step_end(self, step, logs):
@@ -298,13 +397,35 @@ class Checkpointing(StepCallback):
         stopping = self.stop is not None and self.stop.requested
         now = time.monotonic()
         # The first step is slow (the graph is traced in it), so it is worth a checkpoint too.
-        if self._saved is None or stopping or step == self.steps or (
-            now - self._saved >= self.every_sec
-        ):
+        is_due = self._saved is None or (
+            now - self._saved >= self.every_sec and not self._is_still()
+        )
+        if is_due or stopping or step == self.steps:
             self.save(step)
             self._saved = time.monotonic()
         if stopping:
             self.model.stop_training = True
+
+    def _is_still(self):
+        return self.watch is not None and self.watch.still >= STILL_STEPS
+
+
+def as_strips(clips):
+    """Lays clips under one another, the frames of each side by side.
+
+    Args:
+        clips: float (batch, time, height, width, channels) in [0, 1].
+
+    Returns:
+        float32 (1, batch * height, time * width, channels) in [0, 1].
+
+    Example:
+        >>> as_strips(np.zeros((2, 8, 16, 24, 1), "float32")).shape
+        (1, 32, 192, 1)
+    """
+    batch, time, height, width, channels = clips.shape
+    rows = np.transpose(clips, [0, 2, 1, 3, 4]).reshape(1, batch * height, time * width, channels)
+    return np.clip(rows.astype("float32"), 0.0, 1.0)
 
 
 def side_by_side(clips, targets, predictions):

@@ -126,12 +126,177 @@ class GradientDifference(keras.losses.Loss):
 
         def difference(axis):
             true, predicted = (_absolute_gradient(video, axis) for video in (y_true, y_pred))
-            return tf.reduce_mean(tf.abs(true - predicted) ** self.exponent, axis=[-3, -2, -1])
+            error = tf.abs(true - predicted) ** self.exponent
+            # Of a frame one pixel wide there is no gradient across: the mean of nothing is 0.
+            total = tf.reduce_sum(error, axis=[-3, -2, -1])
+            count = tf.reduce_prod(tf.shape(error)[-3:])
+            return tf.math.divide_no_nan(total, tf.cast(count, tf.float32))
 
         return difference(-3) + difference(-2)
 
     def get_config(self):
         return {**super().get_config(), "exponent": self.exponent}
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class SharpPrediction(keras.losses.Loss):
+    """A power of the pixel error and the gradient difference, each with a weight.
+
+        lp_weight * mean |y_true - y_pred| ** exponent
+            + gradient_weight * GradientDifference(gradient_exponent)(y_true, y_pred)
+
+    averaged over frames; float32. A term of weight 0 is not computed.
+
+    Args:
+        lp_weight: Weight of the pixel error, not negative.
+        gradient_weight: Weight of the gradient difference, not negative.
+        exponent: Of the pixel error, at least 1. The paper calls it p.
+        gradient_exponent: As `exponent` of `GradientDifference`.
+
+    Raises:
+        ValueError: If a weight is negative or both are 0, or an exponent is below 1.
+
+    Example:
+
+    >>> loss = SharpPrediction(gradient_weight=0.0, exponent=2)
+    >>> float(loss(tf.zeros((1, 8, 8, 1)), tf.fill((1, 8, 8, 1), 0.5)))
+    0.25
+
+    Reference:
+        Mathieu, Couprie and LeCun, "Deep multi-scale video prediction beyond mean square
+        error", 2016, equations 1 and 7, https://arxiv.org/abs/1511.05440
+    """
+
+    def __init__(
+        self,
+        lp_weight=1.0,
+        gradient_weight=1.0,
+        exponent=2,
+        gradient_exponent=1,
+        name="sharp_prediction",
+        **kwargs,
+    ):
+        super().__init__(name=name, dtype=kwargs.pop("dtype", "float32"), **kwargs)
+        if lp_weight < 0 or gradient_weight < 0 or lp_weight + gradient_weight == 0:
+            raise ValueError(
+                "`lp_weight` and `gradient_weight` must not be negative, nor both 0. "
+                f"Received: lp_weight={lp_weight}, gradient_weight={gradient_weight}"
+            )
+        if exponent < 1:
+            raise ValueError(f"`exponent` must be at least 1. Received: exponent={exponent}")
+        self.lp_weight = lp_weight
+        self.gradient_weight = gradient_weight
+        self.exponent = exponent
+        self.gradient_exponent = gradient_exponent
+        self.gradient_difference = GradientDifference(gradient_exponent)
+
+    def call(self, y_true, y_pred):
+        total = 0.0
+        if self.lp_weight:
+            error = tf.abs(tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32))
+            lp = tf.reduce_mean(error**self.exponent, axis=[-3, -2, -1])
+            total = total + self.lp_weight * lp
+        if self.gradient_weight:
+            difference = self.gradient_difference.call(y_true, y_pred)
+            total = total + self.gradient_weight * difference
+        return total
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "lp_weight": self.lp_weight,
+            "gradient_weight": self.gradient_weight,
+            "exponent": self.exponent,
+            "gradient_exponent": self.gradient_exponent,
+        }
+
+
+ADVERSARIAL_LOSSES = ("hinge", "non_saturating")
+
+
+def discriminator_loss(real, fake, kind="non_saturating"):
+    """What a discriminator minimises, given its verdicts on real and on drawn videos.
+
+        hinge:          mean max(0, 1 - real) + mean max(0, 1 + fake)
+        non_saturating: mean softplus(-real) + mean softplus(fake)
+
+    The second is the binary cross-entropy of Goodfellow et al. 2014 with verdicts as logits; it
+    is 2 log 2 where the discriminator knows nothing, and the hinge loss 2.
+
+    Args:
+        real, fake: Tensors of verdicts, any shape; the larger, the more real.
+        kind: One of `ADVERSARIAL_LOSSES`.
+
+    Returns:
+        float32 scalar.
+
+    Example:
+
+    >>> round(float(discriminator_loss(tf.zeros((4,)), tf.zeros((4,)))), 4)
+    1.3863
+
+    Reference:
+        Goodfellow et al., "Generative Adversarial Networks", 2014,
+        https://arxiv.org/abs/1406.2661; Lim and Ye, "Geometric GAN", 2017,
+        https://arxiv.org/abs/1705.02894
+    """
+    real, fake = tf.cast(real, tf.float32), tf.cast(fake, tf.float32)
+    if kind == "hinge":
+        return tf.reduce_mean(tf.nn.relu(1 - real)) + tf.reduce_mean(tf.nn.relu(1 + fake))
+    return tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
+
+
+def generator_loss(fake, kind="non_saturating"):
+    """What a generator minimises, given the verdicts on what it drew.
+
+        hinge:          -mean fake
+        non_saturating: mean softplus(-fake)
+
+    Args:
+        fake: Tensor of verdicts, any shape.
+        kind: One of `ADVERSARIAL_LOSSES`.
+
+    Returns:
+        float32 scalar.
+    """
+    fake = tf.cast(fake, tf.float32)
+    if kind == "hinge":
+        return -tf.reduce_mean(fake)
+    return tf.reduce_mean(tf.nn.softplus(-fake))
+
+
+def gradient_penalty(judge, videos):
+    """The R1 penalty: half the squared length of a verdict's gradient at real videos.
+
+    Args:
+        judge: Function of `videos` to a list of verdicts, each `(batch,)` or `(batch, n)`.
+        videos: Tensor with the batch first, or a nest of such; of whole numbers (labels) no
+            gradient is taken.
+
+    Returns:
+        float32 scalar: summed over the verdicts, averaged over the batch.
+
+    Example:
+
+    >>> float(gradient_penalty(lambda x: [tf.reduce_sum(x, axis=1)], tf.zeros((5, 3))))
+    1.5
+
+    Reference:
+        Mescheder, Geiger and Nowozin, "Which Training Methods for GANs do actually Converge?",
+        2018, equation 9, https://arxiv.org/abs/1801.04406
+    """
+    pixels = [tensor for tensor in tf.nest.flatten(videos) if tensor.dtype.is_floating]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(pixels)
+        verdicts = [tf.cast(verdict, tf.float32) for verdict in judge(videos)]
+    penalty = 0.0
+    for verdict in verdicts:
+        for gradient in tape.gradient(verdict, pixels):
+            if gradient is not None:
+                axes = list(range(1, gradient.shape.rank))
+                length = tf.reduce_sum(tf.square(tf.cast(gradient, tf.float32)), axis=axes)
+                penalty = penalty + 0.5 * tf.reduce_mean(length)
+    return penalty
 
 
 def _absolute_gradient(video, axis):

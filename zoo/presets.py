@@ -2,10 +2,14 @@
 
 import dataclasses
 
+from zoo.models.composite_lstm import CompositeLSTM
 from zoo.models.conv3d_autoencoder import Conv3DAutoencoder
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
+from zoo.models.multiscale_gan import MultiscaleGAN
 from zoo.models.pca import PCA
+from zoo.models.video_gan import VideoGAN
+from zoo.models.video_vae import VideoVAE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,17 @@ _PED2_TRAINING = {
     "steps": 4000,
     "learning_rate": 1.5e-3,
     "augment": ("flip",),
+}
+
+_MOVING_MNIST = {"clip_shape": (20, 64, 64, 1), "fps": 10.0, "channels": 1, "horizons": 10}
+# Ten frames to ten, the digits moving all over the frame.
+_MOVING_MNIST_TRAINING = {
+    "frames": 20,
+    "stride": 20,
+    "crop": None,
+    "batch": 16,
+    "steps": 2000,
+    "learning_rate": 1e-3,
 }
 
 _SMALL_VAE = {
@@ -103,8 +118,102 @@ _ALL = (
         arguments=_PED2,
         description="ConvLSTM encoder-forecaster, four frames ahead.",
         paper="Shi et al. 2015; Hochreiter and Schmidhuber 1997",
+        training={**_PED2_TRAINING, "steps": 1500},
+        small={"filters": (8, 6)},
+    ),
+    Preset(
+        name="multiscale_gan/ucsd_ped2",
+        model_class=MultiscaleGAN,
+        arguments={**_PED2, "gradient_weight": 0.1, "adversarial_weight": 0.002},
+        description="Four-scale predictor of the next frame, with a discriminator at each scale.",
+        paper="Mathieu, Couprie and LeCun 2016",
+        training={
+            **_PED2_TRAINING,
+            "frames": 7,
+            "stride": 3,
+            "steps": 1500,
+            "beta_1": 0.5,
+        },
+        small={"filters": 4 * ((4, 6, 4),), "discriminator_filters": (4, 4, 6)},
+    ),
+    Preset(
+        name="video_vae/ucsd_ped2",
+        model_class=VideoVAE,
+        arguments={**_PED2, "observation_scale": 0.03},
+        description="Variational autoencoder of segments of four frames, each the next's context.",
+        paper="Kingma and Welling 2014; Sohn et al. 2015; Kingma et al. 2016",
+        training={
+            **_PED2_TRAINING,
+            "frames": 8,
+            "batch": 24,
+            "steps": 1500,
+            "kl_warm_up_steps": 300,
+        },
+        small={"filters": (4, 6, 8), "decoder_filters": (6, 8, 8), "latent_dim": 3},
+    ),
+    Preset(
+        name="video_gan/weizmann",
+        model_class=VideoGAN,
+        arguments={
+            "clip_shape": (16, 64, 64, 1),
+            "fps": 25.0,
+            "channels": 1,
+            "labels": (
+                "bend", "jack", "jump", "pjump", "run", "side", "walk", "wave1", "wave2",
+            ),
+            "adversarial_loss": "hinge",
+            "adversarial_weight": 0.05,
+            "average_decay": 0.995,
+            "diversity_weight": 0.5,
+        },
+        description="Draws one of nine actions, from a first frame or from nothing.",
+        paper="Goodfellow et al. 2014; Vondrick et al. 2016; Tulyakov et al. 2018",
+        training={
+            "frames": 17,
+            "stride": 2,
+            "crop": None,
+            "batch": 16,
+            "steps": 4500,
+            "learning_rate": 5e-4,
+            "discriminator_learning_rate": 1e-3,
+            "beta_1": 0.5,
+            "augment": ("flip",),
+        },
+        small={
+            "filters": (4, 6, 8),
+            "motion_filters": 6,
+            "content_dim": 4,
+            "motion_dim": 3,
+            "discriminator_filters": (4, 6, 8),
+            "frame_filters": (4, 4, 6),
+        },
+    ),
+    Preset(
+        name="composite_lstm/ucsd_ped2",
+        model_class=CompositeLSTM,
+        arguments=_PED2,
+        description="ConvLSTM encoder with two decoders: the past reversed, four frames ahead.",
+        paper="Srivastava et al. 2015",
         training=_PED2_TRAINING,
         small={"filters": (8, 6)},
+    ),
+    Preset(
+        name="composite_lstm/moving_mnist",
+        model_class=CompositeLSTM,
+        arguments={**_MOVING_MNIST, "residual": False},
+        description="The same on two moving digits: ten frames reversed, ten ahead.",
+        paper="Srivastava et al. 2015",
+        training=_MOVING_MNIST_TRAINING,
+        small={"filters": (8, 6), "horizons": 4},
+    ),
+    Preset(
+        name="convlstm_predictor/moving_mnist",
+        model_class=ConvLSTMPredictor,
+        arguments={**_MOVING_MNIST, "residual": False},
+        description="ConvLSTM encoder-forecaster on two moving digits, ten frames ahead.",
+        paper="Shi et al. 2015",
+        training=_MOVING_MNIST_TRAINING,
+        small={"filters": (8, 6), "horizons": 4},
     ),
     Preset(
         name="pca/ucsd_ped2",
@@ -131,6 +240,10 @@ PRESETS = {preset.name: preset for preset in _ALL}
 DEFAULTS = {
     "convlstm_vae": "convlstm_vae/ucsd_ped2",
     "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
+    "multiscale_gan": "multiscale_gan/ucsd_ped2",
+    "video_gan": "video_gan/weizmann",
+    "video_vae": "video_vae/ucsd_ped2",
+    "composite_lstm": "composite_lstm/ucsd_ped2",
     "pca": "pca/ucsd_ped2",
     "conv3d_autoencoder": "conv3d_autoencoder/ucsd_ped2",
 }

@@ -241,3 +241,93 @@ def test_checkpoints_stop_where_asked(model, batches):
         callback.first_step = 4
     model.fit(batches, steps_per_epoch=6, callbacks=[Ask(), *chain], verbose=0, shuffle=False)
     assert saved == [5, 7]
+
+
+def test_strips_lay_frames_side_by_side_and_clips_under_one_another():
+    clips = np.random.default_rng(0).random((2, 3, 4, 5, 3), dtype=np.float32)
+    strips = callbacks.as_strips(clips)
+    assert strips.shape == (1, 8, 15, 3)
+    for row, column in itertools.product(range(2), range(3)):
+        cut = strips[0, 4 * row : 4 * row + 4, 5 * column : 5 * column + 5]
+        np.testing.assert_array_equal(cut, clips[row, column])
+
+
+@pytest.mark.parametrize(("verbs", "shown"), [(("sample", "rollout"), 0.75), (("rollout",), 0.25)])
+def test_samples_are_drawn_with_equal_seeds(tmp_path, batches, model, verbs, shown):
+    asked = []
+
+    def sample(conditioning, steps, seed):
+        asked.append(seed)
+        return tf.fill((2, steps, 8, 8, 1), 0.75)
+
+    # Of a Keras model that answers these verbs nothing else is asked.
+    object.__setattr__(model, "verbs", verbs)
+    object.__setattr__(model, "sample", sample)
+    object.__setattr__(model, "rollout", lambda context, steps: tf.fill((2, steps, 8, 8, 1), 0.25))
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    fit(model, batches, 4, callbacks.SampleStrips(writer, {"label": 1}, 3, every=2, seed=5))
+    writer.close()
+    assert asked == ([5, 5, 5] if "sample" in verbs else [])
+    events = read_events(tmp_path).Tensors("samples")
+    assert [event.step for event in events] == [1, 2, 4]
+    picture = tf.io.decode_png(events[0].tensor_proto.string_val[2])
+    assert picture.shape == (16, 24, 1)
+    np.testing.assert_allclose(picture, round(shown * 255), atol=1)
+
+
+def watch(values, **arguments):
+    """Shows a watch the values of a run, one dict of logs a step; gives it back."""
+    watch = callbacks.AdversarialWatch(**arguments)
+    for step, logs in enumerate(values, 1):
+        watch.on_step_end(step, logs)
+    return watch
+
+
+def test_a_watch_ends_a_run_whose_loss_is_not_finite():
+    moving = [{"generator": 0.1 * n, "discriminator": 1.0} for n in range(3)]
+    with pytest.raises(FloatingPointError, match="`generator` at step 4 is nan.*r1_weight"):
+        watch([*moving, {"generator": np.nan, "discriminator": 1.0}])
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"), [(0.0, "it has won"), (1.386, "neither side learns")]
+)
+def test_a_watch_ends_a_run_whose_loss_stands_still(value, meaning):
+    steps = [{"generator": float(n), "discriminator": value} for n in range(201)]
+    assert watch(steps[:-1]).still == 199
+    with pytest.raises(FloatingPointError, match=f"for 200 steps up to step 201: {meaning}"):
+        watch(steps)
+    # One step off in the middle, and the count starts anew.
+    steps[100] = {"generator": 1e3, "discriminator": value + 0.1}
+    assert watch(steps).still == 99
+
+
+def test_a_loss_that_creeps_is_not_still():
+    creeping = [{"generator": 2e-6 * n, "discriminator": float(n)} for n in range(400)]
+    assert watch(creeping).still < 60
+    assert watch([{"loss": 1.0}] * 400).still == 0
+
+
+def test_checkpoints_wait_while_a_loss_stands_still(model, batches):
+    class Still:
+        still = 0
+
+    saved, still = [], Still()
+
+    class Stand(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            still.still = callbacks.STILL_STEPS if 2 <= batch < 5 else 0
+
+    model.fit(
+        batches,
+        steps_per_epoch=8,
+        callbacks=[Stand(), callbacks.Checkpointing(saved.append, 8, every_sec=0, watch=still)],
+        verbose=0,
+        shuffle=False,
+    )
+    assert saved == [1, 2, 6, 7, 8]
+
+
+def test_a_patience_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="`patience` must be at least 1. Received: patience=0"):
+        callbacks.AdversarialWatch(patience=0)

@@ -18,7 +18,7 @@ from zoo.commands import (
     quickstart,
     train,
 )
-from zoo.commands.console import Commands, TensorFlowCommand
+from zoo.commands.console import Command, TensorFlowCommand
 
 # Shown at the end of each `--help`.
 EXAMPLES = {
@@ -28,6 +28,8 @@ EXAMPLES = {
     "train": "zoo train convlstm_vae --data footage/ --out runs/mine --init convlstm_vae",
     "evaluate": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
     "evaluate anomaly": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
+    "evaluate prediction": "zoo evaluate prediction convlstm_vae --data footage/ --steps 8 --json",
+    "evaluate representation": "zoo evaluate representation convlstm_vae --data clips_by_class/",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
@@ -69,7 +71,7 @@ def _add(name, function, group=None, loads_tensorflow=True):
     group_name, group = group or ("", app)
     group.command(
         name,
-        cls=TensorFlowCommand if loads_tensorflow else None,
+        cls=TensorFlowCommand if loads_tensorflow else Command,
         epilog=f"Example: {EXAMPLES[f'{group_name} {name}'.strip()]}",
     )(function)
 
@@ -80,7 +82,7 @@ def _group(name, summary):
     return name, group
 
 
-app = typer.Typer(cls=Commands, **STYLE)
+app = typer.Typer(**STYLE)
 app.callback(epilog=f"Start here: {EXAMPLES['quickstart']}")(_root)
 _add("quickstart", quickstart.quickstart)
 _add("list", catalogue.list_presets)
@@ -88,6 +90,8 @@ _add("info", catalogue.info)
 _add("train", train.train)
 _evaluate = _group("evaluate", "Measure a model beside its baselines.")
 _add("anomaly", evaluate.anomaly, group=_evaluate)
+_add("prediction", evaluate.prediction, group=_evaluate)
+_add("representation", evaluate.representation, group=_evaluate)
 _add("embed", embed.embed)
 _add("export", export.export)
 _classify = _group("classify", "Classify clips with an exported encoder.")

@@ -120,12 +120,13 @@ def train_classifier(
     """
     from exports import comparison
     from exports.classifier import Classifier
+    from zoo.evaluation.representation import cross_validate, split_groups
 
     started = time.monotonic()
     labels = np.array([str(video.label) for video in videos])
     groups = np.array([str(video.group or video.name) for video in videos])
     # What cannot be split is said before an hour of footage is read.
-    comparison.split_groups(labels, groups, test_groups)
+    split_groups(labels, groups, test_groups)
     describers = {"encoder": lambda windows: export.encode(np.stack(windows))}
     if with_baselines:
         for seed in RANDOM_SEEDS:
@@ -136,9 +137,7 @@ def train_classifier(
     labels, groups = labels[clips], groups[clips]
 
     def measure(name, transform=None):
-        return comparison.cross_validate(
-            rows[name], labels, groups, clips, test_groups, transform
-        )
+        return cross_validate(rows[name], labels, groups, clips, test_groups, transform)
 
     say("measuring the classifier" + (" and its baselines" if with_baselines else ""))
     report = measure("encoder")
@@ -226,7 +225,7 @@ def _describe(videos, describers, manifest, window, stride):
                 held.clear()
 
         try:
-            frames = _frames(video, manifest)
+            frames = prepared_frames(video, manifest["stride"], manifest["channels"])
             for part in windows(frames, window, stride, manifest["min_frames"]):
                 held.append(part)
                 if len(held) == BATCH:
@@ -241,23 +240,29 @@ def _describe(videos, describers, manifest, window, stride):
     return {name: np.concatenate(found) for name, found in parts.items()}, np.array(clips)
 
 
-def _frames(video, manifest):
-    """The frames of a video in the export's channels, at the nearest size that fits."""
+def prepared_frames(video, stride, channels):
+    """The frames of a video in an encoder's channels, at the nearest size that fits.
+
+    Args:
+        video: `data_pipelines.Video`.
+        stride: int, what divides height and width.
+        channels: int, 1 or 3.
+
+    Yields:
+        uint8 arrays (height, width, channels).
+    """
     from data_pipelines import transforms
 
-    stride = manifest["stride"]
     for frame in video.frames():
         size = [max(1, round(side / stride)) * stride for side in frame.shape[:2]]
-        yield np.asarray(transforms.prepare(frame, size, manifest["channels"]))
+        yield np.asarray(transforms.prepare(frame, size, channels))
 
 
 def _random_encoder(manifest, seed):
     """`encode` on bytes of the model that a manifest names, with fresh weights."""
     import keras
-    import tensorflow as tf
 
     import zoo
-    from data_pipelines import transforms
 
     model_class = getattr(zoo, manifest["model"]["class"], None)
     if model_class is None:
@@ -269,11 +274,31 @@ def _random_encoder(manifest, seed):
     model = model_class.from_config(manifest["model"]["arguments"])
     model.ensure_built()
 
-    # One graph for all lengths and sizes, as in an export.
-    clip = tf.TensorSpec((None, None, None, None, manifest["channels"]), tf.uint8)
+    encode = graph_of(model, "encode")
+    return lambda windows: encode(np.stack(windows))
 
-    @tf.function(input_signature=[clip], autograph=False)
-    def encode(clip):
-        return model.encode(transforms.to_float(clip))
 
-    return lambda windows: encode(tf.constant(np.stack(windows)))
+def graph_of(model, verb):
+    """A verb of a model on bytes, as one graph for all lengths and sizes, as in an export.
+
+    Args:
+        model: Built model of the zoo.
+        verb: str, `"encode"` or `"features"`.
+
+    Returns:
+        Function of a uint8 array (batch, time, height, width, channels) to a tensor.
+
+    Raises:
+        NotImplementedError: If the model does not answer the verb; the models that do are named.
+    """
+    import tensorflow as tf
+
+    from data_pipelines import transforms
+
+    clip = tf.TensorSpec((None, None, None, None, model.channels), tf.uint8)
+
+    @tf.function(input_signature=[clip], autograph=False, jit_compile=False)
+    def graph(clip):
+        return getattr(model, verb)(transforms.to_float(clip))
+
+    return lambda clip: graph(tf.constant(clip))

@@ -16,24 +16,39 @@ NOT_FOR = (
     "A threshold taken over from one camera to another: it is calibrated on normal footage.",
 )
 
+# The figures of anomaly detection stand in `evaluation` itself, as they did when there were no
+# others; those of every other evaluation in a section of its own below it.
+SECTIONS = ("prediction", "representation")
+
 _TRANSPOSED = {"MatMul": "transpose_a", "BatchMatMulV2": "adj_x"}
 
 
 def model_card(
-    model, preset, run, evaluation, *, data, command, versions, weights=None, selection=None
+    model,
+    preset,
+    run,
+    evaluation,
+    *,
+    data,
+    command,
+    versions,
+    weights=None,
+    selection=None,
+    section=None,
 ):
-    """Puts together a card.
+    """Puts together a card that holds one evaluation.
 
     Args:
         model: The evaluated model, built.
         preset: Object with `name`, `description` and `paper`.
         run: Dict of the training run (`command`, `seed`, `minutes`, `versions`, `machine`, ...).
-        evaluation: Dict of figures, of `AnomalyResult.to_dict()` and what was evaluated on.
+        evaluation: Dict of figures and of what was evaluated on.
         data: Dict of the training data: `name`, `terms`, `reference`.
         command: str, the command line which gives the figures again.
         versions: Dict from package to version, those of the evaluation.
         weights: Path of the weights file, or None.
         selection: Dict which says how epoch, horizon and pooling were chosen, or None.
+        section: As for `with_evaluation`.
 
     Returns:
         Dict of JSON values.
@@ -53,7 +68,7 @@ def model_card(
         key: _portable_path(value) if isinstance(value, str) else value
         for key, value in run.get("arguments", {}).items()
     }
-    return {
+    card = {
         "name": preset.name,
         "model": type(model).__name__,
         "description": preset.description,
@@ -68,21 +83,77 @@ def model_card(
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         "operations_per_frame": {
             "frame": [height, width, model.channels],
-            "multiply_adds": multiply_adds_per_frame(model, height, width),
+            "multiply_adds": multiply_adds_per_frame(model, height, width)
+            if "step" in model.verbs
+            else None,
         },
-        "weights": _file_facts(weights),
+        "weights": file_facts(weights),
         "data": data,
         "training": training,
         "selection": selection,
-        "evaluation": {
-            "command": portable(command),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "versions": versions,
-            **evaluation,
-            "model": _portable_path(str(evaluation.get("model", preset.name))),
-        },
+        "evaluation": {},
         "not_for": list(NOT_FOR),
     }
+    return with_evaluation(card, evaluation, command=command, versions=versions, section=section)
+
+
+def with_evaluation(card, evaluation, *, command, versions, section=None):
+    """The card with one evaluation put in or replaced, the others as they are.
+
+    Args:
+        card: Dict, a card.
+        evaluation: Dict of figures and of what was evaluated on.
+        command: str, the command line which gives the figures again.
+        versions: Dict from package to version, those of the evaluation.
+        section: One of `SECTIONS`, or None for anomaly detection.
+
+    Returns:
+        A new dict.
+
+    Raises:
+        ValueError: If there is no such section.
+
+    Example:
+        >>> card = {"name": "m/d", "evaluation": {"auc_live": 0.9}}
+        >>> both = with_evaluation(card, {"mse": 0.1}, command="zoo", versions={},
+        ...                        section="prediction")["evaluation"]
+        >>> both["auc_live"], both["prediction"]["mse"]
+        (0.9, 0.1)
+    """
+    if section is not None and section not in SECTIONS:
+        raise ValueError(f"`section` must be None or one of {SECTIONS}. Received: {section!r}")
+    stated = {
+        "command": portable(command),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": versions,
+        **evaluation,
+        "model": _portable_path(str(evaluation.get("model", card["name"]))),
+    }
+    before = card["evaluation"]
+    if section is None:
+        kept = {name: before[name] for name in SECTIONS if name in before}
+        return {**card, "evaluation": {**stated, **kept}}
+    return {**card, "evaluation": {**before, section: stated}}
+
+
+def with_sections_of(card, other):
+    """The card with the evaluations that only `other` holds taken over, and which those are.
+
+    Args:
+        card, other: Dicts, cards of the same weights.
+
+    Returns:
+        `(card, names)`: a new dict, and the list of the evaluations taken over.
+    """
+    own, found = card["evaluation"], other.get("evaluation", {})
+    taken = {name: found[name] for name in SECTIONS if name in found and name not in own}
+    names = list(taken)
+    flat = {name: value for name, value in found.items() if name not in SECTIONS}
+    if flat and set(own) <= set(SECTIONS):
+        taken, names = {**flat, **taken}, ["anomaly", *names]
+    # Anomaly detection first, as in a card that holds nothing else.
+    merged = {**taken, **own} if "anomaly" in names else {**own, **taken}
+    return {**card, "evaluation": merged}, names
 
 
 def multiply_adds_per_frame(model, height, width):
@@ -157,7 +228,8 @@ def _portable_path(word):
     return pathlib.PurePath(word).name if word.startswith(("/", "../", "~")) else word
 
 
-def _file_facts(path):
+def file_facts(path):
+    """Name, bytes and SHA-256 of a file as a dict, or None of None."""
     if path is None:
         return None
     content = pathlib.Path(path).read_bytes()

@@ -2,12 +2,15 @@
 
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
-from zoo.layers.gaussian_latent import GaussianLatent
+from zoo.layers.gaussian_latent import GaussianLatent, add_kl_weight
+from zoo.layers.patch_encoder import PatchEncoder
 from zoo.layers.pooling import descriptor_statistics
 from zoo.layers.recent_frames import pad_start, recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
+from zoo.layers.seeded_draws import add_draw_counter, next_draw_seed
 from zoo.layers.space_time_block import SpaceTimeBlock, with_neighbours
 from zoo.layers.space_time_codec import SpaceTimeDecoder, SpaceTimeEncoder
+from zoo.layers.spectral import SpectralConv2D
 from zoo.layers.time_axis import fold_time, unfold_time
 
 __all__ = [
@@ -15,12 +18,17 @@ __all__ = [
     "FrameDecoder",
     "FrameEncoder",
     "GaussianLatent",
+    "PatchEncoder",
     "RecurrentEncoder",
     "SpaceTimeBlock",
     "SpaceTimeDecoder",
     "SpaceTimeEncoder",
+    "SpectralConv2D",
+    "add_draw_counter",
+    "add_kl_weight",
     "descriptor_statistics",
     "fold_time",
+    "next_draw_seed",
     "pad_start",
     "recent_windows",
     "unfold_time",

@@ -32,7 +32,8 @@ class ConvLSTM(keras.layers.Layer):
         kernel_size: Height and width of both kernels in pixels, odd.
 
     Call arguments:
-        sequence: Tensor `(batch, time, height, width, channels)`.
+        sequence: Tensor `(batch, time, height, width, channels)`. Built for 0 channels the layer
+            has no input kernel (`W`): it runs on from its state alone.
         state: Pair `(hidden, cell)` of float32 tensors `(batch, height, width, filters)`, or
             `None` for zeros.
         return_cells: Whether to give the cell after each frame as well.
@@ -69,11 +70,13 @@ class ConvLSTM(keras.layers.Layer):
 
     def build(self, input_shape):
         size, filters = self.kernel_size, self.filters
-        self.kernel = self.add_weight(
-            shape=(size, size, input_shape[-1], 4 * filters),
-            initializer="glorot_uniform",
-            name="kernel",
-        )
+        self.kernel = None
+        if input_shape[-1]:
+            self.kernel = self.add_weight(
+                shape=(size, size, input_shape[-1], 4 * filters),
+                initializer="glorot_uniform",
+                name="kernel",
+            )
         self.recurrent_kernel = self.add_weight(
             shape=(size, size, filters, 4 * filters),
             initializer="orthogonal",
@@ -86,12 +89,7 @@ class ConvLSTM(keras.layers.Layer):
 
     def call(self, sequence, state=None, return_cells=False):
         time = sequence.shape[1] or tf.shape(sequence)[1]
-        frames = tf.cast(fold_time(sequence), self.compute_dtype)
-        from_input = tf.nn.bias_add(
-            tf.nn.conv2d(frames, self._cast(self.kernel), strides=1, padding="SAME"),
-            self._cast(self.bias),
-        )
-        from_input = unfold_time(from_input, time)
+        from_input = self._from_input(sequence, time)
         if state is None:
             shape = tf.shape(sequence)
             zeros = tf.zeros((shape[0], shape[2], shape[3], self.filters), tf.float32)
@@ -104,6 +102,16 @@ class ConvLSTM(keras.layers.Layer):
         if return_cells:
             return hiddens, cells, (hidden, cell)
         return hiddens, (hidden, cell)
+
+    def _from_input(self, sequence, time):
+        """The part of the gates that the state has none in, `(..., 4 * filters)`."""
+        bias = self._cast(self.bias)
+        if self.kernel is None:
+            gates = tf.broadcast_to(bias, tf.concat([tf.shape(sequence)[:-1], bias.shape], axis=0))
+            return tf.ensure_shape(gates, [*sequence.shape[:-1], 4 * self.filters])
+        frames = tf.cast(fold_time(sequence), self.compute_dtype)
+        gates = tf.nn.conv2d(frames, self._cast(self.kernel), strides=1, padding="SAME")
+        return unfold_time(tf.nn.bias_add(gates, bias), time)
 
     def _cast(self, tensor):
         return tf.cast(tensor, self.compute_dtype)

@@ -30,10 +30,11 @@ class VideoModel(keras.Model):
         stride: Height and width must be multiples of it.
         min_frames: Frames of the shortest clip that `encode`, `features` and `reconstruct` take.
         warm_up: Frames at the start of a video that score 0.
-        task: What the training targets are: `"predict_ahead"`, `"reconstruct"` or
+        task: What the training targets are: `"predict_ahead"`, `"reconstruct"`, `"generate"` or
             `"reconstruct_and_predict"`, a dict of both, as then is what `model(context)` gives.
         monitor: Name of the reported term whose smallest held-out value is the best.
         rollout_block: Frames that a rollout predicts at once before it is fed on them.
+        samples_without_context: Whether `sample` takes `None` for its conditioning.
         is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
             Such a model has no gradients, no learning rate and nothing to resume.
     """
@@ -43,8 +44,9 @@ class VideoModel(keras.Model):
     min_frames = 2
     warm_up = 0
     task = "reconstruct"
-    monitor = "reconstruction"
     rollout_block = 1
+    samples_without_context = False
+    monitor = "reconstruction"
     is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
@@ -80,6 +82,21 @@ class VideoModel(keras.Model):
     def embedding_dim(self):
         """Numbers in what `encode` gives."""
         return STATISTICS * self.encoder.depth
+
+    def code_size(self, time, height, width):
+        """Numbers in the code that `reconstruct` draws a clip from, of an autoencoder.
+
+        Args:
+            time: Frames of the clip.
+            height, width: Of its frames in pixels.
+
+        Returns:
+            int.
+
+        Raises:
+            NotImplementedError: If what the model draws is made of more than a code.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not draw from a code alone.")
 
     def default_loss(self):
         """The `keras.losses.Loss` that the model is trained with unless told otherwise."""
@@ -131,13 +148,14 @@ class VideoModel(keras.Model):
             context: float32 `(batch, time, height, width, channels)` in [0, 1], at least one
                 frame.
             steps: Number of frames to predict, at least 1.
-            seed: Integer seed of the draws from the prior; `None` takes the prior's mean.
+            seed: Seed of the draws from the prior, a whole number from 0 up to 2**31 - 1; `None`
+                takes the prior's mean.
 
         Returns:
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `steps` is below 1 or the context breaks a rule.
+            ValueError: If `steps`, `seed` or the context breaks a rule.
         """
         self._check_verb("rollout")
         return self._generate("context", context, steps, seed)
@@ -147,15 +165,20 @@ class VideoModel(keras.Model):
 
         Args:
             conditioning: Context frames, float32 `(batch, time, height, width, channels)` in
-                [0, 1], at least one.
+                [0, 1], at least one; or `None`, of a model with `samples_without_context`: one
+                clip of the height and width of `clip_shape`, drawn from nothing; or a dict of
+                `first_frame`, float32 `(batch, height, width, channels)` or `None`, and `label`,
+                whole numbers `(batch,)` or `None`, of a model that is conditional on a class.
             steps: Number of frames to draw, at least 1.
-            seed: Integer seed of the draws. Equal seeds give equal samples.
+            seed: Seed of the draws, a whole number from 0 up to 2**31 - 1. Equal seeds give
+                equal samples.
 
         Returns:
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `seed` is `None`, `steps` is below 1 or the frames break a rule.
+            ValueError: If `seed` is `None`, `steps`, `seed` or the frames break a rule, or there
+                are no frames and the model needs them or has no `clip_shape`.
         """
         self._check_verb("sample")
         if seed is None:
@@ -163,7 +186,47 @@ class VideoModel(keras.Model):
                 "`sample` draws at random and needs an integer `seed`; `rollout` with seed=None "
                 "gives the prior's mean. Received: seed=None"
             )
-        return self._generate("conditioning", conditioning, steps, seed)
+        if conditioning is not None:
+            return self._generate("conditioning", conditioning, steps, seed)
+        if not self.samples_without_context:
+            raise ValueError(
+                f"`conditioning` must be frames: {type(self).__name__} draws what follows them. "
+                "Received: conditioning=None"
+            )
+        if self.clip_shape is None:
+            raise ValueError(
+                "`conditioning` must be frames, as `clip_shape` says no size. "
+                "Received: conditioning=None, clip_shape=None"
+            )
+        check_seed(seed)
+        seed = tf.convert_to_tensor(seed, tf.int32)
+        return self._run("sample_without_context", _steps(steps), seed)
+
+    def check_conditioning(self, conditioning):
+        """Turns a dict of conditions into what the model samples from, or says what is wrong.
+
+        Args:
+            conditioning: As the dict that `sample` takes.
+
+        Returns:
+            A context `(batch, 1, height, width, channels)`; a model that is conditional on more
+            gives what its own `_sample` takes.
+
+        Raises:
+            ValueError: If there is no first frame, or a label.
+        """
+        frame = conditioning.get("first_frame")
+        if set(conditioning) - {"first_frame", "label"} or frame is None:
+            raise ValueError(
+                "`conditioning` must be frames, or a dict with a `first_frame`. "
+                f"Received: {sorted(conditioning)}"
+            )
+        if conditioning.get("label") is not None:
+            raise ValueError(
+                f"`label` must be None: {type(self).__name__} knows no classes. "
+                f"Received: label={conditioning['label']}"
+            )
+        return self.check_clip(frame[:, None], min_frames=1, name="first_frame")
 
     def score(self, clip):
         """Anomaly score of each frame: causal, the same numbers as `step` frame by frame.
@@ -322,7 +385,7 @@ class VideoModel(keras.Model):
     def _check_verb(self, verb):
         if verb in self.verbs:
             return
-        able = sorted(model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs)
+        able = sorted({model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs})
         raise NotImplementedError(
             f"{type(self).__name__} does not answer `{verb}`; it answers {', '.join(self.verbs)}. "
             f"Models that answer `{verb}`: {', '.join(able) or 'none'}"
@@ -341,12 +404,15 @@ class VideoModel(keras.Model):
         return self._run(verb, self.check_clip(clip, min_frames))
 
     def _generate(self, name, context, steps, seed):
-        if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
-            raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
-        context = self.check_clip(context, min_frames=1, name=name)
-        steps = tf.convert_to_tensor(steps, tf.int32)
+        steps = _steps(steps)
+        if isinstance(context, dict):
+            self.ensure_built()
+            context = self.check_conditioning(context)
+        else:
+            context = self.check_clip(context, min_frames=1, name=name)
         if seed is None:
             return self._run("rollout", context, steps)
+        check_seed(seed)
         return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
 
     def _run(self, verb, *arguments):
@@ -395,6 +461,23 @@ class VideoModel(keras.Model):
             "clip_shape": self.clip_shape,
             "fps": self.fps,
         }
+
+
+def check_seed(seed):
+    """Raises `ValueError` unless a graph can hold the seed: a whole number from 0 to 2**31 - 1."""
+    if tf.is_tensor(seed):
+        return
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**31:
+        raise ValueError(
+            f"`seed` must be a whole number from 0 to {2**31 - 1}. Received: seed={seed!r}"
+        )
+
+
+def _steps(steps):
+    if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
+        raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
+    return tf.convert_to_tensor(steps, tf.int32)
 
 
 def _subclasses(parent):

@@ -17,10 +17,14 @@ from zoo.layers import (
     FrameDecoder,
     GaussianLatent,
     RecurrentEncoder,
+    add_draw_counter,
+    add_kl_weight,
     fold_time,
+    next_draw_seed,
     unfold_time,
 )
 from zoo.layers.convolution import convolution
+from zoo.models.base import check_seed
 from zoo.models.future_predictor import FuturePredictor
 
 
@@ -41,7 +45,7 @@ class ConvLSTMVAE(FuturePredictor):
         latent_dim: Latents at each place of 1/8 of the frame.
         posterior_share: Share of the clips of a training batch decoded from the posterior, in
             (0, 1]; the others are decoded from the mean of the prior.
-        seed: Of the draws in training.
+        seed: Of the draws in training, a whole number from 0 up to 2**31 - 1.
         **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
 
     Call arguments:
@@ -85,6 +89,7 @@ class ConvLSTMVAE(FuturePredictor):
                 "`posterior_share` must be above 0 and at most 1. "
                 f"Received: posterior_share={posterior_share}"
             )
+        check_seed(seed)
         self.filters = tuple(filters)
         self.state_filters = tuple(state_filters)
         self.decoder_filters = tuple(decoder_filters)
@@ -113,18 +118,8 @@ class ConvLSTMVAE(FuturePredictor):
         self.decoder.build(
             [(frame_2,), (frame_4 + memory_4,), (memory_8 + self.latent_dim,)]
         )
-        # Draws are folded from the seed and this count, so a resumed run draws the same.
-        self.draws = self.add_weight(
-            shape=(),
-            dtype="int32",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-            name="draws",
-        )
-        self.kl_weight = self.add_weight(
-            shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
-        )
+        self.draws = add_draw_counter(self)
+        self.kl_weight = add_kl_weight(self)
         self.built = True
 
     def call(self, clip, training=False):
@@ -153,12 +148,7 @@ class ConvLSTMVAE(FuturePredictor):
 
     def _training_latent(self, prior, posterior, batch, known):
         """Draws the latent of each frame, and says which clips `(batch,)` drew it."""
-        replica = tf.distribute.get_replica_context()
-        index = replica.replica_id_in_sync_group if replica else 0
-        seed = tf.random.experimental.stateless_fold_in(
-            tf.stack([self.seed, index]), tf.convert_to_tensor(self.draws)
-        )
-        self.draws.assign_add(1)
+        seed = next_draw_seed(self.seed, self.draws)
         which, noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         share = tf.random.stateless_uniform((batch,), which) < self.posterior_share
         drawn = posterior.sample(seed=noise)

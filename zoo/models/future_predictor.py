@@ -9,8 +9,9 @@ from zoo.models.error_scorer import ErrorScorer, free_shapes
 class FuturePredictor(ErrorScorer):
     """A causal model that predicts the next `horizons` frames after every frame.
 
-    A subclass defines `_observe` and `_predict`; this class makes of them the verbs. The error
-    that scores a frame is that against what was predicted for it `score_horizon` frames before.
+    A subclass defines `_predict`, and `_observe` where its encoder has none; this class makes of
+    them the verbs. The error that scores a frame is that against what was predicted for it
+    `score_horizon` frames before.
 
     Args:
         horizons: Frames predicted ahead at each frame, at least 1.
@@ -48,15 +49,15 @@ class FuturePredictor(ErrorScorer):
     def default_loss(self):
         return GaussianNegativeLogLikelihood(self.observation_scale)
 
-    # What a subclass defines.
+    # What a subclass defines; what it carries on is its encoder's state unless it says otherwise.
 
     def _state_shapes(self, height, width):
         """Dict from name to shape, without the batch, of the tensors that `_observe` carries."""
-        raise NotImplementedError
+        return self.encoder.state_shapes(height, width)
 
     def _observe(self, frames, state):
         """`(batch, n, ...)` frames and the state before -> (maps, what changed of the state)."""
-        raise NotImplementedError
+        return self.encoder.observe(frames, state)
 
     def _predict(self, maps, frames, seed=None):
         """Maps and their frames -> `(batch, n, horizons, height, width, channels)`, float32.

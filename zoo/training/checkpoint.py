@@ -1,7 +1,7 @@
 """Checkpoints of a training: whole or not there, and never those of another model.
 
 A checkpoint is a folder `step-00000120` with `arrays.npz`, every variable of the model (weights,
-counters, states of seeds) and of the optimizer, and `state.json`: the step, the seed and the
+counters, states of seeds) and of its optimizers, and `state.json`: the step, the seed and the
 signature of the model.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from zoo.training.optimizers import optimized_variables
 from zoo.training.whole_files import whole_folder
 
 _BROKEN = (OSError, ValueError, AttributeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -77,7 +78,7 @@ class Checkpoints:
         """Writes a checkpoint, then removes those that are no longer kept.
 
         Args:
-            model: a built and compiled `keras.Model` with a built optimizer.
+            model: a built and compiled `keras.Model` with built optimizers.
             step: int, training steps done.
             state: dict of JSON values to keep beside (`seed`, `seconds`, `best`, ...).
 
@@ -95,12 +96,12 @@ class Checkpoints:
         self._prune()
 
     def restore(self, model):
-        """Loads the newest whole checkpoint into the model and its optimizer.
+        """Loads the newest whole checkpoint into the model and its optimizers.
 
         Broken ones are put aside, as `.broken-step-...`, with a warning in the log.
 
         Args:
-            model: a built and compiled `keras.Model` with a built optimizer.
+            model: a built and compiled `keras.Model` with built optimizers.
 
         Returns:
             dict, what `save` was given as `state`, with `step`; None where there is no
@@ -160,7 +161,8 @@ class Checkpoints:
 
 
 def _groups(model):
-    return {"model": model.variables, "optimizer": model.optimizer.variables}
+    optimizers = {name: getattr(model, name).variables for name in optimized_variables(model)}
+    return {"model": model.variables, **optimizers}
 
 
 def _digest(value):

@@ -10,6 +10,7 @@ from zoo import callbacks as zoo_callbacks
 from zoo.training.checkpoint import Checkpoints
 from zoo.training.closed_form import fit_in_one_pass
 from zoo.training.interrupts import Interrupted, stop_on_signals
+from zoo.training.optimizers import optimized_variables
 from zoo.training.whole_files import write_json, write_weights
 
 CHECKPOINT_EVERY_SEC = 20.0
@@ -27,6 +28,8 @@ def fit(
     learning_rate=1e-3,
     warm_up_steps=None,
     clip_norm=1.0,
+    beta_1=0.9,
+    discriminator_learning_rate=None,
     config=None,
     validation=None,
     validate_every=None,
@@ -37,11 +40,12 @@ def fit(
 ):
     """Trains `model` for `steps` steps by Keras' `compile` and `fit`, resumably.
 
-    Adam with a linear warm-up and a cosine decay of the learning rate, and gradients clipped by
-    their global norm. A checkpoint is written after the first step, then by the clock, at the end
-    and on SIGINT or SIGTERM. Called again with the same run folder, it goes on behind the last
-    whole one, with the same batch of the data stream that would have come next. A model that is
-    fitted in closed form goes another way, see `zoo.training.closed_form`.
+    Adam, one for each side of an adversarial model, with a linear warm-up and a cosine decay of
+    the learning rate, and gradients clipped by their global norm. A checkpoint is written after
+    the first step, then by the clock, at the end and on SIGINT or SIGTERM. Called again with the
+    same run folder, it goes on behind the last whole one, with the same batch of the data stream
+    that would have come next. A model that is fitted in closed form goes another way, see
+    `zoo.training.closed_form`.
 
     Args:
         model: a built `keras.Model`, built under the strategy's scope where it is to be mirrored.
@@ -55,6 +59,9 @@ def fit(
         warm_up_steps: int, steps of rising learning rate; None takes a twentieth of `steps`, at
             most 100.
         clip_norm: float, largest global norm of the gradients; None does not clip.
+        beta_1: float, Adam's decay of the first moment.
+        discriminator_learning_rate: float, the peak of the second optimiser of a model that has
+            one; None takes `learning_rate`.
         config: dict of JSON values, written as `config.json`, from which the model is built again.
         validation: finite `tf.data.Dataset` of held-out (inputs, targets) batches, or None.
         validate_every: int, steps between two evaluations, and between two pictures in
@@ -70,7 +77,8 @@ def fit(
     Raises:
         ValueError: if `steps` is below 1, or the checkpoint is one of another model.
         Interrupted: after SIGINT or SIGTERM, with the checkpoint written.
-        FloatingPointError: if the loss is no longer finite.
+        FloatingPointError: if the loss is no longer finite, or one side of an adversarial model
+            has won.
         OSError: if a file cannot be written, for one on a full disk; the older checkpoint stays.
 
     Example:
@@ -93,7 +101,9 @@ def fit(
             validation=validation,
             preview=preview,
         )
-    _compile(model, loss, learning_rate, steps, warm_up_steps, clip_norm)
+    rates = {"discriminator_optimizer": discriminator_learning_rate or learning_rate}
+    rates["optimizer"] = learning_rate
+    _compile(model, loss, rates, steps, warm_up_steps, clip_norm, beta_1)
     checkpoints = Checkpoints(run.path / "checkpoints")
     with model.distribute_strategy.scope():
         state = checkpoints.restore(model) or {"step": 0, "seconds": 0.0, "best": None}
@@ -128,14 +138,18 @@ def fit(
         progress = zoo_callbacks.Progress(steps, batch)
         chain = [*callbacks, progress, zoo_callbacks.TensorBoard(writer, batch, LOG_EVERY)]
         if preview is not None:
-            chain.append(zoo_callbacks.PredictionImages(writer, *preview, every=every))
+            chain.extend(_pictures(model, writer, preview, every))
         chain.append(zoo_callbacks.ResetMetrics(LOG_EVERY))
         if validation is not None:
             held_out = zoo_callbacks.Validation(validation, every, steps, monitor, validated)
             held_out.best = state["best"]
             chain.append(held_out)
+        watch = None
+        if "discriminator_optimizer" in optimized_variables(model):
+            watch = zoo_callbacks.AdversarialWatch()
+            chain.append(watch)
         # Last, so that a checkpoint holds what the others did at its step.
-        chain.append(zoo_callbacks.Checkpointing(save, steps, checkpoint_every_sec, stop))
+        chain.append(zoo_callbacks.Checkpointing(save, steps, checkpoint_every_sec, stop, watch))
         for callback in chain:
             if isinstance(callback, zoo_callbacks.StepCallback):
                 callback.first_step = first_step
@@ -192,16 +206,35 @@ def learning_rate_schedule(learning_rate, steps, warm_up_steps=None):
     )
 
 
-def _compile(model, loss, learning_rate, steps, warm_up_steps, clip_norm):
+def _compile(model, loss, learning_rates, steps, warm_up_steps, clip_norm, beta_1):
     strategy = model.distribute_strategy
     with strategy.scope():
-        optimizer = keras.optimizers.Adam(
-            learning_rate_schedule(learning_rate, steps, warm_up_steps),
-            # Keras clips the gradients of each replica before it adds them up; this way the sum
-            # keeps within the norm.
-            global_clipnorm=clip_norm and clip_norm / strategy.num_replicas_in_sync,
-        )
+        optimizers = {
+            name: keras.optimizers.Adam(
+                learning_rate_schedule(learning_rates[name], steps, warm_up_steps),
+                beta_1=beta_1,
+                # Keras clips the gradients of each replica before it adds them up; this way the
+                # sum keeps within the norm.
+                global_clipnorm=clip_norm and clip_norm / strategy.num_replicas_in_sync,
+            )
+            for name in optimized_variables(model)
+        }
         # Never "auto": XLA makes convolutions on a CPU 2 to 20 times slower.
-        model.compile(optimizer, loss=loss or model.default_loss(), jit_compile=False)
-        # Under mixed_float16 `compile` wraps the optimizer for loss scaling, hence model.optimizer.
-        model.optimizer.build(model.trainable_variables)
+        model.compile(**optimizers, loss=loss or model.default_loss(), jit_compile=False)
+        # Under mixed_float16 `compile` wraps the optimizers for loss scaling, hence the model's.
+        for name, variables in optimized_variables(model).items():
+            getattr(model, name).build(variables)
+
+
+def _pictures(model, writer, preview, every):
+    """Callbacks that draw a few clips: context, truth and prediction, and what is made up."""
+    inputs, targets = preview
+    found = []
+    if isinstance(inputs, dict):
+        inputs = model.conditioning(inputs)
+    else:
+        found.append(zoo_callbacks.PredictionImages(writer, inputs, targets, every=every))
+    if "discriminator_optimizer" in optimized_variables(model):
+        steps = targets.shape[1]
+        found.append(zoo_callbacks.SampleStrips(writer, inputs, steps, every=every))
+    return found

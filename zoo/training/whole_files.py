@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from zoo.training.optimizers import optimized_variables
+
 
 def write_whole(path, write):
     """Writes a file aside, brings it to the disk and renames it into place.
@@ -41,7 +43,7 @@ def write_json(path, value):
 
 
 def write_weights(path, model):
-    """Writes `model`'s weights as Keras HDF5, whole, without the optimizer's.
+    """Writes `model`'s weights as Keras HDF5, whole, without the optimizers'.
 
     Args:
         path: path of the file, ending in `.weights.h5`.
@@ -52,16 +54,18 @@ def write_weights(path, model):
     """
 
     def write(aside):
-        # Keras would store the state of the optimizer beside the weights, twice their size.
-        optimizer = getattr(model, "optimizer", None)
-        model.optimizer = None
+        # Keras would store the state of the optimizers beside the weights, twice their size.
+        optimizers = {name: getattr(model, name, None) for name in optimized_variables(model)}
+        for name in optimizers:
+            setattr(model, name, None)
         try:
             model.save_weights(aside, overwrite=True)
         except RuntimeError as error:
             # h5py reports a failed flush on closing (a full disk) as a RuntimeError.
             raise OSError(f"cannot write {path}: {error}") from error
         finally:
-            model.optimizer = optimizer
+            for name, optimizer in optimizers.items():
+                setattr(model, name, optimizer)
 
     write_whole(path, write)
 

@@ -97,9 +97,3 @@ def test_baselines_pool_as_the_model_does(tmp_path):
     scored = anomaly_setup.score_source(mean, _source(tmp_path, Drawn("v", 20)))
     for videos in scored.baselines.values():
         np.testing.assert_array_equal(videos[0].score, videos[0].frame_error)
-
-
-def test_a_card_needs_to_know_the_training(model, tmp_path):
-    with pytest.raises(ValueError, match="`card` needs the run folder that the weights come from"):
-        anomaly_setup.write_card(tmp_path / "card.json", "convlstm_vae", model, None, {}, "zoo")
-    assert not (tmp_path / "card.json").exists()

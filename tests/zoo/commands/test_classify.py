@@ -86,7 +86,7 @@ def test_given_groups_are_tested_and_the_others_trained_on(encoder, data, tmp_pa
 
 def test_frames_come_at_the_nearest_size_that_fits_in_the_exports_channels(data):
     video = classify.open_labelled(data).videos[0]
-    frames = list(classify._frames(video, {"stride": 8, "channels": 1}))
+    frames = list(classify.prepared_frames(video, stride=8, channels=1))
     assert {frame.shape for frame in frames} == {(16, 32, 1)}
     assert frames[0].dtype == np.uint8
 
@@ -140,7 +140,7 @@ def test_labels_that_cannot_be_split_are_named(encoder, tmp_path, lengths, messa
 def test_an_existing_file_is_not_overwritten(encoder, data, tmp_path):
     (tmp_path / "kept.npz").write_text("mine")
     result = run("--encoder", encoder, "--data", data, "--out", tmp_path / "kept.npz")
-    assert result.exit_code == 1 and "`out` must be a new file" in result.stderr
+    assert result.exit_code == 2 and "`--out` must be a new file" in result.stderr
     assert (tmp_path / "kept.npz").read_text() == "mine"
 
 

@@ -1,4 +1,4 @@
-"""`zoo evaluate anomaly` from the command line, on footage in the layout of UCSD."""
+"""`zoo evaluate` from the command line, on footage in the layout of UCSD."""
 
 import json
 
@@ -33,34 +33,8 @@ def footage(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """A run folder with a small model that learnt nothing."""
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    folder.mkdir()
-    overrides = {
-        "filters": [4, 4, 8], "state_filters": [4, 4], "decoder_filters": [4, 4, 4],
-        "clip_shape": [16, *SIZE, 1], "score_horizon": 2,
-    }  # fmt: skip
-    model = zoo.load(
-        "convlstm_vae",
-        weights=None,
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()},
-    )
-    model.save_weights(folder / "model.weights.h5")
-    config = {"preset": "convlstm_vae/ucsd_ped2", "overrides": overrides}
-    (folder / "config.json").write_text(json.dumps(config))
-    record = {
-        "command": "zoo train convlstm_vae --data /disk/corner --out runs/small",
-        "arguments": {"data": "/disk/corner"}, "seed": 0, "minutes": 2.5, "versions": {},
-        "status": "finished",
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(record))
-    return folder
-
-
-def _run(*arguments):
-    return CliRunner().invoke(app, ["evaluate", "anomaly", *map(str, arguments)])
+def _run(*arguments, what="anomaly"):
+    return CliRunner().invoke(app, ["evaluate", what, *map(str, arguments)])
 
 
 def test_json_scores_and_card(footage, run_folder, tmp_path):
@@ -106,24 +80,130 @@ def test_the_table_has_a_line_for_each(footage, run_folder):
 def test_bad_input_is_said(footage, run_folder, tmp_path):
     def error(*arguments):
         done = _run(*arguments)
-        assert done.exit_code == 1 and not done.stdout
+        assert done.exit_code == 2 and not done.stdout
+        assert "test/" not in done.stderr and "1/1" not in done.stderr, "a video was scored"
         return done.stderr
 
     assert "does not exist" in error(run_folder, "--data", tmp_path / "nowhere", "--json")
     assert "convlstm_vae" in error("convlstm_vea", "--data", footage)
-    assert "`precision` must be one of" in error(
+    assert "`--precision` must be one of" in error(
         run_folder, "--data", footage, "--precision", "float8"
     )
-    assert "must be in a folder that is there" in error(
+    assert "`--scores` must be in a folder that is there" in error(
         run_folder, "--data", footage, "--scores", tmp_path / "no" / "scores.csv"
     )
-    assert "normal and abnormal frames" in error(run_folder, "--data", footage, "--split", "train")
+    message = error(run_folder, "--data", footage, "--split", "train")
+    assert "`--data` must hold normal and abnormal frames" in message
+    assert "0 abnormal frames of 40" in message
+    assert "`--split` must be one that the source has" in error(
+        run_folder, "--data", footage, "--split", "all"
+    )
+    assert "`--card` needs the run folder" in error(
+        "convlstm_vae", "--data", footage, "--card", tmp_path / "card.json"
+    )
     plain = tmp_path / "plain" / "gate"
     plain.mkdir(parents=True)
     for number in range(5):
         cv2.imwrite(str(plain / f"{number}.png"), np.zeros(SIZE, np.uint8))
     message = error(run_folder, "--data", plain.parent)
-    assert "`data` must come with the truth for every frame" in message and ".m" in message
+    assert "`--data` must come with the truth for every frame" in message and ".m" in message
+
+
+def test_prediction_in_json_and_on_a_card_beside_anomaly(footage, run_folder, tmp_path):
+    card = tmp_path / "card.json"
+    done = _run(run_folder, "--data", footage, "--card", card)
+    assert done.exit_code == 0, done.stderr
+    done = _run(run_folder, "--data", footage, "--steps", 3, "--context", 5, "--samples", 2,
+                "--json", "--card", card, what="prediction")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    figures = json.loads(done.stdout)
+    # Two test videos of 40 frames, each of five windows of eight.
+    assert (figures["windows"], figures["videos"], figures["split"]) == (10, 2, "test")
+    assert (figures["context"], figures["steps"], figures["samples"]) == (5, 3, 2)
+    for part in (figures, figures["best_of_N"], figures["mean_of_N"]):
+        assert len(part["per_step"]["ssim"]) == 3
+        assert part["mse_per_frame"] == pytest.approx(part["mse"] * 32 * 48)
+    assert set(figures["baselines"]) == {"copy_last_frame", "mean_of_context", "empty_frame"}
+    # Of noise about a grey frame nothing can be foreseen but its mean.
+    errors = {name: found["mse"] for name, found in figures["baselines"].items()}
+    assert errors["mean_of_context"] < errors["copy_last_frame"] < errors["empty_frame"]
+    evaluation = json.loads(card.read_text())["evaluation"]
+    assert evaluation["prediction"]["psnr"] == figures["psnr"]
+    assert "auc_live" in evaluation and "mse" not in evaluation
+
+
+def test_the_table_of_a_prediction(footage, run_folder):
+    done = _run(run_folder, "--data", footage, "--steps", 2, "--limit", 2, what="prediction")
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:2] == ["mse", "mae"] and lines[0].endswith("psnr    ssim  sharpness")
+    assert [line.split("  ")[0] for line in lines[1:5]] == [
+        str(run_folder), "copy last frame", "mean of context", "empty frame",
+    ]  # fmt: skip
+    assert lines[5] == "" and lines[6].startswith("step 1 ") and lines[7].startswith("step 2 ")
+    assert "2 windows of 2 videos (test), 14 frames shown, 2 predicted" in done.stdout
+
+
+def test_bad_input_of_a_prediction_is_said(footage, run_folder, monkeypatch):
+    def error(*arguments, code=2):
+        done = _run(*arguments, what="prediction")
+        assert done.exit_code == code and not done.stdout
+        return done.stderr
+
+    message = error(run_folder, "--data", footage, "--steps", 60)
+    assert "`--data` must hold a video of at least 68 frames at 10 frames per second" in message
+    assert "`--split` can be held_out only for a run folder, on the footage" in error(
+        run_folder, "--data", footage, "--split", "held_out"
+    )
+    model = zoo.load(run_folder)
+    monkeypatch.setattr(type(model), "verbs", ("encode", "features"))
+    message = error(run_folder, "--data", footage, "--limit", 1, code=1)
+    assert "ConvLSTMVAE does not answer `rollout`" in message
+    able = message.strip().partition("Models that answer `rollout`: ")[2].split(", ")
+    # Each once, whichever ways it inherits.
+    assert "ConvLSTMPredictor" in able and len(able) == len(set(able))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder of two classes and three people: a bright bar that moves, or that stays."""
+    root = tmp_path_factory.mktemp("clips")
+    for person in range(3):
+        for label in ("move", "still"):
+            folder = root / label / f"person{person}" / "first"
+            folder.mkdir(parents=True)
+            for number in range(8 + person):
+                image = np.full(SIZE, 40 + 10 * person, np.uint8)
+                left = 3 * number if label == "move" else 10
+                image[8:24, left : left + 8] = 200 if label == "move" else 150 + 5 * number
+                cv2.imwrite(str(folder / f"{number}.png"), image)
+    return root
+
+
+def test_representation_in_json_and_on_a_card(clips, run_folder, tmp_path):
+    card = tmp_path / "card.json"
+    done = _run(run_folder, "--data", clips, "--no-baselines", "--card", card, "--json",
+                what="representation")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["clips"], figures["groups"], figures["classes"]) == (6, 3, ["move", "still"])
+    assert figures["accuracy"] == figures["encode"]["linear_probe"]["accuracy"] >= 0.5
+    assert "baselines" not in figures
+    evaluation = json.loads(card.read_text())["evaluation"]
+    assert list(evaluation) == ["representation"]
+    assert evaluation["representation"]["accuracy"] == figures["accuracy"]
+
+
+def test_the_table_of_a_representation(clips, run_folder):
+    done = _run(run_folder, "--data", clips, "--no-baselines", what="representation")
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    titles = "all labels 1 a class 2 a class 1 person 2 people"
+    assert " ".join(lines[0].split()) == titles
+    assert lines[1].startswith(f"{run_folder}: linear probe ")
+    assert lines[2].startswith(f"{run_folder}: nearest neighbours ")
+    assert lines[1].count("±") == 4 and lines[3] == ""
+    assert lines[4].startswith("accuracy on 6 clips of 3 groups and 2 classes, leave one group out")
 
 
 @pytest.mark.real_data

@@ -125,3 +125,44 @@ def test_a_run_that_does_not_say_how_it_was_trained(model):
 
 def test_portable_keeps_paths_of_the_working_folder_and_quotes():
     assert card.portable("zoo x '/a b/c d' ~/e ../f runs/g") == "zoo x 'c d' e f runs/g"
+
+
+def test_an_evaluation_of_its_own_section_leaves_the_others(model):
+    stated = {"data": {}, "command": "zoo evaluate x", "versions": {}}
+    first = card.model_card(
+        model, PRESET, RUN, {"mse": 0.5, "model": "/disk/runs/a"}, section="prediction", **stated
+    )
+    assert set(first["evaluation"]) == {"prediction"}
+    assert first["evaluation"]["prediction"]["model"] == "a"
+    assert first["evaluation"]["prediction"]["command"] == "zoo evaluate x"
+    both = card.with_evaluation(first, {"auc_live": 0.7}, command="zoo y", versions={"keras": "4"})
+    assert both["evaluation"]["auc_live"] == 0.7 and both["evaluation"]["command"] == "zoo y"
+    assert both["evaluation"]["prediction"] == first["evaluation"]["prediction"]
+    assert "auc_live" not in first["evaluation"]
+    with pytest.raises(ValueError, match="must be None or one of .* Received: 'tracking'"):
+        card.with_evaluation(first, {}, command="", versions={}, section="tracking")
+
+
+def test_evaluations_that_only_the_other_card_holds_are_taken_over():
+    def holding(**evaluation):
+        return {"name": "a/b", "evaluation": evaluation}
+
+    flat = {"auc_live": 0.5, "frames": 3}
+    other = holding(**flat, prediction={"mse": 1}, representation={"accuracy": 1})
+    merged, names = card.with_sections_of(holding(prediction={"mse": 2}), other)
+    assert names == ["anomaly", "representation"]
+    assert merged["evaluation"] == {
+        **flat, "representation": {"accuracy": 1}, "prediction": {"mse": 2},
+    }  # fmt: skip
+    merged, names = card.with_sections_of(holding(auc_live=0.9), other)
+    assert names == ["prediction", "representation"]
+    assert merged["evaluation"]["auc_live"] == 0.9 and "frames" not in merged["evaluation"]
+    assert card.with_sections_of(holding(auc_live=1), holding())[1] == []
+
+
+def test_a_model_that_takes_no_single_frames_has_no_operations_per_frame(model):
+    whole = types.SimpleNamespace(
+        verbs=("encode",), clip_shape=model.clip_shape, channels=1, fps=10, trainable_variables=[]
+    )
+    written = card.model_card(whole, PRESET, RUN, {}, data={}, command="", versions={})
+    assert written["operations_per_frame"] == {"frame": [32, 48, 1], "multiply_adds": None}

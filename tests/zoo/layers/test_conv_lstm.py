@@ -66,6 +66,16 @@ def test_state_carries_on_where_it_was_left(layer, sequence):
     np.testing.assert_allclose(whole[:, -1], hidden, atol=1e-6)
 
 
+def test_built_for_no_channels_it_runs_on_from_its_state_alone(layer, sequence):
+    alone = ConvLSTM(4)
+    alone.build((None, None, None, None, 0))
+    alone.set_weights(layer.get_weights()[1:])
+    _, state = layer(sequence)
+    expected, _ = layer(np.zeros_like(sequence), state=state)
+    hidden, _ = alone(sequence[..., :0], state=state)
+    np.testing.assert_allclose(hidden, expected, atol=1e-6)
+
+
 def test_forget_gate_starts_open():
     layer = ConvLSTM(2)
     layer.build((None, None, None, None, 1))

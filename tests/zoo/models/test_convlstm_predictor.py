@@ -1,5 +1,6 @@
 """What is particular to the encoder-forecaster."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -43,5 +44,32 @@ def test_forecaster_starts_from_the_states_and_unrolls():
 
 def test_verbs_of_autoencoders_are_not_its_own():
     model = zoo.load("convlstm_predictor", weights=None, **SMALL)
-    with pytest.raises(NotImplementedError, match="Models that answer `reconstruct`: ConvLSTMVAE"):
+    able = "Models that answer `reconstruct`: .*ConvLSTMVAE"
+    with pytest.raises(NotImplementedError, match=able):
         model.reconstruct(CLIP)
+
+
+def test_a_frame_predicted_as_it_is_goes_through_a_logistic_function():
+    arguments = {**SMALL, "patch": 4}
+    change = zoo.load("convlstm_predictor", weights=None, **arguments)
+    whole = zoo.load("convlstm_predictor", weights=None, **arguments, residual=False)
+    whole.set_weights(change.get_weights())
+    drawn = change(CLIP) - CLIP[:, :2, None]
+    np.testing.assert_allclose(whole(CLIP), tf.sigmoid(drawn), atol=1e-5)
+
+
+def test_the_layout_of_a_weights_file_is_that_of_the_trained_ones(tmp_path):
+    """Keras finds weights by these paths: to change one is to lose the files that there are."""
+    model = zoo.load("convlstm_predictor", weights=None, **SMALL)
+    model.save_weights(tmp_path / "model.weights.h5")
+    cells = [f"{stack}/conv_lstm{index}" for stack in ("encoder/cells", "forecaster")
+             for index in ("", "_1")]
+    expected = [f"{cell}/vars/{number}" for cell in cells for number in range(3)]
+    expected += [f"layers/conv2d/vars/{number}" for number in range(2)]
+    found = []
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        file.visititems(
+            lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+    # `vars` of the metric that counts the loss are no weights.
+    assert [name for name in found if "metric" not in name] == expected

@@ -1,0 +1,283 @@
+"""Two optimisers in one `fit`: steps, saving, precision, resumption and the moving average."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo import callbacks
+from zoo.models.multiscale_gan import MultiscaleGAN
+from zoo.training.fit import fit
+from zoo.training.run_folder import RunFolder
+from zoo.training.whole_files import write_weights
+
+SMALL = {
+    "filters": 4 * ((3, 4, 3),),
+    "discriminator_filters": (3, 4, 4),
+    "context_frames": 2,
+    "adversarial_weight": 0.5,
+}
+CLIPS = np.random.default_rng(0).uniform(size=(12, 4, 8, 16, 1)).astype("float32")
+TARGETS = CLIPS[:, 1:, None]
+
+
+class Killed(BaseException):
+    """Stands for signal 9."""
+
+
+class KillAfter(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.step:
+            raise Killed
+
+
+def make(seed=0, **arguments):
+    keras.utils.set_random_seed(seed)
+    model = MultiscaleGAN(**{**SMALL, **arguments})
+    model.ensure_built()
+    return model
+
+
+def compiled(model, rate=0.1, other_rate=0.3):
+    model.compile(
+        keras.optimizers.SGD(rate, momentum=0.5),
+        keras.optimizers.SGD(other_rate),
+        loss=model.default_loss(),
+        jit_compile=False,
+    )
+    return model
+
+
+def batches(skip):
+    data = tf.data.Dataset.from_tensor_slices((CLIPS, TARGETS))
+    return data.repeat().batch(2).skip(skip)
+
+
+def values(variables):
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def assert_equal(ours, theirs, **tolerance):
+    for one, other in zip(values(ours), values(theirs), strict=True):
+        np.testing.assert_allclose(one, other, **{"rtol": 1e-6, "atol": 1e-7, **tolerance})
+
+
+@pytest.mark.parametrize("kind", ["non_saturating", "hinge"])
+def test_a_step_follows_both_gradients_at_the_weights_before_it(kind):
+    model = compiled(make(adversarial_loss=kind, r1_weight=0.2, spectral_norm=False))
+    x, y = CLIPS[:3], TARGETS[:3]
+    generator, discriminator = model.generator, model.discriminator
+    with tf.GradientTape(persistent=True) as tape:
+        drawn = model._draw(x, y, training=True)
+        fake, real = discriminator(drawn.fake), discriminator(drawn.real)
+        if kind == "hinge":
+            theirs = sum(-tf.reduce_mean(f) for f in fake)
+            ours = sum(
+                tf.reduce_mean(tf.maximum(0.0, 1 - r)) + tf.reduce_mean(tf.maximum(0.0, 1 + f))
+                for r, f in zip(real, fake, strict=True)
+            )
+        else:
+            theirs = sum(-tf.reduce_mean(tf.math.log_sigmoid(f)) for f in fake)
+            ours = sum(
+                -tf.reduce_mean(tf.math.log_sigmoid(r)) - tf.reduce_mean(tf.math.log_sigmoid(-f))
+                for r, f in zip(real, fake, strict=True)
+            )
+        with tf.GradientTape() as inner:
+            inner.watch(drawn.real)
+            verdicts = sum(tf.reduce_sum(v) for v in discriminator(drawn.real))
+        slopes = inner.gradient(verdicts, drawn.real)
+        penalty = sum(0.5 * tf.reduce_sum(tf.square(slope)) / len(slope) for slope in slopes)
+        ours_with_penalty = ours + 0.2 * penalty
+        reconstruction = model.default_loss()(drawn.targets, drawn.predictions)
+        total = reconstruction + drawn.extra + 0.5 * theirs
+    expected = [
+        weight - rate * gradient
+        for side, loss, rate in ((generator, total, 0.1), (discriminator, ours_with_penalty, 0.3))
+        for weight, gradient in zip(
+            values(side.trainable_variables),
+            values(tape.gradient(loss, side.trainable_variables)),
+            strict=True,
+        )
+    ]
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert_equal(
+        [*generator.trainable_variables, *discriminator.trainable_variables],
+        expected,
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    assert logs["generator"] == pytest.approx(float(theirs), rel=1e-4)
+    assert logs["discriminator"] == pytest.approx(float(ours), rel=1e-4)
+    assert logs["gradient_penalty"] == pytest.approx(float(penalty), rel=1e-4)
+    assert logs["reconstruction"] == pytest.approx(float(reconstruction), rel=1e-4)
+    assert logs["loss"] == pytest.approx(float(total), rel=1e-4)
+
+
+def test_evaluation_changes_nothing_and_its_loss_is_the_reconstruction():
+    model = compiled(make())
+    before = values(model.discriminator.variables + model.generator.variables)
+    logs = model.evaluate(CLIPS, TARGETS, batch_size=3, verbose=0, return_dict=True)
+    assert_equal(before, model.discriminator.variables + model.generator.variables)
+    assert logs["loss"] == pytest.approx(logs["reconstruction"])
+    assert set(logs) >= {"generator", "discriminator", "coarse_scales"}
+    # Verdicts near nothing at first: both losses are those of four that know nothing.
+    assert logs["discriminator"] == pytest.approx(4 * 2 * np.log(2), rel=0.5)
+
+
+def test_a_saved_model_keeps_both_optimisers_and_goes_on_alike(tmp_path):
+    model = compiled(make(average_decay=0.5))
+    model.fit(batches(0), steps_per_epoch=2, shuffle=False, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(0.1)
+    assert float(loaded.discriminator_optimizer.learning_rate) == pytest.approx(0.3)
+    assert_equal(model.optimizer.variables, loaded.optimizer.variables)
+    assert_equal(model.discriminator_optimizer.variables, loaded.discriminator_optimizer.variables)
+    assert int(loaded.discriminator_optimizer.iterations) == 2
+    for each in (model, loaded):
+        each.fit(batches(2), steps_per_epoch=2, shuffle=False, verbose=0)
+    assert_equal(model.weights, loaded.weights, rtol=1e-5, atol=1e-6)
+
+
+def test_one_optimiser_alone_lends_its_settings_to_the_other():
+    model = make()
+    model.compile(keras.optimizers.Adam(2e-3, beta_1=0.5), loss=model.default_loss())
+    other = model.discriminator_optimizer
+    assert other is not model.optimizer and isinstance(other, keras.optimizers.Adam)
+    assert other.get_config()["beta_1"] == 0.5
+    assert float(other.learning_rate) == pytest.approx(2e-3)
+    counts = [len(v) for v in model.optimized_variables.values()]
+    assert counts == [len(side.trainable_variables) for side in (model.generator,
+                                                                 model.discriminator)]
+
+
+def test_half_precision_scales_both_losses():
+    model = compiled(make(dtype="mixed_float16", r1_weight=0.1))
+    for optimizer in (model.optimizer, model.discriminator_optimizer):
+        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    before = values(model.trainable_variables)
+    logs = model.train_on_batch(CLIPS[:3], TARGETS[:3], return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    # The first step may overflow: it is left out then, and the scale halved.
+    model.train_on_batch(CLIPS[:3], TARGETS[:3])
+    for side in (model.generator, model.discriminator):
+        assert all(v.dtype == "float32" for v in side.trainable_variables)
+    moved = [np.any(a != b) for a, b in zip(before, values(model.trainable_variables),
+                                            strict=True)]
+    assert all(moved)
+    whole = compiled(make(r1_weight=0.1))
+    expected = whole.train_on_batch(CLIPS[:3], TARGETS[:3], return_dict=True)
+    assert logs["discriminator"] == pytest.approx(expected["discriminator"], rel=0.02)
+
+
+def test_the_average_follows_its_recursion_and_is_what_predicts():
+    model = compiled(make(average_decay=0.3))
+    average = values(model.average.weights)
+    assert_equal(average, model.generator.weights)
+    for step in range(1, 4):
+        model.train_on_batch(CLIPS[:3], TARGETS[:3])
+        decay = min(0.3, (1 + step) / (10 + step))
+        average = [
+            decay * a + (1 - decay) * w
+            for a, w in zip(average, values(model.generator.weights), strict=True)
+        ]
+    assert_equal(average, model.average.weights, rtol=1e-5, atol=1e-6)
+    predicted = np.asarray(model(CLIPS))
+    assert np.any(predicted != np.asarray(model(CLIPS, training=True)))
+    plain = make()
+    for weight, value in zip(plain.generator.weights, average, strict=True):
+        weight.assign(value)
+    np.testing.assert_allclose(predicted, plain(CLIPS), atol=1e-5)
+    np.testing.assert_allclose(model.encode(CLIPS), plain.encode(CLIPS), rtol=1e-3, atol=1e-5)
+    assert all(weight.path.split("/")[1] != "average" for weight in model.trainable_variables)
+
+
+def train(model, folder, steps=5, **arguments):
+    run = RunFolder.open(folder, command="", arguments={"steps": steps})
+    try:
+        return fit(
+            model, batches, run, steps, batch=2, learning_rate=1e-2,
+            discriminator_learning_rate=3e-2, beta_1=0.5, checkpoint_every_sec=0, **arguments,
+        )  # fmt: skip
+    finally:
+        run.close()
+
+
+def test_a_killed_run_goes_on_to_the_weights_of_an_undisturbed_one(tmp_path):
+    undisturbed = make(average_decay=0.9)
+    train(undisturbed, tmp_path / "undisturbed")
+    with pytest.raises(Killed):
+        train(make(average_decay=0.9), tmp_path / "run", callbacks=[KillAfter(4)])
+    resumed = make(seed=1, average_decay=0.9)
+    train(resumed, tmp_path / "run")
+    assert_equal(undisturbed.weights, resumed.weights, rtol=1e-5, atol=1e-6)
+    assert int(resumed.discriminator_optimizer.iterations) == 5
+    for name in ("optimizer", "discriminator_optimizer"):
+        ours, theirs = (getattr(model, name).variables for model in (undisturbed, resumed))
+        assert_equal(ours, theirs, rtol=1e-4, atol=1e-6)
+    rates = [float(o.learning_rate) for o in (resumed.optimizer, resumed.discriminator_optimizer)]
+    assert rates[1] == pytest.approx(3 * rates[0])
+
+
+def test_a_weights_file_holds_neither_optimiser(tmp_path):
+    model = compiled(make())
+    write_weights(tmp_path / "model.weights.h5", model)
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        assert not [name for name in file if "optimizer" in name]
+    assert isinstance(model.discriminator_optimizer, keras.optimizers.SGD)
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+
+
+def test_a_discriminator_that_won_ends_the_run_with_the_checkpoint_from_before(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("zoo.callbacks.STILL_STEPS", 2)
+    watched = []
+
+    class Watch(callbacks.AdversarialWatch):
+        def __init__(self):
+            super().__init__(patience=4)
+            watched.append(self)
+
+    monkeypatch.setattr("zoo.callbacks.AdversarialWatch", Watch)
+    # Verdicts that no input changes: both losses stand still, and no gradient mends it.
+    model = make(spectral_norm=False)
+    for layers in model.discriminator.judges:
+        for weight in layers[-1].weights:
+            weight.assign(tf.zeros_like(weight))
+        layers[-1].trainable = False
+    with pytest.raises(FloatingPointError, match="has stood still at .* for 4 steps up to step 5"):
+        train(model, tmp_path / "run", steps=8)
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    # Steps 1 and 2 stand at the end of one step and none of standing still.
+    assert kept == ["step-00000001", "step-00000002"]
+    assert watched[0].still == 4
+
+
+def test_without_weight_there_is_no_discriminator():
+    model = make(adversarial_weight=0.0)
+    model.compile("sgd", loss=model.default_loss())
+    assert model.discriminator is None and model.discriminator_optimizer is None
+    assert list(model.optimized_variables) == ["optimizer"]
+    assert not [w.path for w in model.weights if "judge" in w.path or "verdict" in w.path]
+    logs = model.train_on_batch(CLIPS[:3], TARGETS[:3], return_dict=True)
+    assert not {"generator", "discriminator", "gradient_penalty"} & set(logs)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("adversarial_weight", -1, "must not be negative"),
+        ("r1_weight", -0.1, "must not be negative"),
+        ("adversarial_loss", "wasserstein", "must be one of hinge, non_saturating"),
+        ("average_decay", 1.0, "must be from 0 to below 1"),
+    ],
+)
+def test_bad_arguments_are_named(argument, value, rule):
+    with pytest.raises(ValueError, match=f"`{argument}` {rule}.*Received: {argument}={value}"):
+        MultiscaleGAN(**{**SMALL, argument: value})

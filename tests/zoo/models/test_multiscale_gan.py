@@ -1,0 +1,126 @@
+"""What is particular to the multi-scale predictor."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from zoo.layers.pyramid import as_channels, as_scales
+from zoo.models.multiscale_gan import MultiscaleGAN
+from zoo.registry import resolve
+
+SMALL = resolve("multiscale_gan").small
+CLIP = np.random.default_rng(0).uniform(size=(2, 6, 16, 24, 1)).astype("float32")
+
+
+@pytest.fixture
+def model():
+    return zoo.load("multiscale_gan", weights=None, **SMALL)
+
+
+def test_scales_are_averages_of_blocks():
+    frames = CLIP[0]
+    for scale, smaller in zip((8, 4, 2, 1), as_scales(frames), strict=True):
+        blocks = frames.reshape(6, 16 // scale, scale, 24 // scale, scale, 1).mean(axis=(2, 4))
+        np.testing.assert_allclose(smaller, blocks, rtol=1e-5)
+
+
+def test_the_frames_of_a_window_become_channels_in_order():
+    windows = np.random.default_rng(1).random((2, 3, 4, 8, 8, 3), dtype=np.float32)
+    stacked = as_channels(tf.constant(windows))
+    assert stacked.shape == (6, 8, 8, 12)
+    for frame in range(4):
+        expected = windows[:, :, frame].reshape(6, 8, 8, 3)
+        np.testing.assert_array_equal(stacked[..., 3 * frame : 3 * frame + 3], expected)
+
+
+def test_each_scale_corrects_the_enlarged_prediction_of_the_one_below(model):
+    """The equation of the paper: Y_k = u_k(Y_{k-1}) + G_k(X_k, u_k(Y_{k-1}))."""
+    contexts = as_scales(as_channels(tf.constant(CLIP[:, None, 2:])))
+    encoder, enlarged = model.encoder, None
+    for scale, prediction in enumerate(model.generator(contexts)):
+        maps = contexts[scale]
+        if scale:
+            maps = tf.concat([maps, enlarged], axis=-1)
+        out_of = encoder.out_of[scale] if scale < 3 else model.generator.finest
+        for layer in (*encoder.into[scale], *out_of):
+            maps = layer(maps)
+        expected = maps if enlarged is None else enlarged + maps
+        np.testing.assert_allclose(prediction, expected, atol=1e-6)
+        enlarged = tf.image.resize(prediction, 2 * np.array(prediction.shape[1:3]))
+
+
+def test_training_takes_whole_windows_and_the_frame_after_each(model):
+    targets = CLIP[:, 1:, None]
+    drawn = model._draw(CLIP, targets, training=True)
+    # Of six frames two windows of four lie within the clip and have a frame after them.
+    assert drawn.predictions.shape == (4, 16, 24, 1)
+    frames = np.concatenate([CLIP[:1, 4:], CLIP[1:, 4:]], axis=1).reshape(4, 16, 24, 1)
+    np.testing.assert_allclose(drawn.targets, frames, atol=1e-6)
+    np.testing.assert_allclose(
+        drawn.predictions, tf.reshape(model(CLIP)[:, 3:], (4, 16, 24, 1)), atol=1e-6
+    )
+    # A discriminator sees the window and the frame after it.
+    judged = np.asarray(drawn.real[3])
+    np.testing.assert_allclose(judged[0], CLIP[0, :5, :, :, 0].transpose(1, 2, 0), atol=1e-6)
+    np.testing.assert_array_equal(drawn.fake[3][..., :4], judged[..., :4])
+    with pytest.raises(ValueError, match="`clip` must have at least 5 frames. Received: 4"):
+        model._draw(CLIP[:, :4], targets[:, :3], training=True)
+
+
+@pytest.mark.parametrize("exponent", [1, 2])
+def test_the_terms_of_the_loss_are_summed_over_the_scales(exponent):
+    model = MultiscaleGAN(
+        **SMALL, exponent=exponent, lp_weight=0.5, gradient_weight=0.25, adversarial_weight=0.0
+    )
+    model.compile("sgd", loss=model.default_loss())
+    targets = CLIP[:, 1:, None]
+    drawn = model._draw(CLIP, targets, training=True)
+    predictions = model.generator(as_scales(as_channels(model._windows(CLIP)[:, 3:-1])))
+    expected = []
+    for true, predicted in zip(as_scales(drawn.targets), predictions, strict=True):
+        true, predicted = np.asarray(true), np.asarray(predicted)
+        slopes = sum(
+            np.abs(np.abs(np.diff(true, axis=a)) - np.abs(np.diff(predicted, axis=a))).mean()
+            for a in (1, 2)
+        )
+        expected.append((np.mean(np.abs(true - predicted) ** exponent), slopes))
+    logs = model.evaluate(CLIP, targets, verbose=0, return_dict=True)
+    assert logs["lp"] == pytest.approx(expected[3][0], rel=1e-4)
+    assert logs["gradient_difference"] == pytest.approx(expected[3][1], rel=1e-4)
+    sums = [0.5 * lp + 0.25 * slopes for lp, slopes in expected]
+    assert logs["reconstruction"] == pytest.approx(sums[3], rel=1e-4)
+    assert logs["coarse_scales"] == pytest.approx(sum(sums[:3]), rel=1e-4)
+
+
+def test_a_term_of_weight_zero_is_not_reported():
+    model = MultiscaleGAN(**SMALL, gradient_weight=0.0, adversarial_weight=0.0)
+    model.compile("sgd", loss=model.default_loss())
+    logs = model.train_on_batch(CLIP, CLIP[:, 1:, None], return_dict=True)
+    assert set(logs) == {"loss", "reconstruction", "coarse_scales", "lp"}
+
+
+def test_every_discriminator_ends_at_an_eighth_of_the_frame(model):
+    videos = model._draw(CLIP, CLIP[:, 1:, None], training=True).real
+    for layers, maps in zip(model.discriminator.judges, videos, strict=True):
+        maps = 2 * maps - 1
+        for layer in layers:
+            maps = layer(maps)
+        assert maps.shape == (4, 2, 3, 1)
+    verdicts = model.discriminator(videos)
+    assert [verdict.shape for verdict in verdicts] == [(4,)] * 4
+    np.testing.assert_allclose(verdicts[3], np.mean(maps, axis=(1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("horizons", 2, "must be 1"),
+        ("filters", ((4, 4, 4),), "must hold three numbers for each of 4 scales"),
+        ("discriminator_filters", (4, 4), "must hold 3 numbers"),
+        ("lp_weight", -1.0, "and `gradient_weight` must not be negative"),
+    ],
+)
+def test_bad_arguments_are_named(argument, value, rule):
+    with pytest.raises(ValueError, match=f"`{argument}` {rule}.*Received: "):
+        MultiscaleGAN(**{**SMALL, argument: value})

@@ -1,0 +1,191 @@
+"""The multi-scale adversarial predictor of Mathieu, Couprie and LeCun 2016.
+
+https://arxiv.org/abs/1511.05440. With `X_k` the last frames at scale k, from 1/8 of the frame to
+all of it, and `u_k` the enlargement to that scale,
+
+    Y_k = u_k(Y_{k-1}) + G_k(X_k, u_k(Y_{k-1}))
+
+is the next frame, and a discriminator at each scale judges `(X_k, Y_k)`. What differs: a
+generator has four convolutions and a tenth of the channels, to be trained on a processor; its
+output is not squashed by a tanh but cut off at [0, 1] outside training; frames are made smaller
+by averages and larger by bilinear interpolation; losses are means over pixels, summed over
+scales, with weights for means; the verdict of a discriminator is a mean over places instead of
+fully connected layers, since frames of any size must do, and its layers stride where the paper's
+pool; both sides are optimised by Adam, not by plain gradient descent, at the same time.
+"""
+
+import keras
+import tensorflow as tf
+
+from zoo.layers import fold_time, unfold_time
+from zoo.layers.pyramid import (
+    SCALES,
+    PyramidDiscriminator,
+    PyramidGenerator,
+    as_channels,
+    as_scales,
+)
+from zoo.losses import SharpPrediction
+from zoo.models.adversarial import AdversarialModel, Drawn
+from zoo.models.windowed_predictor import WindowedPredictor
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class MultiscaleGAN(AdversarialModel, WindowedPredictor):
+    """Predicts the next frame at four scales, against a discriminator at each.
+
+    The loss of the generators is, summed over the scales,
+
+        lp_weight * mean |Y - y| ** exponent + gradient_weight * gradient difference
+            + adversarial_weight * adversarial loss
+
+    and a term of weight 0 is not computed. Training uses the windows of `context_frames` frames
+    that lie within a clip, with the frame after each. Reported beside the terms of
+    `AdversarialModel` are `coarse_scales` (the part of the loss at the three scales below the
+    finest, whose own is `reconstruction`) and, without weight and at the finest scale, `lp` and
+    `gradient_difference`.
+
+    Args:
+        filters: For each scale, the coarsest first, the channels of three convolutions.
+        discriminator_filters: Channels of the three convolutions of each discriminator.
+        lp_weight, gradient_weight, exponent: As of `SharpPrediction`; the paper calls the
+            exponent p.
+        horizons, score_horizon: 1: this model predicts the next frame.
+        **kwargs: Arguments of `AdversarialModel` and `WindowedPredictor`.
+
+    Call arguments:
+        clip: float32 `(batch, time, height, width, channels)` in [0, 1], two frames or more, and
+            more than `context_frames` in training; height and width multiples of 8.
+
+    Returns:
+        float32 `(batch, time - 1, 1, height, width, channels)`: the frame after each. Targets of
+        the same shape come from `data_pipelines.tasks.predict_ahead(frames=1)`.
+
+    Raises:
+        ValueError: If an argument or a clip breaks a rule; the message names it.
+
+    Example:
+
+    >>> model = MultiscaleGAN(filters=4 * ((4, 8, 4),), discriminator_filters=(4, 4, 4))
+    >>> model(tf.zeros((1, 5, 16, 24, 1))).shape
+    TensorShape([1, 4, 1, 16, 24, 1])
+
+    Reference:
+        Mathieu, Couprie and LeCun, "Deep multi-scale video prediction beyond mean square
+        error", 2016, https://arxiv.org/abs/1511.05440
+    """
+
+    verbs = ("encode", "features", "rollout", "score", "score_map", "step")
+    stride = 2 ** (SCALES - 1)
+
+    def __init__(
+        self,
+        filters=((48, 96, 48), (48, 96, 48), (32, 64, 32), (16, 32, 16)),
+        discriminator_filters=(24, 48, 64),
+        lp_weight=1.0,
+        gradient_weight=1.0,
+        exponent=2,
+        horizons=1,
+        score_horizon=1,
+        **kwargs,
+    ):
+        super().__init__(horizons=horizons, score_horizon=score_horizon, **kwargs)
+        if horizons != 1:
+            raise ValueError(
+                "`horizons` must be 1, since the next frame is what is predicted; `rollout` goes "
+                f"on from there. Received: horizons={horizons}"
+            )
+        self.filters = tuple(tuple(counts) for counts in filters)
+        if [len(counts) for counts in self.filters] != [3] * SCALES:
+            raise ValueError(
+                f"`filters` must hold three numbers for each of {SCALES} scales. "
+                f"Received: filters={self.filters}"
+            )
+        self.discriminator_filters = tuple(discriminator_filters)
+        if len(self.discriminator_filters) != SCALES - 1:
+            raise ValueError(
+                f"`discriminator_filters` must hold {SCALES - 1} numbers. "
+                f"Received: discriminator_filters={self.discriminator_filters}"
+            )
+        self.lp_weight = lp_weight
+        self.gradient_weight = gradient_weight
+        self.exponent = exponent
+        self.scale_loss = self.default_loss()
+        policy = self.dtype_policy
+        self._adopt(
+            lambda name: PyramidGenerator(
+                self.channels, self.context_frames, self.filters, name=name, dtype=policy
+            ),
+            lambda name: PyramidDiscriminator(
+                self.channels * (self.context_frames + 1),
+                self.discriminator_filters,
+                self.spectral_norm,
+                name=name,
+                dtype=policy,
+            ),
+        )
+        self.coarse_metric = keras.metrics.Mean(name="coarse_scales")
+        self.lp_metric = keras.metrics.Mean(name="lp") if lp_weight else None
+        self.gradient_metric = (
+            keras.metrics.Mean(name="gradient_difference") if gradient_weight else None
+        )
+
+    @property
+    def encoder(self):
+        """`PyramidEncoder` of the generators that predictions are made with."""
+        return self._generator_for(training=False).encoder
+
+    def default_loss(self):
+        return SharpPrediction(self.lp_weight, self.gradient_weight, self.exponent)
+
+    def call(self, clip, training=False):
+        clip = self._check_training_clip(clip)
+        windows = self._windows(clip)[:, :-1]
+        count = windows.shape[1] or tf.shape(windows)[1]
+        contexts = as_scales(as_channels(windows))
+        return unfold_time(self._generator_for(training)(contexts)[-1], count)[:, :, None]
+
+    def _windows(self, clip):
+        shape = tf.shape(clip)
+        maps, _ = self._observe(clip, self._initial_state(shape[0], shape[2], shape[3]))
+        return maps["window"]
+
+    def _predict(self, maps, frames, seed=None):
+        count = frames.shape[1] or tf.shape(frames)[1]
+        contexts = as_scales(as_channels(maps["window"]))
+        predictions = self._generator_for(training=False)(contexts)
+        return unfold_time(predictions[-1], count)[:, :, None]
+
+    def _draw(self, x, y, training):
+        clip = self.check_clip(x, min_frames=self.context_frames + 1)
+        first = self.context_frames - 1  # of the windows that lie within the clip
+        contexts = as_scales(as_channels(self._windows(clip)[:, first:-1]))
+        targets = as_scales(fold_time(y[:, first:, 0]))
+        predictions = self._generator_for(training)(contexts)
+        coarse = sum(
+            self.scale_loss(true, drawn)
+            for true, drawn in zip(targets[:-1], predictions[:-1], strict=True)
+        )
+        self.coarse_metric.update_state(coarse)
+        loss = self.scale_loss
+        if self.lp_metric is not None:
+            error = tf.abs(targets[-1] - predictions[-1])
+            self.lp_metric.update_state(tf.reduce_mean(error**self.exponent))
+        if self.gradient_metric is not None:
+            difference = loss.gradient_difference(targets[-1], predictions[-1])
+            self.gradient_metric.update_state(difference)
+        shown = [
+            [tf.concat(pair, axis=-1) for pair in zip(contexts, frames, strict=True)]
+            for frames in (targets, predictions)
+        ]
+        return Drawn(targets[-1], predictions[-1], *shown, extra=coarse)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "discriminator_filters": self.discriminator_filters,
+            "lp_weight": self.lp_weight,
+            "gradient_weight": self.gradient_weight,
+            "exponent": self.exponent,
+        }
