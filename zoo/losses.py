@@ -48,7 +48,7 @@ class GaussianNegativeLogLikelihood(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class DecayingSquaredError(keras.losses.Loss):
+class DecayingSquaredError(GaussianNegativeLogLikelihood):
     """Squared error of predicted frames, those further ahead weighing less.
 
         1 / T**2 * sum_{t=0}^{T-1} (T - t) * mean((y_true_t - y_pred_t)**2) / (2 scale**2)
@@ -80,10 +80,7 @@ class DecayingSquaredError(keras.losses.Loss):
     """
 
     def __init__(self, scale=0.1, name="decaying_squared_error", **kwargs):
-        super().__init__(name=name, dtype=kwargs.pop("dtype", "float32"), **kwargs)
-        if scale <= 0:
-            raise ValueError(f"`scale` must be above 0. Received: scale={scale}")
-        self.scale = scale
+        super().__init__(scale, name=name, **kwargs)
 
     def call(self, y_true, y_pred):
         squared = tf.square(tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32))
@@ -92,10 +89,6 @@ class DecayingSquaredError(keras.losses.Loss):
         weights = tf.cast(tf.range(frames, 0, -1), tf.float32)
         total = tf.reduce_sum(weights * by_frame, axis=1)
         return total / (tf.cast(frames, tf.float32) ** 2 * 2 * self.scale**2)
-
-    def get_config(self):
-        return {**super().get_config(), "scale": self.scale}
-
 
 @keras.saving.register_keras_serializable(package="zoo")
 class GradientDifference(keras.losses.Loss):
