@@ -1,4 +1,4 @@
-"""Chooses weights, horizon and pooling of a run's score on its held-out training videos.
+"""Chooses weights, branch, horizon and pooling of a run's score on its held-out training videos.
 
     python benchmarks/select_scoring.py --run runs/ped2 --data footage/ucsd_ped2
 
@@ -27,6 +27,7 @@ from zoo.evaluation.card import portable  # noqa: E402
 from zoo.training.whole_files import write_json, write_whole  # noqa: E402
 
 PIECE = 200  # frames
+HEADER = "weights            branch         horizon  pooling  window  AUC    speed  back   place"
 WEIGHT_FILES = ("best.weights.h5", "model.weights.h5")
 
 
@@ -41,7 +42,7 @@ def main():
     parser.add_argument(
         "--keep-pooling",
         action="store_true",
-        help="choose weights and horizon alone; pooling and window stay those of the run",
+        help="choose all but pooling and window, which stay those of the run",
     )
     arguments = parser.parse_args()
     record = json.loads((arguments.run / "run.json").read_text("utf-8"))
@@ -62,7 +63,7 @@ def main():
         poolings = ((first.score_pooling, first.score_window),)
     ranked = selection.select(models, trials, poolings, report=say)
     baseline = selection.copy_last_frame(trials, poolings)
-    print("weights                horizon  pooling  window  AUC    speed  backwards  place")
+    print(HEADER)
     for candidate in [*ranked[:20], baseline[0]]:
         print(row(candidate))
     write_json(
@@ -113,9 +114,10 @@ def row(candidate):
     """One line of the table."""
     kinds = candidate.auc_by_kind
     return (
-        f"{candidate.weights:22s} {candidate.score_horizon:7d}  {candidate.score_pooling:7s}  "
+        f"{candidate.weights:18s} {candidate.score_branch or '-':14s} "
+        f"{candidate.score_horizon or '-':>7}  {candidate.score_pooling:7s}  "
         f"{candidate.score_window or '-':>6}  {candidate.auc_live:.3f}  {kinds['speed']:.3f}  "
-        f"{kinds['backwards']:9.3f}  {kinds['place']:.3f}"
+        f"{kinds['backwards']:.3f}  {kinds['place']:.3f}"
     )
 
 

@@ -129,7 +129,7 @@ _ALL = (
         paper="Mathieu, Couprie and LeCun 2016",
         training={
             **_PED2_TRAINING,
-            "frames": 6,
+            "frames": 7,
             "stride": 3,
             "steps": 1500,
             "beta_1": 0.5,
@@ -142,7 +142,13 @@ _ALL = (
         arguments={**_PED2, "observation_scale": 0.03},
         description="Variational autoencoder of segments of four frames, each the next's context.",
         paper="Kingma and Welling 2014; Sohn et al. 2015; Kingma et al. 2016",
-        training={**_PED2_TRAINING, "steps": 1500, "kl_warm_up_steps": 300},
+        training={
+            **_PED2_TRAINING,
+            "frames": 8,
+            "batch": 24,
+            "steps": 1500,
+            "kl_warm_up_steps": 300,
+        },
         small={"filters": (4, 6, 8), "decoder_filters": (6, 8, 8), "latent_dim": 3},
     ),
     Preset(
@@ -167,7 +173,7 @@ _ALL = (
             "stride": 2,
             "crop": None,
             "batch": 16,
-            "steps": 5000,
+            "steps": 4500,
             "learning_rate": 5e-4,
             "discriminator_learning_rate": 1e-3,
             "beta_1": 0.5,

@@ -24,11 +24,12 @@ def names():
     return list(PRESETS)
 
 
-def resolve(name):
+def resolve(name, argument="name"):
     """The preset of a name.
 
     Args:
         name: `MODEL/DATASET`, or `MODEL` for its default.
+        argument: What to call it in an error.
 
     Returns:
         `zoo.presets.Preset`.
@@ -42,7 +43,7 @@ def resolve(name):
     near = _near(name)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     known = ", ".join([*DEFAULTS, *PRESETS])
-    raise ValueError(f"`name` must be a preset: {known}. {hint}Received: name={name!r}")
+    raise ValueError(f"`{argument}` must be a preset: {known}. {hint}Received: {argument}={name!r}")
 
 
 def _near(name):
@@ -141,8 +142,9 @@ def load(name, weights="pretrained", dtype=None, **overrides):
     if weights == "pretrained":
         if not trained.exists():
             raise ValueError(
-                f"{name} has no trained weights. Pass weights=None for a model with random "
-                f"weights, or the path of weights of your own. Received: weights={weights!r}"
+                f"`name` must be trained: {name} has no trained weights. Pass weights=None for a "
+                "model with random weights, or the path of weights of your own. Received: "
+                f"weights={weights!r}"
             )
         path = trained
     elif weights is not None:

@@ -46,5 +46,5 @@ def open_source(path):
             video.group = parents[0] if parents else video.name
             videos.append(video)
     if not videos:
-        raise ValueError(f"{path} holds no folder per class")
+        raise ValueError(f"`source` must hold a folder per class. Received: {path}, with none")
     return Source("labelled_folders", path, videos)

@@ -1,6 +1,7 @@
 """Ordinary video files, one or a folder of them, decoded by OpenCV."""
 
 import logging
+import struct
 from pathlib import Path
 
 from data_pipelines.sources.base import (
@@ -15,6 +16,9 @@ _LOG = logging.getLogger(__name__)
 
 # Containers that do not know the rate write a clock's (90000, say) or nothing.
 _FASTEST = 1000.0
+
+# What MP4 begins with, and QuickTime files older than that.
+_FIRST_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip", b"pnot")
 
 
 class VideoFile(Video):
@@ -139,5 +143,38 @@ def _opened(path):
             raise ValueError(f"{path} is text or empty, not a video")
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise ValueError(f"{path} cannot be opened as a video")
+        why = ""
+        if lost_its_index(path):
+            why = (
+                ": it has no whole `moov` box, the index that a recorder writes last, so it was "
+                "probably cut off while it was recorded or copied"
+            )
+        raise ValueError(f"{path} cannot be opened as a video{why}")
     return capture
+
+
+def lost_its_index(path):
+    """Says whether a file begins as MP4 or QuickTime does and ends before its `moov` box does.
+
+    Such files are rows of boxes: the size of the box (4 bytes, big-endian; 1 where 8 bytes after
+    the name hold it, 0 where it reaches to the end of the file), its name (4 bytes), its content.
+
+    Args:
+        path: File.
+    """
+    length, at = Path(path).stat().st_size, 0
+    with open(path, "rb") as file:
+        while at + 8 <= length:
+            file.seek(at)
+            header = file.read(16)
+            size, name = struct.unpack(">I4s", header[:8])
+            if size == 1 and len(header) == 16:
+                (size,) = struct.unpack(">Q", header[8:])
+            elif size == 0:
+                size = length - at
+            if size < 8 or not name.isalnum() or (at == 0 and name not in _FIRST_BOXES):
+                return False
+            if name == b"moov":
+                return at + size > length
+            at += size
+    return at > 0

@@ -49,6 +49,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         ({"latent_dim": "8"}, "`latent_dim` must be of type int, such as 8. Received: .*'8'"),
         ({"score_horizon": 9}, "`score_horizon` must be from 1 to horizons=4"),
         ({"posterior_share": 0}, "`posterior_share` must be above 0"),
+        ({"seed": 2**31}, "`seed` must be a whole number from 0 to 2147483647"),
         ({"score_pooling": "median"}, "must be 'max' or 'mean'"),
         ({"horizons": True}, "`horizons` must be of type int"),
         ({"clip_shape": (16, 100, 144, 1)}, "height of `clip_shape` must be a multiple of 8"),

@@ -53,7 +53,7 @@ def open_labelled(data, split=None):
     """Opens the footage to evaluate on: its test part where it has one.
 
     Raises:
-        ValueError: If there is no footage, or no truth with it.
+        ValueError: If there is no footage, no truth with it, or only one of the two classes.
     """
     source = data_pipelines.open_source(data)
     if split is None and "test" in source.splits:
@@ -66,6 +66,13 @@ def open_labelled(data, split=None):
             "file, or of `synthetic_cctv`. Without it there is no figure to compute. Received: "
             f"{data}, of kind {source.kind}, in which {len(without)} of {len(source.videos)} "
             f"videos have none, {without[0]} among them"
+        )
+    labels = np.concatenate([np.asarray(video.frame_labels(), bool) for video in source.videos])
+    if labels.all() or not labels.any():
+        # Said here, since scoring all of it first takes long.
+        raise ValueError(
+            "`data` must hold normal and abnormal frames, or no area under the curve exists. "
+            f"Received: {data}, split {split}, with {labels.sum()} abnormal frames of {len(labels)}"
         )
     return source
 

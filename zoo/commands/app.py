@@ -19,7 +19,7 @@ from zoo.commands import (
     quickstart,
     train,
 )
-from zoo.commands.console import Commands, TensorFlowCommand
+from zoo.commands.console import Command, TensorFlowCommand
 
 # Shown at the end of each `--help`.
 EXAMPLES = {
@@ -73,7 +73,7 @@ def _add(name, function, group=None, loads_tensorflow=True):
     group_name, group = group or ("", app)
     group.command(
         name,
-        cls=TensorFlowCommand if loads_tensorflow else None,
+        cls=TensorFlowCommand if loads_tensorflow else Command,
         epilog=f"Example: {EXAMPLES[f'{group_name} {name}'.strip()]}",
     )(function)
 
@@ -84,7 +84,7 @@ def _group(name, summary):
     return name, group
 
 
-app = typer.Typer(cls=Commands, **STYLE)
+app = typer.Typer(**STYLE)
 app.callback(epilog=f"Start here: {EXAMPLES['quickstart']}")(_root)
 _add("quickstart", quickstart.quickstart)
 _add("list", catalogue.list_presets)

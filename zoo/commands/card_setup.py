@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 # What a card must say of footage that is not one's own.
 DATA_FACTS = {
     "ucsd": {
-        "name": "UCSD anomaly detection dataset, Ped2",
+        "name": "UCSD anomaly detection dataset",
         "terms": "Free for research; cite the paper. No frame of it is part of this project.",
         "reference": "Mahadevan, Li, Bhalodia and Vasconcelos, Anomaly Detection in Crowded "
         "Scenes, CVPR 2010",
@@ -40,11 +40,48 @@ DATA_FACTS = {
     },
 }
 
+# (height, width) in pixels of the two scenes of UCSD as they were released.
+UCSD_FRAMES = {"Ped1": (158, 238), "Ped2": (240, 360)}
+
 
 def run_record(name):
     """What a run folder says of its training: dict, or None where `name` is no run folder."""
     file = Path(name) / "run.json"
     return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+
+def find_training(path, name, run=None):
+    """Finds what a card is to say of the training; called before an evaluation that takes long.
+
+    Args:
+        path, name, run: As for `write_card`.
+
+    Returns:
+        `(old, is_same, record)`: the card that is there, or None; whether it is one of the same
+        weights; and what the run folder says, None where `old` says it all.
+
+    Raises:
+        ValueError: If it is not known how the weights were trained.
+    """
+    path = Path(path)
+    weights = _weights(name)
+    old = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    same = old is not None and weights.is_file() and old.get("weights") is not None
+    same = same and old["weights"]["sha256"] == file_facts(weights)["sha256"]
+    if same and run is None and run_record(name) is None:
+        return old, same, None
+    folder = Path(run or name)
+    record = run_record(folder)
+    if record is None:
+        raise ValueError(
+            "`card` needs the run folder that the weights come from: give it as `name` or `run`. "
+            f"Received: {folder}, which holds no run.json"
+        )
+    if record.get("status") != "finished":
+        raise ValueError(
+            f"`card` needs a finished run. Received: {folder}, status {record.get('status')}"
+        )
+    return old, same, record
 
 
 def write_card(path, name, model, source, figures, command, run=None, section=None):
@@ -66,27 +103,13 @@ def write_card(path, name, model, source, figures, command, run=None, section=No
     Raises:
         ValueError: If it is not known how the weights were trained.
     """
-    folder, path = Path(run or name), Path(path)
-    weights = registry.weights_path(registry.resolve(name)) if not Path(name).is_dir() else None
-    weights = weights or Path(name) / registry.RUN_WEIGHTS
-    old = json.loads(path.read_text("utf-8")) if path.is_file() else None
-    same = old is not None and weights.is_file() and old.get("weights") is not None
-    same = same and old["weights"]["sha256"] == file_facts(weights)["sha256"]
+    old, same, record = find_training(path, name, run)
     evaluation = {**figures, "machine": machine()}
     stated = {"command": command, "versions": versions(), "section": section}
-    if same and run is None and run_record(name) is None:
+    if record is None:
         write_json(path, with_evaluation(old, evaluation, **stated))
         return
-    record = run_record(folder)
-    if record is None:
-        raise ValueError(
-            "`card` needs the run folder that the weights come from: give it as NAME or with "
-            f"--run. Received: {folder}, which holds no run.json"
-        )
-    if record.get("status") != "finished":
-        raise ValueError(
-            f"`card` needs a finished run. Received: {folder}, status {record.get('status')}"
-        )
+    folder = Path(run or name)
     selection = folder / "selection.json"
     preset = registry.resolve(json.loads((folder / "config.json").read_text("utf-8"))["preset"])
     card = model_card(
@@ -95,7 +118,7 @@ def write_card(path, name, model, source, figures, command, run=None, section=No
         record,
         evaluation,
         data=training_data(record, source),
-        weights=weights,
+        weights=_weights(name),
         selection=json.loads(selection.read_text("utf-8")) if selection.is_file() else None,
         **stated,
     )
@@ -125,6 +148,28 @@ def training_data(record, source=None):
         kind = source.kind
     if kind is None and path.name and path.exists():
         kind = data_pipelines.open_source(path).kind
-    if kind in DATA_FACTS:
-        return DATA_FACTS[kind]
-    return {"name": path.name, "terms": "not stated", "reference": None}
+    if kind not in DATA_FACTS:
+        return {"name": path.name, "terms": "not stated", "reference": None}
+    facts = DATA_FACTS[kind]
+    scene = _ucsd_scene(path, source) if kind == "ucsd" else None
+    return {**facts, "name": f"{facts['name']}, {scene}"} if scene else facts
+
+
+def _weights(name):
+    if Path(name).is_dir():
+        return Path(name) / registry.RUN_WEIGHTS
+    return registry.weights_path(registry.resolve(name))
+
+
+def _ucsd_scene(path, source):
+    """Which of the two scenes is at `path`, or None where neither name nor frames tell."""
+    # The folder's name goes first: copies come in other sizes.
+    named = [scene for scene in UCSD_FRAMES if scene.lower() in path.name.lower()]
+    if named:
+        return named[0] if len(named) == 1 else None
+    if source is None or path.name != Path(source.path).name:
+        source = data_pipelines.open_source(path) if path.exists() else None
+    if source is None or not source.videos:
+        return None
+    size = next(iter(source.videos[0].frames())).shape[:2]
+    return next((scene for scene, known in UCSD_FRAMES.items() if known == size), None)

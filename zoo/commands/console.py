@@ -1,42 +1,67 @@
-"""What every command shares: how errors end it, how it talks, how TensorFlow is loaded."""
+"""What every command shares: how errors end it, how it talks, how TensorFlow is loaded.
+
+The exit code of an error follows from its words, which always begin with what is wrong:
+
+- 2, wrong usage: a `ValueError` that begins with an option or argument of the command, such as
+  "`--data` must ...". The command was given wrongly, and another value mends it.
+- 1, failed: whatever else a user can put right, such as a full disk, footage that cannot be
+  read, weights or a checkpoint of another model.
+
+A library raises errors that begin with its own argument; `named_as_typed` puts the option that
+was typed in its place.
+"""
 
 import json
 import os
 import re
 import sys
 import tempfile
+from pathlib import Path
 
 import typer
 
 # What a user can put right. Anything else is a fault of this project and shows its traceback.
 EXPECTED_ERRORS = (ValueError, OSError, NotImplementedError, ImportError, FloatingPointError)
 
+# What the library calls the value of an option of another name; the first that a command has.
+SYNONYMS = {
+    "source": ("data", "clip"),
+    "name": ("name_or_run", "names"),
+    "directory": ("encoder",),
+    "folder": ("encoder",),
+}
 
-class Commands(typer.core.TyperGroup):
-    """The root group: errors become one line on standard error and exit code 1."""
+
+class Command(typer.core.TyperCommand):
+    """A command whose errors become one line on standard error and an exit code."""
 
     def invoke(self, ctx):
         try:
+            self.begin()
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # Typer ends quietly when the reader of a pipe has gone.
         except Exception as error:
-            if ctx.params.get("debug") or not is_expected(error):
+            if ctx.find_root().params.get("debug") or not is_expected(error):
                 raise
-            say(f"zoo: {error_line(error)}")
-            raise typer.Exit(1) from error
+            names = typed_names(self)
+            line = named_as_typed(error_line(error), names)
+            say(f"zoo: {line}")
+            raise typer.Exit(2 if is_wrong_usage(error, line, names) else 1) from error
         except KeyboardInterrupt as interrupt:
             say(f"zoo: {str(interrupt) or 'interrupted'}")
             raise typer.Exit(130) from None
 
+    def begin(self):
+        """What is done before the command's own work."""
 
-class TensorFlowCommand(typer.core.TyperCommand):
+
+class TensorFlowCommand(Command):
     """A command that works with TensorFlow, which it loads without the noise of its start."""
 
-    def invoke(self, ctx):
+    def begin(self):
         if "tensorflow" not in sys.modules:
             import_tensorflow_quietly()
-        return super().invoke(ctx)
 
 
 def say(message):
@@ -96,23 +121,74 @@ def error_line(error):
     return line or type(error).__name__
 
 
-def import_tensorflow_quietly():
-    """Imports TensorFlow; lines about missing CUDA drivers, which no setting silences, go.
+def typed_names(command):
+    """What a user types for each parameter of a command.
 
-    They are written to the file descriptor itself before TensorFlow's logging starts. Whatever
-    else comes meanwhile is shown afterwards.
+    Returns:
+        Dict from the name in Python to `--option` or, of an argument, `NAME`; `SYNONYMS` included.
     """
+    names = {}
+    for parameter in command.params:
+        option = parameter.param_type_name == "option"
+        names[parameter.name] = max(parameter.opts, key=len) if option else parameter.name.upper()
+    for name, others in SYNONYMS.items():
+        there = [names[other] for other in others if other in names]
+        if there:
+            names.setdefault(name, there[0])
+    return names
+
+
+def named_as_typed(line, names):
+    """Says `--validation-videos` where an error says `validation_videos`.
+
+    Args:
+        line: str, the error.
+        names: Dict, of `typed_names`.
+
+    Returns:
+        str: names in backticks and the one after "Received: " are replaced.
+
+    Example:
+        >>> named_as_typed("`out` must be new. Received: out=a", {"out": "--out"})
+        '`--out` must be new. Received: --out=a'
+    """
+    line = re.sub(r"`(\w+)`", lambda found: f"`{names.get(found[1], found[1])}`", line)
+    return re.sub(r"(?<=Received: )\w+(?==)", lambda found: names.get(found[0], found[0]), line)
+
+
+def is_wrong_usage(error, line, names):
+    """Whether the error, told in `line`, is that the command was given wrongly."""
+    begins = re.match(r"`([^` ]+)", line)
+    return isinstance(error, ValueError) and bool(begins) and begins[1] in names.values()
+
+
+def import_tensorflow_quietly():
+    """Imports TensorFlow and has it look for GPUs; lines which no setting silences go.
+
+    Those are what it writes to the file descriptor itself before its logging starts and, where
+    there is no GPU, that CUDA does not start. Whatever else comes meanwhile is shown afterwards.
+    """
+    noise = r"[IW]\d{4} |WARNING: All log messages before absl::"
+    if not has_gpu():
+        noise += r"|E\d{4} .*failed call to cuInit"
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            tensorflow.config.list_physical_devices("GPU")
         finally:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
             caught.seek(0)
             for line in caught.read().decode(errors="replace").splitlines():
-                if not re.match(r"[IW]\d{4} |WARNING: All log messages before absl::", line):
+                if not re.match(noise, line):
                     say(line)
+
+
+def has_gpu():
+    """Whether the system has a GPU that CUDA could use, as far as its device files tell."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()

@@ -62,7 +62,9 @@ def anomaly(
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source = anomaly_setup.open_labelled(data, split)
-    _check_files(scores, card)
+    _check_files(scores=scores, card=card)
+    if card is not None:
+        card_setup.find_training(card, name, run)
     model = zoo.load(name, dtype=choose_precision(precision))
     scored = anomaly_setup.score_source(
         model, source, lambda number, count, video: say(f"{number}/{count} {video}")
@@ -100,7 +102,7 @@ def prediction(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most windows, shared evenly among the videos.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the draws.")] = 0,
     card: Annotated[Path | None, typer.Option(help="Model card to add the figures to.")] = None,
     run: Annotated[
         Path | None, typer.Option(help="Run folder of the weights, for a new card of a preset.")
@@ -120,7 +122,9 @@ def prediction(
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source, split = prediction_setup.open_footage(data, name, split)
-    _check_files(card)
+    _check_files(card=card)
+    if card is not None:
+        card_setup.find_training(card, name, run)
     model = zoo.load(name)
     context, steps = prediction_setup.lengths(model, context, steps)
     asked = {"context": context, "samples": samples, "limit": limit, "seed": seed}
@@ -167,7 +171,9 @@ def representation(
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source = open_labelled(data)
-    _check_files(card)
+    _check_files(card=card)
+    if card is not None:
+        card_setup.find_training(card, name, run)
     model = zoo.load(name)
     figures = representation_setup.evaluate_model(
         model, source, with_baselines=baselines, seed=seed, report=progress()
@@ -198,10 +204,10 @@ def progress():
     return report
 
 
-def _check_files(*files):
-    for file in files:
+def _check_files(**files):
+    for option, file in files.items():
         if file is not None and not file.resolve().parent.is_dir():
-            raise ValueError(f"{file} must be in a folder that is there")
+            raise ValueError(f"`{option}` must be in a folder that is there. Received: {file}")
 
 
 def _command_line():

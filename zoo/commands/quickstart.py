@@ -25,7 +25,9 @@ def quickstart(
         Path | None, typer.Option(help="Your own video files; by default a scene is made up.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the scene and the training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of the scene and the training.")
+    ] = 0,
 ):
     """Make footage, train, score, export and classify: the whole road in three minutes.
 

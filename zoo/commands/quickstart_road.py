@@ -243,3 +243,20 @@ def _write_overlay(path, frames, maps, score, labels, fps):
             writer.write(np.concatenate([picture, bar])[..., ::-1].copy())
     finally:
         writer.release()
+    _check_written(path, len(heated))
+
+
+def _check_written(path, frames):
+    """Raises `OSError` unless so many frames can be read back: OpenCV is silent on a full disk."""
+    import cv2
+
+    reader = cv2.VideoCapture(str(path))
+    try:
+        count = sum(1 for _ in iter(reader.grab, False))
+    finally:
+        reader.release()
+    if count != frames:
+        raise OSError(
+            f"{path} could not be written whole: {count} of {frames} frames can be read back; "
+            "the disk may be full"
+        )

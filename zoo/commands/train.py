@@ -8,6 +8,7 @@ take as a name. Two thousand steps of the default take about two hours on two co
 
 import contextlib
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -29,7 +30,9 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Clips per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, data and draws.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of weights, data and draws.")
+    ] = 0,
     precision: Annotated[
         str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")
     ] = "auto",
@@ -52,7 +55,7 @@ def train(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
     given = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
-    with _signals_as_interrupt():
+    with _signals_end_it(out):
         try:
             setup = training_setup.prepare(
                 name,
@@ -79,13 +82,22 @@ def train(
 
 
 @contextlib.contextmanager
-def _signals_as_interrupt():
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
+def _signals_end_it(out):
+    """Ends the process at once on SIGINT and SIGTERM: before the training, and on a second one.
+
+    Not by an exception, which comes at any place of any library and may be lost there, or be
+    turned into another one. Files are written so that a kill at any moment does no harm.
+    """
+
+    def end(number, frame):
+        # The bar of a terminal hides the cursor.
+        shown = "\x1b[?25h\n" if os.isatty(2) else ""
+        os.write(2, f"{shown}zoo train: interrupted; the same command goes on: {out}\n".encode())
+        os._exit(130)
 
     # SIGINT too: a shell starts its background jobs with it ignored.
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:

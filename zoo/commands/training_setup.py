@@ -5,6 +5,7 @@ import difflib
 import json
 import logging
 import math
+import re
 from pathlib import Path
 
 import keras
@@ -56,8 +57,9 @@ class Setup:
         seed: int.
         init: str of a preset, run folder or weights file, or None.
         precision, distribution: str as asked for, maybe "auto".
-        train, held_out: `data_pipelines.Source`; `held_out` is None where nothing is held out.
         validation_videos: how many were asked to be held out, or None.
+        train, held_out: `data_pipelines.Source`; `train` is None until the footage is opened,
+            `held_out` where nothing is held out.
     """
 
     preset: object
@@ -68,9 +70,9 @@ class Setup:
     init: str | None
     precision: str
     distribution: str
-    train: object
-    held_out: object
     validation_videos: int | None
+    train: object = None
+    held_out: object = None
 
     @property
     def arguments(self):
@@ -100,7 +102,7 @@ def prepare(
     distribution="auto",
     validation_videos=None,
 ):
-    """Checks what was asked for and opens the footage.
+    """Checks what was asked for; the footage is opened later, by `with_footage`.
 
     Args:
         name: str, a preset.
@@ -117,7 +119,7 @@ def prepare(
         `Setup`.
 
     Raises:
-        ValueError: if an argument breaks its rule, or the footage cannot be used.
+        ValueError: if an argument breaks its rule.
     """
     preset = registry.resolve(name)
     clip_shape = preset.arguments["clip_shape"]
@@ -137,22 +139,16 @@ def prepare(
     training.update({key: value for key, value in (given or {}).items() if value is not None})
     if preset.model_class.is_fitted_in_closed_form:
         _check_closed_form(preset, init=init, learning_rate=(given or {}).get("learning_rate"))
-    if training["learning_rate"] <= 0:
-        raise ValueError(
-            f"`learning_rate` must be above 0. Received: {training['learning_rate']}"
-        )
     if training["size"] and training["size"] != defaults["size"]:
         # Live scoring brings footage to the model's preferred size: that of its training.
         overrides.setdefault("clip_shape", (clip_shape[0], *training["size"], clip_shape[3]))
-    registry.check_overrides(preset, overrides)
-    check_sizes(training, preset.model_class.stride)
+    check_settings(preset, training, overrides)
     if "seed" in known:
         overrides.setdefault("seed", seed)
     choose_precision(precision)
     distributions.choose_strategy("one_device" if distribution == "auto" else distribution)
     if init is not None and Path(init).exists():
         init = str(Path(init).resolve())
-    train, held_out = split_videos(data_pipelines.open_source(data), validation_videos)
     return Setup(
         preset=preset,
         data=Path(data).resolve(),
@@ -162,10 +158,25 @@ def prepare(
         init=init,
         precision=precision,
         distribution=distribution,
-        train=train,
-        held_out=held_out,
         validation_videos=validation_videos,
     )
+
+
+def with_footage(setup):
+    """Opens the footage of a setup and splits it.
+
+    Args:
+        setup: `Setup`.
+
+    Returns:
+        `Setup` with `train` and `held_out`.
+
+    Raises:
+        ValueError: if the footage cannot be used, or nothing would be left to train on.
+    """
+    source = data_pipelines.open_source(setup.data)
+    train, held_out = split_videos(source, setup.validation_videos)
+    return dataclasses.replace(setup, train=train, held_out=held_out)
 
 
 def _check_closed_form(preset, **arguments):
@@ -181,7 +192,8 @@ def run(setup, out, command_line):
     """Trains, or goes on, or says that the run is finished.
 
     Args:
-        setup: `Setup`.
+        setup: `Setup`; its footage is opened here where it is not yet, and not for a run that is
+            finished.
         out: path of the run folder.
         command_line: str, kept in `run.json`.
 
@@ -189,9 +201,18 @@ def run(setup, out, command_line):
         `RunFolder`, finished.
 
     Raises:
-        ValueError: if the folder is no run folder of these arguments.
+        ValueError: if the folder is no run folder of these arguments, or the footage or the
+            weights to start from cannot be used.
         Interrupted: after SIGINT or SIGTERM, with the checkpoint written.
     """
+    record = RunFolder.recorded(out, setup.arguments)
+    if record is not None and record["status"] == "finished":
+        _LOG.info("%s is finished: %s", out, Path(out) / registry.RUN_WEIGHTS)
+        return RunFolder(Path(out), record)
+    if setup.init is not None and not Checkpoints(Path(out) / "checkpoints").steps():
+        initial_weights(setup.init)
+    if setup.train is None:
+        setup = with_footage(setup)
     run = RunFolder.open(
         out,
         command=command_line,
@@ -205,11 +226,8 @@ def run(setup, out, command_line):
         held_out_videos=[video.name for video in setup.held_out.videos] if setup.held_out else [],
     )
     try:
-        if run.finished:
-            _LOG.info("%s is finished: %s", out, run.path / "model.weights.h5")
-            return run
         _train(_as_begun(setup, run.record), run)
-        _LOG.info("done: %s", run.path / "model.weights.h5")
+        _LOG.info("done: %s", run.path / registry.RUN_WEIGHTS)
     finally:
         run.close()
     return run
@@ -236,6 +254,9 @@ def _as_begun(setup, record):
 def split_videos(source, held_out=None):
     """Splits a source by video: the last ones are held out.
 
+    Videos of one group (a person) stay together: of groups that hold several videos the last
+    ones are held out whole, until there are as many videos as asked for.
+
     Args:
         source: `data_pipelines.Source`; where it has a train split, only that is used.
         held_out: int; None holds out 15 in 100, rounded, at least one of three or more.
@@ -258,7 +279,56 @@ def split_videos(source, held_out=None):
         )
     if not held_out:
         return source, None
-    return source.subset(source.videos[:-held_out]), source.subset(source.videos[-held_out:])
+    groups = {}
+    for number, video in enumerate(source.videos):
+        groups.setdefault(number if video.group is None else video.group, []).append(video)
+    kept = []
+    for group in groups.values():
+        if count - len(kept) - len(group) < held_out:
+            break
+        kept += group
+    # One group alone, as of one folder, can only be split by video.
+    kept = kept or source.videos[:-held_out]
+    names = {video.name for video in kept}
+    return (
+        source.subset([video for video in source.videos if video.name in names]),
+        source.subset([video for video in source.videos if video.name not in names]),
+    )
+
+
+def check_settings(preset, training, overrides):
+    """Checks the settings of a training before any footage is looked at.
+
+    Args:
+        preset: `zoo.registry.Preset`.
+        training: dict, every setting of `TRAINING` and `size`.
+        overrides: dict, constructor arguments of the model that differ from the preset's.
+
+    Raises:
+        ValueError: if one breaks its rule. One that has an option of its own is named as that is,
+            any other as "`--set NAME`".
+    """
+    for name in ("steps", "batch"):
+        if training[name] < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={training[name]}")
+    if training["learning_rate"] <= 0:
+        raise ValueError(
+            f"`learning_rate` must be above 0. Received: learning_rate={training['learning_rate']}"
+        )
+    try:
+        registry.check_overrides(preset, overrides)
+        check_sizes(training, preset.model_class.stride)
+        # Made and thrown away: each says what is wrong with its arguments.
+        _clip_spec(training, preset.model_class(**{**preset.arguments, **overrides}))
+        for name in training["augment"]:
+            if name not in data_pipelines.transforms.AUGMENTATIONS:
+                known = ", ".join(sorted(data_pipelines.transforms.AUGMENTATIONS))
+                raise ValueError(f"`augment` must be of {known}. Received: augment={name}")
+    except ValueError as error:
+        said = re.sub(r"^`(\w+)`", r"`--set \1`", str(error))
+        if not said.startswith("`"):
+            said = f"`--set` must hold what the model takes: {said}"
+        raise ValueError(said) from error
 
 
 def check_sizes(training, stride):
@@ -339,7 +409,7 @@ def _train(setup, run):
         )
         # Of a run that goes on everything comes from its checkpoint.
         if setup.init is not None and not Checkpoints(run.path / "checkpoints").steps():
-            load_initial_weights(model, setup.init)
+            registry.load_weights(model, initial_weights(setup.init))
     held_out = preview = None
     if setup.held_out is not None:
         held_out = _held_out_batches(setup, model)
@@ -377,30 +447,35 @@ def _train(setup, run):
     )
 
 
-def load_initial_weights(model, init):
-    """Loads trained weights to start from.
+def initial_weights(init):
+    """Where the trained weights to start from are.
 
     Args:
-        model: built `keras.Model`.
         init: path of a run folder or a weights file, or the name of a preset.
 
+    Returns:
+        `Path` of a file.
+
     Raises:
-        ValueError: if there are none, or they are of another shape.
+        ValueError: if there is nothing of that name, or no weights in it.
     """
     path = Path(init)
     if path.is_dir():
-        path = path / "model.weights.h5"
+        path = path / registry.RUN_WEIGHTS
     elif not path.is_file():
-        path = registry.weights_path(registry.resolve(init))
+        try:
+            path = registry.weights_path(registry.resolve(init, argument="init"))
+        except ValueError as error:
+            raise ValueError(f"{error}, and no run folder or weights file is there") from error
     if not path.is_file():
         raise ValueError(f"`init` must have trained weights. Received: init={init}, without any")
-    registry.load_weights(model, path)
+    return path
 
 
 def _batches(setup, model, source, endless):
     """Gives a function of batches to skip that streams training clips, or held-out ones once."""
     training = setup.training
-    clip = _clip_spec(setup, model)
+    clip = _clip_spec(training, model)
     task = {
         "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
         "reconstruct": data_pipelines.tasks.reconstruct,
@@ -434,8 +509,7 @@ def _held_out_batches(setup, model):
     return _batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
 
 
-def _clip_spec(setup, model):
-    training = setup.training
+def _clip_spec(training, model):
     return data_pipelines.ClipSpec(
         frames=training["frames"],
         fps=model.fps,

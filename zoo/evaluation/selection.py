@@ -1,4 +1,4 @@
-"""Chooses weights, horizon and pooling of the score on synthetic anomalies in held-out footage.
+"""Chooses how to score, and with which weights, on synthetic anomalies in held-out footage.
 
 Nothing here may see a test video: what is chosen on them is no longer measured by them.
 """
@@ -8,13 +8,21 @@ import logging
 import statistics
 
 import numpy as np
-import tensorflow as tf
 
 from zoo.evaluation.anomaly import frame_auc, live
-from zoo.evaluation.scoring import CopyLastFrame, block_error, pool_score_map, to_unit_range
+from zoo.evaluation.scoring import (
+    BLOCK_PIXELS,
+    CopyLastFrame,
+    ModelScorer,
+    block_error,
+    pool_score_map,
+    to_unit_range,
+)
 from zoo.evaluation.synthetic_anomalies import KINDS, AlteredClip, insert_anomaly
+from zoo.registry import with_scoring
 
 POOLINGS = (("max", 8), ("max", 16), ("max", 24), ("max", 32), ("max", 48), ("mean", None))
+CHUNK_FRAMES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,28 +31,29 @@ class Candidate:
 
     Args:
         weights: Label of the weights.
-        score_horizon: Frames ahead of the prediction that scores.
+        score_horizon: Frames ahead of the prediction that scores, None where none does.
         score_pooling: "max" or "mean".
         score_window: Side of the window of "max" in pixels, None for "mean".
         auc_live: Frame AUC under the protocol `live`, the mean over the kinds of anomaly.
         auc_by_kind: Dict from kind to its frame AUC: the altered frames of that kind against all
             frames as filmed.
+        score_branch: What scores of a model that reconstructs and predicts, None of any other.
     """
 
     weights: str
-    score_horizon: int
+    score_horizon: int | None
     score_pooling: str
     score_window: int | None
     auc_live: float
     auc_by_kind: dict[str, float]
+    score_branch: str | None = None
 
     @property
     def arguments(self):
         """Dict of the model's constructor arguments that this candidate stands for."""
-        arguments = {"score_horizon": self.score_horizon, "score_pooling": self.score_pooling}
-        if self.score_window is not None:
-            arguments["score_window"] = self.score_window
-        return arguments
+        names = ("score_branch", "score_horizon", "score_pooling", "score_window")
+        chosen = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in chosen.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +112,10 @@ def select(models, trials, poolings=POOLINGS, report=None):
     """Measures every candidate on altered clips.
 
     Args:
-        models: Iterable of `(label, model)`: models which predict ahead, with the weights to
-            choose from. Every horizon of a model is tried. Taken one at a time, so a generator
-            may load them.
-        trials: Sequence of `Trial`, from `make_trials`. Each clip goes through the model whole,
-            so clips of a few hundred frames are the longest to take.
+        models: Iterable of `(label, model)`: models with the weights to choose from. All that is
+            in a model's `score_choices` is tried. Taken one at a time, so a generator may load
+            them.
+        trials: Sequence of `Trial`, from `make_trials`.
         poolings: Sequence of `(score_pooling, score_window)`.
         report: Function called with each `Candidate` when it is measured, or None.
 
@@ -141,7 +149,8 @@ def copy_last_frame(trials, poolings=POOLINGS):
 
     def maps(clip):
         scorer = CopyLastFrame()
-        return {1: (scorer.advance(to_unit_range(clip))["score_map"], scorer.warm_up)}
+        score_map = scorer.advance(to_unit_range(clip))["score_map"]
+        return {(None, 1): (score_map, scorer.warm_up)}
 
     measured = _measure(maps, "copy_last_frame", trials, poolings)
     return sorted(measured, key=lambda candidate: -candidate.auc_live)
@@ -163,7 +172,8 @@ def _measure(maps, label, trials, poolings):
             for kind in KINDS
             if (way, kind) in abnormal
         }
-        yield Candidate(label, *way, statistics.fmean(by_kind.values()), by_kind)
+        branch, *way = way
+        yield Candidate(label, *way, statistics.fmean(by_kind.values()), by_kind, branch)
 
 
 def _auc(normal, abnormal):
@@ -173,37 +183,53 @@ def _auc(normal, abnormal):
 
 
 def _live_scores(maps, clip, poolings):
-    """Dict from `(horizon, pooling, window)` to the scores of a clip under the protocol `live`."""
+    """Dict from `(branch, horizon, pooling, window)` to a clip's scores by the protocol `live`."""
     return {
-        (horizon, pooling, window): live(pool_score_map(score_map, pooling, window), warm_up)
-        for horizon, (score_map, warm_up) in maps(clip).items()
+        (*choice, pooling, window): live(pool_score_map(score_map, pooling, window), warm_up)
+        for choice, (score_map, warm_up) in maps(clip).items()
         for pooling, window in poolings
     }
 
 
 def _model_maps(model):
-    """Function from a clip to a dict from each horizon to its score map and its warm-up.
-
-    One pass gives the predictions of all horizons, where scoring frame by frame takes one each.
-    """
-    horizons = model.horizons
-    predict = tf.function(
-        lambda clip: model(clip, training=False),
-        input_signature=[tf.TensorSpec((1, None, None, None, model.channels), tf.float32)],
-        jit_compile=False,
-    )
+    """Function from a clip to a dict from `(branch, horizon)` to its score map and its warm-up."""
+    # What is predicted comes of one pass for all horizons, where scoring would take one for each.
+    in_one_pass, scorers = {}, {}
+    for choice in model.score_choices:
+        branch, horizon = choice.get("score_branch"), choice.get("score_horizon")
+        scoring = with_scoring(model, **choice)
+        if horizon is not None and hasattr(model, "predict_ahead"):
+            in_one_pass[branch, horizon] = scoring.warm_up
+        else:
+            scorers[branch, horizon] = ModelScorer(scoring)
 
     def maps(clip):
         clip = to_unit_range(clip)
-        # The model answers as far as it has targets. Behind the end come frames to be targets;
-        # being causal, it predicts what it would have.
-        longer = np.concatenate([clip, np.repeat(clip[-1:], horizons, axis=0)])
-        predicted = np.clip(predict(longer[None])[0].numpy(), 0, 1)
         found = {}
-        for horizon in range(1, horizons + 1):
-            error = block_error(clip[horizon:], predicted[: len(clip) - horizon, horizon - 1])
-            score_map = np.concatenate([np.zeros((horizon, *error.shape[1:]), np.float32), error])
-            found[horizon] = score_map, model.warm_up - model.score_horizon + horizon
+        if in_one_pass:
+            errors = _errors_ahead(model, clip)
+            found = {key: (errors[key[1]], warm_up) for key, warm_up in in_one_pass.items()}
+        for key, scorer in scorers.items():
+            scorer.begin()
+            found[key] = scorer.advance(clip)["score_map"], scorer.warm_up
         return found
 
     return maps
+
+
+def _errors_ahead(model, clip):
+    """Dict from horizon to the score map of a clip; its first frames, not predicted, have 0."""
+    height, width = clip.shape[1:3]
+    size = (len(clip), height // BLOCK_PIXELS, width // BLOCK_PIXELS)
+    found = {ahead + 1: np.zeros(size, np.float32) for ahead in range(model.horizons)}
+    state = model.initial_state(1, height, width)
+    # A few frames at a time: the predictions of a whole video would not fit into memory.
+    for start in range(0, len(clip), CHUNK_FRAMES):
+        predicted, state = model.predict_ahead(clip[None, start : start + CHUNK_FRAMES], state)
+        for horizon, score_map in found.items():
+            ahead = predicted[0, :, horizon - 1].numpy()[: len(clip) - start - horizon]
+            first = start + horizon
+            score_map[first : first + len(ahead)] = block_error(
+                clip[first : first + len(ahead)], ahead
+            )
+    return found

@@ -2,7 +2,7 @@
 
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
-from zoo.layers.gaussian_latent import GaussianLatent
+from zoo.layers.gaussian_latent import GaussianLatent, add_kl_weight
 from zoo.layers.patch_encoder import PatchEncoder
 from zoo.layers.pooling import descriptor_statistics
 from zoo.layers.recent_frames import pad_start, recent_windows
@@ -25,6 +25,7 @@ __all__ = [
     "SpaceTimeEncoder",
     "SpectralConv2D",
     "add_draw_counter",
+    "add_kl_weight",
     "descriptor_statistics",
     "fold_time",
     "next_draw_seed",

@@ -65,3 +65,17 @@ class GaussianLatent(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "latent_dim": self.latent_dim, "hidden": self.hidden}
+
+
+def add_kl_weight(layer):
+    """Gives a layer the weight of its divergence in the loss, which `KLWarmUp` raises.
+
+    Args:
+        layer: A `keras.layers.Layer` that is being built.
+
+    Returns:
+        float32 variable, 1 at first, not trainable.
+    """
+    return layer.add_weight(
+        shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
+    )

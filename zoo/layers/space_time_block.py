@@ -7,7 +7,7 @@ from zoo.layers.convolution import convolution
 from zoo.layers.time_axis import fold_time, unfold_time
 
 
-def with_neighbours(clip, count=3):
+def with_neighbours(clip, count=3, stride=1):
     """Puts the frames around each frame beside it, as channels.
 
     A two-dimensional convolution of what comes out, time folded into the batch, is a
@@ -17,9 +17,11 @@ def with_neighbours(clip, count=3):
     Args:
         clip: Tensor `(batch, time, height, width, channels)`, any dtype.
         count: Frames side by side, the frame itself in the middle; odd.
+        stride: Every so many frames one is given, the first of all first.
 
     Returns:
-        Tensor `(batch, time, height, width, count * channels)`, the earliest frame first.
+        Tensor `(batch, time / stride, height, width, count * channels)`, time rounded up, the
+        earliest frame first.
 
     Raises:
         ValueError: If `count` is not odd.
@@ -35,7 +37,7 @@ def with_neighbours(clip, count=3):
     reach = count // 2
     first, last = (tf.repeat(end, reach, axis=1) for end in (clip[:, :1], clip[:, -1:]))
     padded = tf.concat([first, clip, last], axis=1)
-    return tf.concat([padded[:, shift : shift + time] for shift in range(count)], axis=-1)
+    return tf.concat([padded[:, shift : shift + time : stride] for shift in range(count)], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,6 +8,8 @@ from zoo.layers.space_time_block import with_neighbours
 from zoo.layers.spectral import critic_convolution
 from zoo.layers.time_axis import fold_time, unfold_time
 
+CHANGES = 4.0  # how much larger the changes between frames are made than the frames
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class ClipEncoder(keras.Model):
@@ -43,6 +45,9 @@ class ClipEncoder(keras.Model):
             )
             for level, count in enumerate(self.filters)
         ]
+        self.over_time = critic_convolution(
+            self.filters[2], 1, "over_time", self.dtype_policy, spectral=spectral_norm
+        )
 
     @property
     def depth(self):
@@ -50,24 +55,26 @@ class ClipEncoder(keras.Model):
         return self.filters[2]
 
     def build(self, input_shape=None):
-        fine, middle, _ = self.filters
-        for layer, inputs in zip(
-            self.down, (2 * self.channels, fine, 3 * middle), strict=True
-        ):
+        inputs = 2 * self.channels
+        for layer, count in zip(self.down, self.filters, strict=True):
             layer.build((None, None, None, inputs))
+            inputs = count
+        self.over_time.build((None, None, None, 3 * inputs))
         self.built = True
 
     def call(self, clip, training=False):
         check_size(*clip.shape[2:4], 8)
         count = clip.shape[1] or tf.shape(clip)[1]
         before = tf.concat([clip[:, :1], clip[:, :-1]], axis=1)
-        maps = fold_time(tf.concat([clip, clip - before], axis=-1))
-        for layer in self.down[:2]:
+        # Kernels of norm one cannot make small changes large, nor take a mean off.
+        maps = fold_time(tf.concat([2.0 * clip - 1.0, CHANGES * (clip - before)], axis=-1))
+        for layer in self.down:
             maps = layer(maps, training=training)
-        maps = with_neighbours(unfold_time(maps, count))[:, ::2]
-        count = (count + 1) // 2
-        maps = self.down[2](fold_time(maps), training=training)
-        return tf.cast(unfold_time(maps, count), tf.float32)
+        # Neighbours are joined where maps are small: at 1/4 of the frame that alone would cost
+        # as much as all the convolutions.
+        maps = with_neighbours(unfold_time(maps, count), stride=2)
+        maps = self.over_time(fold_time(maps), training=training)
+        return tf.cast(unfold_time(maps, (count + 1) // 2), tf.float32)
 
     def compute_output_shape(self, input_shape):
         batch, time, height, width, _ = input_shape
@@ -147,12 +154,12 @@ class VideoDiscriminator(keras.Model):
 
     def call(self, videos, training=False):
         grid = self.encoder(videos["clip"], training=training)
-        maps = with_neighbours(grid)[:, ::2]
+        maps = with_neighbours(grid, stride=2)
         count = maps.shape[1] or tf.shape(maps)[1]
         maps = unfold_time(self.last(fold_time(maps), training=training), count)
         of_video = self.video_head(tf.reduce_mean(maps, axis=[1, 2, 3]), videos["label"])
         count = videos["frames"].shape[1]
-        maps = fold_time(videos["frames"])
+        maps = 2.0 * fold_time(videos["frames"]) - 1.0
         for layer in self.frame_layers:
             maps = layer(maps, training=training)
         labels = tf.repeat(videos["label"], count)

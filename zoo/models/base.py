@@ -148,13 +148,14 @@ class VideoModel(keras.Model):
             context: float32 `(batch, time, height, width, channels)` in [0, 1], at least one
                 frame.
             steps: Number of frames to predict, at least 1.
-            seed: Integer seed of the draws from the prior; `None` takes the prior's mean.
+            seed: Seed of the draws from the prior, a whole number from 0 up to 2**31 - 1; `None`
+                takes the prior's mean.
 
         Returns:
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `steps` is below 1 or the context breaks a rule.
+            ValueError: If `steps`, `seed` or the context breaks a rule.
         """
         self._check_verb("rollout")
         return self._generate("context", context, steps, seed)
@@ -169,14 +170,15 @@ class VideoModel(keras.Model):
                 `first_frame`, float32 `(batch, height, width, channels)` or `None`, and `label`,
                 whole numbers `(batch,)` or `None`, of a model that is conditional on a class.
             steps: Number of frames to draw, at least 1.
-            seed: Integer seed of the draws. Equal seeds give equal samples.
+            seed: Seed of the draws, a whole number from 0 up to 2**31 - 1. Equal seeds give
+                equal samples.
 
         Returns:
             float32 tensor `(batch, steps, height, width, channels)` in [0, 1].
 
         Raises:
-            ValueError: If `seed` is `None`, `steps` is below 1, the frames break a rule, or there
-                are none and the model needs them or has no `clip_shape`.
+            ValueError: If `seed` is `None`, `steps`, `seed` or the frames break a rule, or there
+                are no frames and the model needs them or has no `clip_shape`.
         """
         self._check_verb("sample")
         if seed is None:
@@ -196,6 +198,7 @@ class VideoModel(keras.Model):
                 "`conditioning` must be frames, as `clip_shape` says no size. "
                 "Received: conditioning=None, clip_shape=None"
             )
+        check_seed(seed)
         seed = tf.convert_to_tensor(seed, tf.int32)
         return self._run("sample_without_context", _steps(steps), seed)
 
@@ -382,7 +385,7 @@ class VideoModel(keras.Model):
     def _check_verb(self, verb):
         if verb in self.verbs:
             return
-        able = sorted(model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs)
+        able = sorted({model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs})
         raise NotImplementedError(
             f"{type(self).__name__} does not answer `{verb}`; it answers {', '.join(self.verbs)}. "
             f"Models that answer `{verb}`: {', '.join(able) or 'none'}"
@@ -409,6 +412,7 @@ class VideoModel(keras.Model):
             context = self.check_clip(context, min_frames=1, name=name)
         if seed is None:
             return self._run("rollout", context, steps)
+        check_seed(seed)
         return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
 
     def _run(self, verb, *arguments):
@@ -457,6 +461,17 @@ class VideoModel(keras.Model):
             "clip_shape": self.clip_shape,
             "fps": self.fps,
         }
+
+
+def check_seed(seed):
+    """Raises `ValueError` unless a graph can hold the seed: a whole number from 0 to 2**31 - 1."""
+    if tf.is_tensor(seed):
+        return
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**31:
+        raise ValueError(
+            f"`seed` must be a whole number from 0 to {2**31 - 1}. Received: seed={seed!r}"
+        )
 
 
 def _steps(steps):

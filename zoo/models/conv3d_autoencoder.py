@@ -115,6 +115,11 @@ class Conv3DAutoencoder(WindowedPredictor):
         return self.horizons
 
     @property
+    def score_choices(self):
+        ahead = ({"score_branch": "prediction", **choice} for choice in super().score_choices)
+        return ({"score_branch": "reconstruction"}, *ahead)
+
+    @property
     def metrics(self):
         # Keras reports each part as NAME_loss as well.
         return [part for part in super().metrics if not part.name.endswith("_loss")]

@@ -18,11 +18,13 @@ from zoo.layers import (
     GaussianLatent,
     RecurrentEncoder,
     add_draw_counter,
+    add_kl_weight,
     fold_time,
     next_draw_seed,
     unfold_time,
 )
 from zoo.layers.convolution import convolution
+from zoo.models.base import check_seed
 from zoo.models.future_predictor import FuturePredictor
 
 
@@ -43,7 +45,7 @@ class ConvLSTMVAE(FuturePredictor):
         latent_dim: Latents at each place of 1/8 of the frame.
         posterior_share: Share of the clips of a training batch decoded from the posterior, in
             (0, 1]; the others are decoded from the mean of the prior.
-        seed: Of the draws in training.
+        seed: Of the draws in training, a whole number from 0 up to 2**31 - 1.
         **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
 
     Call arguments:
@@ -87,6 +89,7 @@ class ConvLSTMVAE(FuturePredictor):
                 "`posterior_share` must be above 0 and at most 1. "
                 f"Received: posterior_share={posterior_share}"
             )
+        check_seed(seed)
         self.filters = tuple(filters)
         self.state_filters = tuple(state_filters)
         self.decoder_filters = tuple(decoder_filters)
@@ -116,9 +119,7 @@ class ConvLSTMVAE(FuturePredictor):
             [(frame_2,), (frame_4 + memory_4,), (memory_8 + self.latent_dim,)]
         )
         self.draws = add_draw_counter(self)
-        self.kl_weight = self.add_weight(
-            shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
-        )
+        self.kl_weight = add_kl_weight(self)
         self.built = True
 
     def call(self, clip, training=False):

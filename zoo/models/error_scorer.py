@@ -39,6 +39,14 @@ class ErrorScorer(VideoModel):
         self.score_pooling = score_pooling
         self.score_window = score_window
 
+    @property
+    def score_choices(self):
+        """What may be chosen when the weights are there: tuple of dicts of constructor arguments.
+
+        They say what a frame is compared with; pooling and window come on top.
+        """
+        return ({},)
+
     # What a subclass defines.
 
     def _initial_state(self, batch, height, width):

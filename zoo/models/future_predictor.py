@@ -68,6 +68,30 @@ class FuturePredictor(ErrorScorer):
 
     # Scoring.
 
+    @property
+    def score_choices(self):
+        return tuple({"score_horizon": ahead + 1} for ahead in range(self.horizons))
+
+    def predict_ahead(self, clip, state):
+        """What is predicted at each of the next frames, at all horizons.
+
+        Args:
+            clip: float32 `(batch, n, height, width, channels)` in [0, 1]: the next n frames.
+            state: What `initial_state`, or this before, gave.
+
+        Returns:
+            `(predictions, state)`: float32 `(batch, n, horizons, height, width, channels)` in
+            [0, 1], and the state after the last frame.
+        """
+        clip = self.check_clip(clip, min_frames=1)
+        return self._run("predict_ahead", clip, self._check_state(state))
+
+    def _predict_ahead(self, frames, state):
+        count = frames.shape[1] or tf.shape(frames)[1]
+        maps, changed = self._observe(frames, state)
+        predictions = tf.clip_by_value(self._predict(maps, frames), 0.0, 1.0)
+        return predictions, self._carry(state, changed, count)
+
     def _initial_state(self, batch, height, width):
         shapes = {
             **self._state_shapes(height, width),

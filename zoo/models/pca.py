@@ -191,6 +191,11 @@ class PCA(WindowReconstructor):
             self.channels, self.window, components, name="encoder", dtype=self.dtype_policy
         )
 
+    @property
+    def score_choices(self):
+        ahead = ({"score_branch": "prediction", "score_horizon": h} for h in range(1, self.window))
+        return ({"score_branch": "reconstruction"}, *ahead)
+
     def default_loss(self):
         return keras.losses.MeanSquaredError(dtype="float32")
 

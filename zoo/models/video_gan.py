@@ -18,17 +18,19 @@ import keras
 import tensorflow as tf
 
 from zoo.layers import add_draw_counter, next_draw_seed
+from zoo.layers.random_views import shifted_and_lit
 from zoo.layers.sizes import check_size
 from zoo.layers.video_discriminator import VideoDiscriminator
 from zoo.layers.video_generator import VideoGenerator
 from zoo.losses import SharpPrediction
 from zoo.models.adversarial import AdversarialModel, Drawn
+from zoo.models.base import check_seed
 from zoo.models.error_scorer import ErrorScorer, free_shapes
 
 BLOCK = 16  # frames drawn at once
 OWN_SHARE = 0.25  # of a batch: drawn without noise from its own first frame
 UNKNOWN_SHARE = 0.25  # of the clips with a first frame: the class is not told
-MOST_DIVERSITY = 0.1  # per unit of the content code: more is not asked for
+MOST_DIVERSITY = 0.05  # per unit of the content code: more is not asked for
 FRAMES_JUDGED = 2  # of each clip, by the discriminator of frames
 
 
@@ -56,7 +58,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         discriminator_filters: Channels of the discriminator of videos at 1/2, 1/4 and 1/8.
         frame_filters: The same of the discriminator of frames.
         diversity_weight: Weight of the distance between samples; needs labels.
-        seed: Of the draws in training.
+        seed: Of the draws in training, a whole number from 0 up to 2**31 - 1.
         **kwargs: Arguments of `AdversarialModel`, `ErrorScorer` and `VideoModel`.
 
     Call arguments:
@@ -130,6 +132,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         self.discriminator_filters = tuple(discriminator_filters)
         self.frame_filters = tuple(frame_filters)
         self.diversity_weight = diversity_weight
+        check_seed(seed)
         self.seed = seed
         if not first_frame:
             self.verbs = ("encode", "features", "sample")
@@ -269,18 +272,8 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         return tf.math.divide_no_nan(tf.reduce_sum(ratio), tf.cast(pairs, tf.float32))
 
     def _shown(self, video, label, places, seed):
-        """What the discriminators see of a video, shifted and brightened at random."""
-        shift_seed, light_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        size = tf.shape(video)[2:4]
-        reach = size // 8
-        shift = tf.random.stateless_uniform((2,), shift_seed, maxval=2**20, dtype=tf.int32)
-        shift = shift % (2 * reach + 1)
-        edges = tf.stack([reach, reach], axis=1)
-        padded = tf.pad(video, tf.concat([[[0, 0]] * 2, edges, [[0, 0]]], axis=0), "SYMMETRIC")
-        clip = padded[:, :, shift[0] : shift[0] + size[0], shift[1] : shift[1] + size[1]]
-        clip = tf.ensure_shape(clip, video.shape)
-        light = tf.random.stateless_uniform((tf.shape(video)[0], 1, 1, 1, 1), light_seed, -0.1, 0.1)
-        clip = clip + light
+        """What the discriminators see: the video shifted and brightened, and frames of it."""
+        clip = shifted_and_lit(video, seed)
         return {"clip": clip, "frames": tf.gather(clip, places, axis=1), "label": label}
 
     # Drawing.

@@ -5,7 +5,9 @@ of a few frames; each has a code, a grid of Gaussian latents, so that the codes 
 grid over time and space. What differs from the paper: the first segment has the standard Gaussian
 prior, every other one a prior learned from the segment before it, which its decoder sees as well
 (a conditional VAE, Sohn et al. 2015), so a clip of any length has one bound and one way to be
-drawn; and latents have some nats free (Kingma et al. 2016).
+drawn; latents have some nats free (Kingma et al. 2016); and beside the networks there is a linear
+path from pixels to code and back, so that with the networks silenced the model is a linear one,
+probabilistic PCA.
 """
 
 import keras
@@ -18,6 +20,7 @@ from zoo.layers import (
     GaussianLatent,
     SpaceTimeBlock,
     add_draw_counter,
+    add_kl_weight,
     fold_time,
     next_draw_seed,
     unfold_time,
@@ -30,6 +33,7 @@ from zoo.layers.variational_bounds import (
     free_bits,
     importance_weighted_bound,
 )
+from zoo.models.base import check_seed
 from zoo.models.windowed_predictor import WindowedPredictor
 
 
@@ -121,7 +125,7 @@ class VideoVAE(WindowedPredictor):
         horizons: Frames of a segment.
         context_frames: Frames of the context; must be `horizons`, as a segment is the context of
             the next.
-        seed: Of the draws in training.
+        seed: Of the draws in training, a whole number from 0 up to 2**31 - 1.
         **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
 
     Call arguments:
@@ -177,16 +181,23 @@ class VideoVAE(WindowedPredictor):
             )
         if free_bits < 0:
             raise ValueError(f"`free_bits` must be at least 0. Received: free_bits={free_bits}")
-        self.filters = tuple(filters)
-        self.decoder_filters = tuple(decoder_filters)
         self.latent_dim = latent_dim
         self.free_bits = free_bits
+        check_seed(seed)
         self.seed = seed
-        policy = self.dtype_policy
-        coarse = self.decoder_filters[2]
+        self.filters = tuple(filters)
+        self.decoder_filters = tuple(decoder_filters)
+        coarse, policy = self.decoder_filters[2], self.dtype_policy
         self.encoder = VideoEncoder(self.channels, self.filters, name="encoder", dtype=policy)
         self.posterior = GaussianLatent(latent_dim, name="posterior", dtype=policy)
         self.prior = GaussianLatent(latent_dim, name="prior", dtype=policy)
+        # Overlapping patches to code and back, linear.
+        self.analysis = keras.layers.Conv2D(
+            latent_dim, 16, strides=8, padding="same", use_bias=False, name="analysis", dtype=policy
+        )
+        self.synthesis = keras.layers.Conv2DTranspose(
+            horizons * self.channels, 16, strides=8, padding="same", name="synthesis", dtype=policy
+        )
         self.to_frames = convolution(horizons * coarse, 3, "to_frames", policy)
         self.block = SpaceTimeBlock(coarse, name="block", dtype=policy)
         self.decoder = FrameDecoder(
@@ -208,13 +219,13 @@ class VideoVAE(WindowedPredictor):
         self.encoder.build()
         self.posterior.build((None, None, None, self.horizons * coarse))
         self.prior.build((None, None, None, self.horizons * coarse))
+        self.analysis.build((None, None, None, self.horizons * self.channels))
+        self.synthesis.build((None, None, None, self.latent_dim))
         self.to_frames.build((None, None, None, self.latent_dim + self.horizons * coarse))
         self.block.build()
         self.decoder.build([(fine,), (middle,), (self.decoder_filters[2],)])
         self.draws = add_draw_counter(self)
-        self.kl_weight = self.add_weight(
-            shape=(), dtype="float32", initializer="ones", trainable=False, name="kl_weight"
-        )
+        self.kl_weight = add_kl_weight(self)
         self.built = True
 
     def call(self, clip, training=False):
@@ -352,9 +363,8 @@ class VideoVAE(WindowedPredictor):
         """
         frames, segments = self._cut(clip), self._segments(clip)
         maps = self._maps(frames)
-        posterior = self.posterior(maps["features"])
         context = {name: _of_the_one_before(value, segments) for name, value in maps.items()}
-        return frames, posterior, self._prior(context), context
+        return frames, self._posterior(frames, maps), self._prior(context), context
 
     def _divergence(self, posterior, prior, clip):
         """Of each latent in nats: `(batch, segments, height / 8, width / 8, latent_dim)`."""
@@ -367,16 +377,29 @@ class VideoVAE(WindowedPredictor):
         """What the code of a segment is made of, and what the next one is told of it."""
         fine, middle, _, mixed = self.encoder.maps(frames)
         return {
-            "last_frame": frames[:, -1],
+            # About mid grey: that is what a segment without one before it starts from.
+            "last_frame": frames[:, -1] - 0.5,
+            "still_code": self._linear_code(tf.repeat(frames[:, -1:], self.horizons, axis=1)),
             "fine": fine[:, -1],
             "middle": middle[:, -1],
             "features": tf.concat(tf.unstack(mixed, self.horizons, axis=1), axis=-1),
             "known": tf.ones((tf.shape(frames)[0], 1, 1, 1)),
         }
 
+    def _linear_code(self, frames):
+        stacked = tf.concat(tf.unstack(frames - 0.5, self.horizons, axis=1), axis=-1)
+        return tf.cast(self.analysis(stacked), tf.float32)
+
+    def _posterior(self, frames, maps):
+        return _shifted(self.posterior(maps["features"]), self._linear_code(frames))
+
     def _prior(self, context):
-        """Learned from the context where there is one, else the standard Gaussian."""
-        learned, known = self.prior(context["features"]).distribution, context["known"] > 0
+        """Learned from the context where there is one, else the standard Gaussian.
+
+        What is learned is how the code departs from that of the last frame standing still.
+        """
+        learned = _shifted(self.prior(context["features"]), context["still_code"]).distribution
+        known = context["known"] > 0
         normal = tfp.distributions.Normal(
             tf.where(known, learned.loc, 0.0), tf.where(known, learned.scale, 1.0)
         )
@@ -393,9 +416,9 @@ class VideoVAE(WindowedPredictor):
             fold_time(self.block(maps)),
         ]
         change = unfold_time(tf.cast(self.decoder(levels), tf.float32), self.horizons)
-        # Without a context the decoder says how far from mid grey a pixel is.
-        start = context["last_frame"] + 0.5 * (1.0 - context["known"])
-        return start[:, None] + change
+        linear = tf.cast(self.synthesis(latent - context["still_code"]), tf.float32)
+        linear = tf.stack(tf.split(linear, self.horizons, axis=-1), axis=1)
+        return 0.5 + context["last_frame"][:, None] + linear + change
 
     # What the verbs are built on.
 
@@ -408,7 +431,7 @@ class VideoVAE(WindowedPredictor):
     def _reconstruct(self, clip):
         maps = self._maps(self._cut(clip))
         nothing = {name: tf.zeros_like(value) for name, value in maps.items()}
-        drawn = self._decode(self.posterior(maps["features"]).mean(), nothing)
+        drawn = self._decode(self._posterior(self._cut(clip), maps).mean(), nothing)
         return tf.clip_by_value(self._join(drawn, clip), 0.0, 1.0)
 
     def _sample_without_context(self, steps, seed):
@@ -432,6 +455,12 @@ class VideoVAE(WindowedPredictor):
 
 def _draw(distribution, seed):
     return distribution.mean() if seed is None else distribution.sample(seed=seed)
+
+
+def _shifted(latent, offset):
+    """The Gaussian of a grid of latents with its mean moved."""
+    normal = tfp.distributions.Normal(latent.distribution.loc + offset, latent.distribution.scale)
+    return tfp.distributions.Independent(normal, reinterpreted_batch_ndims=3)
 
 
 def _of_the_one_before(value, segments):

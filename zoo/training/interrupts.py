@@ -23,7 +23,10 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals():
-    """Turns the first SIGINT or SIGTERM into a request; a second one interrupts at once.
+    """Turns the first SIGINT or SIGTERM into a request; a second one has its usual effect at once.
+
+    That is what the handler does which stood there before: Python's own raises KeyboardInterrupt,
+    `zoo train` ends the process. Where none was set from Python, KeyboardInterrupt is raised.
 
     Outside the main thread, where Python takes no signals, the request is never set.
 
@@ -33,9 +36,12 @@ def stop_on_signals():
     request = StopRequest()
 
     def handle(number, frame):
-        if request.requested:
+        if not request.requested:
+            request.requested = True
+        elif callable(before[number]):
+            before[number](number, frame)
+        else:
             raise KeyboardInterrupt
-        request.requested = True
 
     if threading.current_thread() is not threading.main_thread():
         yield request

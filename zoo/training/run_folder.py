@@ -56,16 +56,8 @@ class RunFolder:
             OSError: if the folder cannot be made or written.
         """
         path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"`out` must be a folder. Received: out={path}, which is a file")
-        record_path = path / "run.json"
-        if not record_path.exists():
-            if path.exists() and any(not item.name.startswith(".") for item in path.iterdir()):
-                raise ValueError(
-                    f"`out` must be a new or empty folder, or one of a run to go on with. "
-                    f"Received: out={path}, which holds other files and no run.json"
-                )
-            path.mkdir(parents=True, exist_ok=True)
+        cls.recorded(path, arguments)
+        path.mkdir(parents=True, exist_ok=True)
         run = cls(path, {})
         run._take_lock()
         try:
@@ -74,19 +66,48 @@ class RunFolder:
             run.close()
             raise
 
+    @staticmethod
+    def recorded(path, arguments):
+        """Looks whether a run of these arguments is in a folder, and touches nothing.
+
+        Args:
+            path: path of the folder, which need not be there.
+            arguments: as of `open`.
+
+        Returns:
+            dict, what `run.json` holds; None where there is none yet.
+
+        Raises:
+            ValueError: if the folder holds something else, or a run of other arguments (named).
+        """
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"`out` must be a folder. Received: out={path}, which is a file")
+        if not (path / "run.json").exists():
+            if path.exists() and any(not item.name.startswith(".") for item in path.iterdir()):
+                raise ValueError(
+                    f"`out` must be a new or empty folder, or one of a run to go on with. "
+                    f"Received: out={path}, which holds other files and no run.json"
+                )
+            return None
+        record = _read_record(path / "run.json")
+        # A run that never trained, for one since an argument was wrong, may be given others.
+        if (path / "checkpoints").exists() or record["status"] == "finished":
+            now = json.loads(json.dumps(arguments))
+            _check_same_arguments(path, record.get("arguments", {}), now)
+        return record
+
     def _begin_or_go_on(self, command, arguments, seed, facts):
-        path, record_path = self.path, self.path / "run.json"
+        path = self.path
         for left in path.glob(".tmp-*"):
             # Of a process killed while it wrote; nobody else writes here now.
             left.unlink()
         arguments = json.loads(json.dumps(arguments))
-        if record_path.exists():
-            self.record = _read_record(record_path)
-            # A run that never trained, for one since an argument was wrong, may be given others.
-            if (path / "checkpoints").exists() or self.finished:
-                _check_same_arguments(path, self.record.get("arguments", {}), arguments)
-            if self.record.get("arguments") == arguments:
-                return self
+        # Once more, now that no other process writes here.
+        before = self.recorded(path, arguments)
+        if before is not None and before.get("arguments") == arguments:
+            self.record = before
+            return self
         self.record = {
             "command": command,
             "arguments": arguments,
@@ -99,7 +120,7 @@ class RunFolder:
             "step": 0,
             "minutes": 0.0,
         }
-        write_json(record_path, self.record)
+        write_json(path / "run.json", self.record)
         return self
 
     @property
@@ -189,7 +210,7 @@ def _read_record(path):
 def _check_same_arguments(path, before, now):
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
-        said = "; ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
+        said = "; ".join(f"`{key}` was {before.get(key)}, now {now.get(key)}" for key in differing)
         raise ValueError(
             f"`out` holds a run of other arguments: {said}. Give the same arguments to go on "
             f"with it, or another folder. Received: out={path}"

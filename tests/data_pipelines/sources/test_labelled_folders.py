@@ -29,5 +29,5 @@ def test_a_class_without_clips_is_refused(tmp_path, write_video):
 
 def test_a_folder_without_classes_is_refused(tmp_path, write_video):
     write_video(tmp_path / "1.avi", frames=2)
-    with pytest.raises(ValueError, match="holds no folder per class"):
+    with pytest.raises(ValueError, match="`source` must hold a folder per class"):
         open_source(tmp_path, kind="labelled_folders")

@@ -1,9 +1,12 @@
 import logging
+import re
+import struct
 
 import numpy as np
 import pytest
 
 from data_pipelines import ClipSpec, chunks, load, open_source
+from data_pipelines.sources import video_files
 
 
 def levels(video, start=0):
@@ -56,6 +59,53 @@ def test_a_video_that_breaks_off_is_used_up_to_there_and_said_once(tmp_path, wri
     assert np.abs(found[0] - 5 * np.arange(len(found[0]))).max() < 4
     assert [r.message for r in caplog.records] == [
         f"{path} breaks off: {len(found[0])} frames read, 40 declared"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("kept", [0.2, 0.5])
+def test_a_container_cut_before_its_index_is_said_to_be_cut_off(
+    tmp_path, write_video, caplog, suffix, kept
+):
+    write_video(tmp_path / f"whole{suffix}", frames=30, codec="mp4v")
+    cut = write_video(tmp_path / f"cut{suffix}", frames=30, codec="mp4v")
+    cut.write_bytes(cut.read_bytes()[: int(kept * cut.stat().st_size)])
+    reason = f"cut{suffix} cannot be opened as a video: it has no whole `moov` box, .* cut off"
+    with pytest.raises(ValueError, match=reason):
+        open_source(cut)
+    # The others are used, and the loss is said.
+    with caplog.at_level(logging.WARNING):
+        (video,) = open_source(tmp_path).videos
+    assert (video.name, len(levels(video))) == (f"whole{suffix}", 30)
+    (said,) = [record.message for record in caplog.records]
+    assert re.search(reason + ".*; left out$", said)
+
+
+def test_what_is_no_mp4_at_all_is_not_said_to_be_cut_off(tmp_path):
+    for content in (b"\0\1garbage" * 500, bytes(5000), b"\0\0\0\x10ftypisom" + b"\0" * 5000):
+        (tmp_path / "bad.mp4").write_bytes(content)
+        with pytest.raises(ValueError, match="cannot be opened as a video$"):
+            open_source(tmp_path / "bad.mp4")
+
+
+def test_large_boxes_are_passed_over(tmp_path):
+    def box(kind, content, large=False):
+        if large:
+            return struct.pack(">I4sQ", 1, kind, 16 + len(content)) + content
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    head, tail = box(b"ftyp", b"isom"), box(b"moov", bytes(20))
+    media = box(b"mdat", bytes(900), large=True)
+    endless = struct.pack(">I4s", 0, b"mdat") + bytes(900)
+    for content, expected in (
+        (head + media + tail, False),
+        (head + tail + media[:100], False),
+        (head + media, True),
+        (head + media + tail[:-1], True),
+        (head + endless, True),
+        (head + media + tail[:5], True),
+    ):
+        (tmp_path / "a.mp4").write_bytes(content)
+        assert video_files.lost_its_index(tmp_path / "a.mp4") == expected
 
 
 def test_a_whole_video_says_nothing(tmp_path, write_video, caplog):

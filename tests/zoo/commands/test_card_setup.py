@@ -3,10 +3,13 @@
 import json
 import shutil
 
+import cv2
 import keras
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import data_pipelines
 import zoo
 from data_pipelines import Source
 from zoo import registry
@@ -119,14 +122,48 @@ def test_a_run_that_does_not_say_its_layout_is_told_by_the_footage(tmp_path):
     assert card_setup.training_data({}, None)["terms"] == "not stated"
 
 
+@pytest.mark.parametrize(
+    ("folder", "size", "scene"),
+    [
+        ("ucsd_ped1", (240, 360), ", Ped1"),  # resized: what the folder says counts
+        ("UCSDped2", (128, 192), ", Ped2"),
+        ("corner", (158, 238), ", Ped1"),
+        ("corner", (240, 360), ", Ped2"),
+        ("corner", (120, 180), ""),
+        ("ped1_and_ped2", (240, 360), ""),
+    ],
+)
+def test_the_scenes_of_ucsd_are_told_apart_where_that_can_be(tmp_path, folder, size, scene):
+    frames = tmp_path / folder / "training" / "frames" / "01"
+    frames.mkdir(parents=True)
+    cv2.imwrite(str(frames / "000.jpg"), np.zeros(size, np.uint8))
+    record = {"arguments": {"data": str(tmp_path / folder)}, "data_kind": "ucsd"}
+    elsewhere = Source("ucsd", tmp_path / "elsewhere", [])
+    # By the footage that is evaluated on, where it is the same, or by what the run names.
+    for source in (data_pipelines.open_source(tmp_path / folder), elsewhere, None):
+        facts = card_setup.training_data(record, source)
+        assert facts["name"] == f"UCSD anomaly detection dataset{scene}"
+        assert facts["reference"].startswith("Mahadevan")
+
+
 def test_info_shows_every_evaluation(model, run_folder, tmp_path, monkeypatch):
     path = tmp_path / "convlstm_vae.ucsd_ped2.card.json"
     write(path, run_folder, model, {"auc_live": 0.8125})
     write(path, run_folder, model, {"mse": 0.015625, "per_step": {"mse": [1.5, 2.5]}}, "prediction")
+    told = {"accuracy": 0.75, "encode": {}, "embedding_dim": 8,
+            "baselines": {"motion_energy": {"accuracy": 0.5, "linear_probe": {}}}}  # fmt: skip
+    write(path, run_folder, model, told, "representation")
     monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
     done = CliRunner().invoke(app, ["info", "convlstm_vae"])
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert "    auc_live: 0.8125" in lines
-    assert lines.index("    prediction:") < lines.index("      mse: 0.015625")
-    assert "        mse: 1.5, 2.5" in lines
+    anomaly, prediction, representation = (
+        next(number for number, line in enumerate(lines) if line.split()[:1] == [name])
+        for name in ("anomaly", "prediction", "representation")
+    )
+    assert lines[anomaly].split() == ["anomaly", "auc", "live"]
+    assert lines[anomaly + 1].split() == ["convlstm_vae/ucsd_ped2", "0.812"]
+    assert anomaly < prediction and lines[prediction + 1].split()[-1] == "0.016"
+    assert lines[representation].split() == ["representation", "accuracy"]
+    assert lines[representation + 1].split()[-1] == "0.750"
+    assert lines[representation + 2].split() == ["motion", "energy", "0.500"]

@@ -32,28 +32,48 @@ def test_list_json_is_one_object_and_nothing_else():
     assert presets[0]["clip_shape"] == list(zoo.info(zoo.names()[0])["clip_shape"])
 
 
-def test_info_shows_the_card_of_the_default_of_a_model():
+def test_info_shows_what_a_trained_model_is_and_reached_on_a_page():
     result = run("info", "convlstm_vae")
     assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert lines[0] == "name: convlstm_vae/ucsd_ped2"
-    assert "model: ConvLSTMVAE" in lines
-    assert "  fps: 10.0" in lines  # of the arguments
+    text, entry = result.stdout, zoo.info("convlstm_vae")
+    lines, card = text.splitlines(), entry["card"]
+    assert len(lines) < 40 and max(map(len, lines)) <= 100
+    assert lines[0] == "convlstm_vae/ucsd_ped2"
+    words = " ".join(text.split())
+    for fact in (
+        entry["description"], "16 x 128 x 192 x 1", "10 frames per second", "766,408 parameters",
+        ", ".join(entry["verbs"]), card["training"]["command"],
+        card["data"]["name"], card["data"]["terms"], card["not_for"][0],
+    ):  # fmt: skip
+        assert fact in words
+    figures = card["evaluation"]
+    rows = {"convlstm_vae": figures, **figures["baselines"]}
+    for name, row in rows.items():
+        (line,) = [line for line in lines if line.strip().startswith(name.replace("_", " ") + "  ")
+                   or line.strip().startswith(name + "  ")]  # fmt: skip
+        numbers = [f"{row[key]:.3f}" for key in list(figures["baselines"]["mean_frame"])]
+        assert line.split()[-len(numbers) :] == numbers and len(numbers) >= 4
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_info_of_any_preset_fits_on_a_page_and_says_how_to_train_it(name):
+    lines = run("info", name).stdout.splitlines()
+    assert 8 < len(lines) < 40
+    assert any("zoo train " in line for line in lines)
+    assert lines[-1] == f"All of it: zoo info {name} --json"
+    (weights,) = [line for line in lines if line.startswith("weights ")]
+    assert ("none yet" in weights) == (not zoo.info(name)["trained"])
 
 
 @pytest.mark.parametrize(
-    ("trained", "card", "said"),
-    [
-        (False, None, "weights: none yet: zoo.load needs weights=None"),
-        (True, {"figures": {"auc_live": 0.9}}, "weights: trained"),
-    ],
+    "card", [{}, {"evaluation": {"auc_live": 0.912}}, {"data": None, "training": {"minutes": 3}}]
 )
-def test_info_says_whether_there_are_trained_weights(monkeypatch, trained, card, said):
-    entry = {**zoo.info("convlstm_vae"), "trained": trained, "card": card}
+def test_info_takes_a_card_that_lacks_much(monkeypatch, card):
+    entry = {**zoo.info("convlstm_vae"), "trained": True, "card": card}
     monkeypatch.setattr(zoo, "info", lambda name: dict(entry))
-    lines = run("info", "convlstm_vae").stdout.splitlines()
-    assert said in lines
-    assert ("    auc_live: 0.9" in lines) == trained
+    result = run("info", "convlstm_vae")
+    assert result.exit_code == 0, result.output
+    assert ("0.912" in result.stdout) == ("evaluation" in card)
 
 
 def test_info_json_is_one_object_with_the_keys_of_zoo_info():
@@ -62,9 +82,9 @@ def test_info_json_is_one_object_with_the_keys_of_zoo_info():
     assert json.loads(result.stdout).keys() == zoo.info("convlstm_vae").keys()
 
 
-def test_an_unknown_preset_offers_near_names_and_exits_with_1():
+def test_an_unknown_preset_offers_near_names_and_exits_with_2():
     result = run("info", "convlstm_vea", "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert "Did you mean convlstm_vae" in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -140,7 +140,7 @@ def test_labels_that_cannot_be_split_are_named(encoder, tmp_path, lengths, messa
 def test_an_existing_file_is_not_overwritten(encoder, data, tmp_path):
     (tmp_path / "kept.npz").write_text("mine")
     result = run("--encoder", encoder, "--data", data, "--out", tmp_path / "kept.npz")
-    assert result.exit_code == 1 and "`out` must be a new file" in result.stderr
+    assert result.exit_code == 2 and "`--out` must be a new file" in result.stderr
     assert (tmp_path / "kept.npz").read_text() == "mine"
 
 

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Annotated
 
 import pytest
 import tensorflow as tf
@@ -12,15 +13,22 @@ from zoo.commands import console
 
 
 def outcome(action, *options):
-    """Runs a command that does `action` in an app whose root is `console.Commands`."""
-    app = typer.Typer(cls=console.Commands, pretty_exceptions_enable=False)
+    """Runs a `console.Command` with arguments and options that does `action`."""
+    app = typer.Typer(pretty_exceptions_enable=False)
 
     @app.callback()
     def root(debug: bool = False):
         pass
 
-    @app.command()
-    def act():
+    @app.command(cls=console.Command)
+    def act(
+        name_or_run: str = "convlstm_vae",
+        target: Annotated[str, typer.Argument()] = "there",
+        data: str = "footage",
+        validation_videos: int = 2,
+        settings: Annotated[str, typer.Option("-s", "--set")] = "",
+        baselines: bool = True,
+    ):
         action()
 
     return CliRunner().invoke(app, [*options, "act"])
@@ -47,8 +55,12 @@ def test_a_command_that_ends_well_exits_with_0_and_keeps_its_outputs_apart():
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (ValueError("`frames` must be at least 1.\n Received: 0"),
-         "`frames` must be at least 1. Received: 0"),
+        (ValueError("The weights in a.h5 do not fit.\n Received: `data` of b"),
+         "The weights in a.h5 do not fit. Received: `--data` of b"),
+        (ValueError("`model` must be the one of the checkpoint. Received: model=A"),
+         "`model` must be the one of the checkpoint. Received: model=A"),
+        (OSError("`data` must be on a disk that is there"),
+         "`--data` must be on a disk that is there"),
         (FileNotFoundError(2, "No such file or directory", "a/b"),
          "a/b: No such file or directory"),
         (OSError(28, "No space left on device"), "No space left on device"),
@@ -57,11 +69,32 @@ def test_a_command_that_ends_well_exits_with_0_and_keeps_its_outputs_apart():
         (ValueError(), "ValueError"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line_on_standard_error_and_exit_code_1(error, line):
+def test_what_fails_is_one_line_on_standard_error_and_exit_code_1(error, line):
     result = outcome(raising(error))
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == f"zoo: {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("`data` footage does not exist", "`--data` footage does not exist"),
+        ("`validation_videos` must leave videos.\nReceived: validation_videos=4",
+         "`--validation-videos` must leave videos. Received: --validation-videos=4"),
+        ("`--set crop` must fit. Received: crop=3", "`--set crop` must fit. Received: crop=3"),
+        ("`settings` and `frames` must go together", "`--set` and `frames` must go together"),
+        ("`baselines` must be few", "`--baselines` must be few"),
+        ("`target` must be new", "`TARGET` must be new"),
+        # What the library calls by another name than the command.
+        ("`source` footage is empty. Received: source=footage",
+         "`--data` footage is empty. Received: --data=footage"),
+        ("`name` must be a preset", "`--name-or-run` must be a preset"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_names_the_option_that_was_typed_and_exits_with_2(error, line):
+    result = outcome(raising(ValueError(error)))
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"zoo: {line}\n")
 
 
 def test_an_error_inside_a_dataset_shows_only_what_the_source_said():
@@ -108,6 +141,9 @@ def test_tensorflow_is_loaded_without_noise_and_standard_error_works_afterwards(
          "from zoo.commands.console import import_tensorflow_quietly, say\n"
          "import_tensorflow_quietly()\n"
          "assert 'tensorflow' in sys.modules\n"
+         # Where CUDA is looked for.
+         "import tensorflow as tf\n"
+         "tf.config.list_physical_devices('GPU')\n"
          "say('afterwards')"],
         capture_output=True, text=True, timeout=120,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -115,6 +151,29 @@ def test_tensorflow_is_loaded_without_noise_and_standard_error_works_afterwards(
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == "afterwards\n"
     assert ended.stdout == ""
+
+
+FAKE_TENSORFLOW = """
+import os, types
+def look(kind):
+    os.write(2, b'E0000 00:00:1.1 1 cuda_platform.cc:52] failed call to cuInit: INTERNAL\\n')
+    os.write(2, b'E0000 00:00:1.1 1 cuda_dnn.cc:52] DNN library is not found\\n')
+config = types.SimpleNamespace(list_physical_devices=look)
+"""
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_that_cuda_does_not_start_is_shown_only_where_there_is_a_gpu(
+    tmp_path, monkeypatch, capfd, gpu
+):
+    (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    monkeypatch.setattr(console, "has_gpu", lambda: gpu)
+    console.import_tensorflow_quietly()
+    shown = capfd.readouterr().err
+    assert ("failed call to cuInit" in shown) == gpu
+    assert "DNN library is not found" in shown
 
 
 def test_what_is_no_known_noise_is_shown_when_tensorflow_does_not_load(tmp_path):

@@ -92,15 +92,15 @@ def test_the_last_clip_may_be_shorter_down_to_the_shortest_that_the_model_takes(
 @pytest.mark.parametrize("name", ["rows.txt", "rows"])
 def test_an_unknown_ending_is_named(monkeypatch, tmp_path, model, footage, name):
     result = run(monkeypatch, model, "--data", footage, "--out", tmp_path / name)
-    assert result.exit_code == 1
-    assert "`out` must end in .npz or .csv" in result.stderr
+    assert result.exit_code == 2
+    assert "`--out` must end in .npz or .csv" in result.stderr
 
 
 def test_a_file_that_is_there_is_not_written_over(monkeypatch, tmp_path, model, footage):
     out = tmp_path / "rows.npz"
     out.write_text("kept")
     result = run(monkeypatch, model, "--data", footage, "--out", out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "which exists" in result.stderr
     assert out.read_text() == "kept"
 
@@ -111,6 +111,6 @@ def test_footage_too_short_for_one_clip_is_an_error(monkeypatch, tmp_path, model
             path.unlink()
     out = tmp_path / "rows.npz"
     result = run(monkeypatch, model, "--data", footage, "--out", out)
-    assert result.exit_code == 1
-    assert "at least 2 frames" in result.stderr
+    assert result.exit_code == 2
+    assert "`--data` must hold a video of at least 2 frames" in result.stderr
     assert not out.exists()

@@ -80,24 +80,33 @@ def test_the_table_has_a_line_for_each(footage, run_folder):
 def test_bad_input_is_said(footage, run_folder, tmp_path):
     def error(*arguments):
         done = _run(*arguments)
-        assert done.exit_code == 1 and not done.stdout
+        assert done.exit_code == 2 and not done.stdout
+        assert "test/" not in done.stderr and "1/1" not in done.stderr, "a video was scored"
         return done.stderr
 
     assert "does not exist" in error(run_folder, "--data", tmp_path / "nowhere", "--json")
     assert "convlstm_vae" in error("convlstm_vea", "--data", footage)
-    assert "`precision` must be one of" in error(
+    assert "`--precision` must be one of" in error(
         run_folder, "--data", footage, "--precision", "float8"
     )
-    assert "must be in a folder that is there" in error(
+    assert "`--scores` must be in a folder that is there" in error(
         run_folder, "--data", footage, "--scores", tmp_path / "no" / "scores.csv"
     )
-    assert "normal and abnormal frames" in error(run_folder, "--data", footage, "--split", "train")
+    message = error(run_folder, "--data", footage, "--split", "train")
+    assert "`--data` must hold normal and abnormal frames" in message
+    assert "0 abnormal frames of 40" in message
+    assert "`--split` must be one that the source has" in error(
+        run_folder, "--data", footage, "--split", "all"
+    )
+    assert "`--card` needs the run folder" in error(
+        "convlstm_vae", "--data", footage, "--card", tmp_path / "card.json"
+    )
     plain = tmp_path / "plain" / "gate"
     plain.mkdir(parents=True)
     for number in range(5):
         cv2.imwrite(str(plain / f"{number}.png"), np.zeros(SIZE, np.uint8))
     message = error(run_folder, "--data", plain.parent)
-    assert "`data` must come with the truth for every frame" in message and ".m" in message
+    assert "`--data` must come with the truth for every frame" in message and ".m" in message
 
 
 def test_prediction_in_json_and_on_a_card_beside_anomaly(footage, run_folder, tmp_path):
@@ -136,21 +145,23 @@ def test_the_table_of_a_prediction(footage, run_folder):
 
 
 def test_bad_input_of_a_prediction_is_said(footage, run_folder, monkeypatch):
-    def error(*arguments):
+    def error(*arguments, code=2):
         done = _run(*arguments, what="prediction")
-        assert done.exit_code == 1 and not done.stdout
+        assert done.exit_code == code and not done.stdout
         return done.stderr
 
     message = error(run_folder, "--data", footage, "--steps", 60)
-    assert "a video of at least 68 frames at 10 frames per second" in message
-    assert "`split` can be held_out only for a run folder, on the footage" in error(
+    assert "`--data` must hold a video of at least 68 frames at 10 frames per second" in message
+    assert "`--split` can be held_out only for a run folder, on the footage" in error(
         run_folder, "--data", footage, "--split", "held_out"
     )
     model = zoo.load(run_folder)
     monkeypatch.setattr(type(model), "verbs", ("encode", "features"))
-    message = error(run_folder, "--data", footage, "--limit", 1)
+    message = error(run_folder, "--data", footage, "--limit", 1, code=1)
     assert "ConvLSTMVAE does not answer `rollout`" in message
-    assert "Models that answer `rollout`: ConvLSTMPredictor" in message
+    able = message.strip().partition("Models that answer `rollout`: ")[2].split(", ")
+    # Each once, whichever ways it inherits.
+    assert "ConvLSTMPredictor" in able and len(able) == len(set(able))
 
 
 @pytest.fixture(scope="module")

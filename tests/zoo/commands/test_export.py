@@ -94,18 +94,18 @@ def test_footage_that_is_too_short_is_named(model, footage):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--precision", "int8"], "`precision` must be one of"),
-        (["--clip", "nowhere"], "nowhere does not exist"),
+        (["--precision", "int8"], "`--precision` must be one of"),
+        (["--clip", "nowhere"], "`--clip` nowhere does not exist"),
     ],
 )
 def test_bad_arguments_end_with_one_line_and_no_folder(command, tmp_path, arguments, message):
     result = command("convlstm_vae", tmp_path / "served", *arguments)
-    assert result.exit_code == 1 and message in result.stderr
+    assert result.exit_code == 2 and message in result.stderr
     assert result.stdout == "" and not (tmp_path / "served").exists()
 
 
 def test_a_preset_without_weights_is_not_exported_in_silence(tmp_path, monkeypatch):
     monkeypatch.setattr("zoo.registry.WEIGHTS_FOLDER", tmp_path / "none")
     result = CliRunner().invoke(app, ["export", "convlstm_vae", str(tmp_path / "served")])
-    assert result.exit_code == 1 and "has no trained weights" in result.stderr
+    assert result.exit_code == 2 and "has no trained weights" in result.stderr
     assert not (tmp_path / "served").exists()

@@ -2,12 +2,15 @@
 
 import functools
 import json
+import re
+import resource
 
 import cv2
 import numpy as np
 import pytest
 
 from data_pipelines.sources import synthetic_cctv
+from zoo.commands import quickstart_road
 from zoo.commands.quickstart_road import Road
 
 PRESET = "convlstm_vae/synthetic_cctv"
@@ -34,6 +37,31 @@ def check_what_both_roads_leave(out, lines):
     for name in ("run", "score.png", "overlay.mp4", "exported"):
         assert str(out / name) in summary
     assert summary.count("\n  zoo ") == 3
+
+
+def overlay_arguments(frames=12):
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (frames, 16, 24, 1), np.uint8)
+    return pixels, draw.random((frames, 2, 3), np.float32), draw.random(frames), None, 10.0
+
+
+def test_the_overlay_has_every_frame(tmp_path):
+    quickstart_road._write_overlay(tmp_path / "overlay.mp4", *overlay_arguments())
+    video = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
+    assert sum(1 for _ in iter(video.grab, False)) == 12
+
+
+@pytest.mark.parametrize("room", [0, 2_000, 20_000])
+def test_a_disk_that_fills_up_under_the_overlay_is_said(tmp_path, room):
+    path = tmp_path / "overlay.mp4"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow beyond it: every write behind that fails, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            quickstart_road._write_overlay(path, *overlay_arguments(60))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.slow

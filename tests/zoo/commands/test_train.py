@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import data_pipelines
 import zoo
 from zoo.commands.app import app
-from zoo.commands.training_setup import parse_setting, prepare, split_videos
+from zoo.commands.training_setup import parse_setting, prepare, split_videos, with_footage
 from zoo.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,20 +24,24 @@ TINY = (
 )
 STEPS = 10
 
-# Sends a signal to its own process as the n-th checkpoint is about to take its name.
+# Sends a signal, maybe more than once, to its own process as the n-th checkpoint is about to take
+# its name.
 SIGNALLED = """
 import os, sys
 from zoo.training import fit, whole_files
 
 fit.fit.__kwdefaults__["checkpoint_every_sec"] = 0
-number, at = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+number, at, times = (int(sys.argv.pop(1)) for _ in range(3))
 replace, seen = os.replace, []
 
 def watched(source, target):
     if "step-" in str(target):
         seen.append(target)
-        if len(seen) == at:
-            os.kill(os.getpid(), number)
+        for _ in range(times if len(seen) == at else 0):
+            try:
+                os.kill(os.getpid(), number)
+            except KeyboardInterrupt:
+                pass  # An exception that comes in a destructor, or a callback of C, is lost so.
     replace(source, target)
 
 whole_files.os.replace = watched
@@ -71,9 +75,9 @@ def invoke(*arguments):
     return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
 
 
-def signalled(number, at, arguments):
+def signalled(number, at, arguments, times=1):
     return subprocess.run(
-        [sys.executable, "-c", SIGNALLED, str(int(number)), str(at), *arguments],
+        [sys.executable, "-c", SIGNALLED, str(int(number)), str(at), str(times), *arguments],
         cwd=ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
@@ -110,8 +114,8 @@ def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_pa
     assert (tmp_path / "run" / "model.weights.h5").read_bytes() == weights
 
     other = invoke(*words(footage, tmp_path / "run", "--seed", "3"))
-    assert other.exit_code == 1
-    assert "seed was 0, now 3" in other.stderr
+    assert other.exit_code == 2
+    assert "`--seed` was 0, now 3" in other.stderr
     assert "Traceback" not in other.stderr
 
     model = zoo.load(str(tmp_path / "run"))
@@ -153,10 +157,29 @@ def test_a_model_of_two_outputs_trains_and_keeps_what_predicts_best(footage, tmp
     assert values["context_truth_prediction"][:2].tolist() == [b"48", b"48"]
 
 
-def run_of(footage, tmp_path, *more):
-    """What `zoo train` says of bad input, in a process that never gets to train."""
+@pytest.mark.slow
+def test_a_second_interrupt_ends_at_once_and_keeps_the_older_checkpoint(footage, tmp_path):
+    run = tmp_path / "run"
+    ended = signalled(signal.SIGINT, 3, words(footage, run), times=2)
+    assert ended.returncode == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last == f"zoo train: interrupted; the same command goes on: {run}"
+    # The third checkpoint, of step 3, never took its name.
+    assert sorted(path.name for path in (run / "checkpoints").glob("step-*")) == [
+        "step-00000001", "step-00000002",
+    ]  # fmt: skip
+    done = invoke(*words(footage, run))
+    assert done.exit_code == 0, done.output
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["step"]) == ("finished", STEPS)
+    assert not list(run.rglob(".tmp-*"))
+
+
+def run_of(footage, tmp_path, *more, code=2):
+    """What `zoo train` says of wrong usage, in a process that never gets to train."""
     result = invoke(*words(footage, tmp_path / "run", *more))
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == code, result.output
     assert "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert not (tmp_path / "run" / "checkpoints").exists()
@@ -169,23 +192,44 @@ def run_of(footage, tmp_path, *more):
         (["--set", "filtres=3"], "near: filters"),
         (["--set", "latent_dim=many"], "`--set latent_dim` must be of the type int"),
         (["--set", "frames"], "`--set` must be KEY=VALUE"),
-        (["--precision", "half"], "`precision` must be one of auto"),
-        (["--distribution", "tpu"], "`distribution` must be one of auto"),
-        (["--learning-rate", "0"], "`learning_rate` must be above 0"),
-        (["--validation-videos", "4"], "`validation_videos` must leave videos to train on"),
-        (["--init", "convlstm_vea"], "convlstm_vae"),
+        (["--precision", "foo"], "`--precision` must be one of auto"),
+        (["--distribution", "tpu"], "`--distribution` must be one of auto"),
+        (["--learning-rate", "0"], "`--learning-rate` must be above 0"),
+        (["--validation-videos", "4"], "`--validation-videos` must leave videos to train on"),
+        (["--init", "convlstm_vea"], "`--init` must be a preset: convlstm_vae"),
         (["--init", "."], "without any"),
-        (["--set", "frames=20"], "no video is as long as a clip of 20 frames"),
-        (["--set", "crop=64,64"], "`crop` must fit into the frame"),
+        (["--set", "frames=0"], "`--set frames` must be a whole number"),
+        (["--set", "augment=flop"], "`--set augment` must be of brightness, flip"),
+        (["--set", "score_horizon=3"], "`--set score_horizon` must be"),
+        (["--set", "clip_shape=8,30,32,1"], "`--set` must hold what the model takes: The height"),
+        (["--set", "crop=64,64"], "`--set crop` must fit into the frame"),
         (["--set", "crop=20,20"], "the nearest that fits is"),
     ],
 )
-def test_bad_input_is_one_line_and_trains_nothing(footage, tmp_path, more, message):
+def test_wrong_usage_is_one_line_and_trains_nothing(footage, tmp_path, more, message):
     assert message in run_of(footage, tmp_path, *more)
 
 
+@pytest.mark.parametrize("setting", ["steps=0", "batch=0"])
+def test_a_setting_with_an_option_of_its_own_is_called_by_that(footage, setting):
+    name = setting.partition("=")[0]
+    with pytest.raises(ValueError, match=f"^`{name}` must be at least 1. Received: {setting}$"):
+        prepare("convlstm_vae", footage, settings=[setting])
+
+
+def test_footage_that_cannot_be_used_fails(footage, tmp_path):
+    line = run_of(footage, tmp_path, "--set", "frames=20", code=1)
+    assert "no video is as long as a clip of 20 frames" in line
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "gate.mp4").write_bytes(b"\0\1garbage" * 500)
+    result = invoke(*words(tmp_path / "bad", tmp_path / "run"))
+    assert result.exit_code == 1
+    assert "holds no video file that can be read" in result.stderr
+
+
 def test_a_missing_path_is_one_line(tmp_path):
-    assert "does not exist" in run_of(tmp_path / "nowhere", tmp_path)
+    nowhere = tmp_path / "nowhere"
+    assert f"`--data` {nowhere} does not exist" in run_of(nowhere, tmp_path)
 
 
 def test_a_folder_of_something_else_is_left_alone(footage, tmp_path):
@@ -196,12 +240,37 @@ def test_a_folder_of_something_else_is_left_alone(footage, tmp_path):
 
 def test_an_unknown_preset_is_one_line_with_near_names(footage, tmp_path):
     result = invoke("train", "convlstm_vea", "--data", str(footage), "--out", str(tmp_path / "r"))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Did you mean convlstm_vae" in result.stderr
 
 
-def test_no_steps_is_wrong_usage(footage, tmp_path):
-    assert invoke(*words(footage, tmp_path / "run", steps=0)).exit_code == 2
+@pytest.mark.parametrize("more", [("--steps", "0"), ("--seed", "-1"), ("--seed", str(2**31))])
+def test_numbers_out_of_range_are_wrong_usage(footage, tmp_path, more):
+    assert invoke(*words(footage, tmp_path / "run", *more)).exit_code == 2
+
+
+def test_a_run_folder_is_looked_at_before_the_footage(footage, tmp_path, monkeypatch, caplog):
+    from zoo.commands import training_setup
+
+    monkeypatch.setattr(
+        training_setup, "fit", lambda model, factory, run, *_, **__: run.update(status="finished")
+    )
+    assert invoke(*words(footage, tmp_path / "run")).exit_code == 0
+    before = (tmp_path / "run" / "run.json").read_bytes()
+
+    def opened(*arguments, **more):
+        raise AssertionError("footage was opened")
+
+    monkeypatch.setattr(data_pipelines, "open_source", opened)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        assert invoke(*words(footage, tmp_path / "run")).exit_code == 0
+    assert f"{tmp_path / 'run'} is finished" in caplog.text
+    assert "`--seed` was 0, now 3" in run_of(footage, tmp_path, "--seed", "3")
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    with pytest.raises(AssertionError, match="footage was opened"):
+        invoke(*words(footage, tmp_path / "another"))
+    assert not (tmp_path / "another").exists()
 
 
 def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(footage, tmp_path, monkeypatch):
@@ -336,6 +405,33 @@ def test_the_last_videos_are_held_out(footage, held_out, expected):
         assert rest is None
 
 
+class Named:
+    """A video of which nothing but its name and its group is looked at."""
+
+    def __init__(self, name, group):
+        self.name, self.group = name, group
+        self.split, self.fps, self._said = None, 25.0, set()
+
+
+def people(*groups):
+    videos = [Named(f"{action}/{group}", group) for action in ("run", "walk") for group in groups]
+    return data_pipelines.Source("weizmann", Path("."), videos)
+
+
+def test_people_are_held_out_whole():
+    train, rest = split_videos(people("ann", "bob", "cid", "dan"), 3)
+    # Three videos were asked for; the last two people have four.
+    assert {video.group for video in train.videos} == {"ann", "bob"}
+    assert {video.group for video in rest.videos} == {"cid", "dan"}
+    assert len(train.videos) + len(rest.videos) == 8
+
+
+def test_one_group_alone_is_split_by_video():
+    train, rest = split_videos(people("ann"), 1)
+    assert [video.name for video in train.videos] == ["run/ann"]
+    assert [video.name for video in rest.videos] == ["walk/ann"]
+
+
 def test_of_two_videos_none_is_held_out(footage):
     source = data_pipelines.open_source(footage)
     train, rest = split_videos(source.subset(source.videos[:2]))
@@ -344,7 +440,7 @@ def test_of_two_videos_none_is_held_out(footage):
 
 @pytest.mark.real_data
 def test_only_the_train_split_is_trained_on(real_data):
-    setup = prepare("convlstm_vae", real_data / "ucsd_ped2")
+    setup = with_footage(prepare("convlstm_vae", real_data / "ucsd_ped2"))
     assert len(setup.train.videos) == 14
     assert [video.name for video in setup.held_out.videos] == ["train/15", "train/16"]
     assert {video.split for video in setup.train.videos} == {"train"}
@@ -356,7 +452,7 @@ def test_arguments_of_a_run_are_json_and_tell_settings_apart(footage, tmp_path):
     RunFolder.open(tmp_path, command="", arguments=one.arguments).close()
     (tmp_path / "checkpoints").mkdir()
     RunFolder.open(tmp_path, command="", arguments=one.arguments).close()
-    with pytest.raises(ValueError, match=r"crop was \[16, 16\], now \[16, 24\]; model.latent_dim"):
+    with pytest.raises(ValueError, match=r"`crop` was \[16, 16\], now \[16, 24\]; `model.l"):
         RunFolder.open(tmp_path, command="", arguments=two.arguments)
 
 
@@ -368,8 +464,9 @@ def test_a_model_in_closed_form_trains_by_the_same_command(footage, tmp_path):
     ]  # fmt: skip
     for option in ("--learning-rate=0.1", "--init=pca"):
         refused = invoke(*arguments, option)
-        assert refused.exit_code == 1
-        assert "must be left out: pca/ucsd_ped2 is fitted in closed form" in refused.stderr
+        assert refused.exit_code == 2
+        said = f"`{option.partition('=')[0]}` must be left out: pca/ucsd_ped2 is fitted in closed"
+        assert said in refused.stderr
     assert invoke(*arguments).exit_code == 0
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     # Three videos of 12 frames have nine windows of four frames each, four to a batch.

@@ -79,6 +79,28 @@ def test_bad_arguments_are_named(arguments, message):
         Mean(**arguments)
 
 
+class Drawing(Mean):
+    """Answers `rollout` and `sample` with the seed that came to the graph."""
+
+    verbs = ("encode", "rollout", "sample")
+
+    def _rollout(self, context, steps):
+        return tf.constant(-1)
+
+    def _sample(self, context, steps, seed):
+        return seed
+
+
+@pytest.mark.parametrize("verb", ["rollout", "sample"])
+def test_a_seed_is_a_whole_number_that_the_graph_can_hold(verb):
+    draw = getattr(Drawing(), verb)
+    for seed in (0, 2**31 - 1, np.int64(7), tf.constant(5)):
+        assert int(draw(CLIP, 2, seed=seed)) == int(seed)
+    for seed in (-1, 2**31, 1.5, True, "7", (1, 2)):
+        with pytest.raises(ValueError, match="`seed` must be a whole number from 0 to 2147483647"):
+            draw(CLIP, 2, seed=seed)
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -121,11 +121,21 @@ def test_one_decoder_alone_is_compared_with_its_part_of_the_targets_and_answers_
     assert alone["reconstruction"].reconstruct(CONTEXT).shape == CONTEXT.shape
 
 
+def test_a_frame_drawn_as_it_is_starts_from_the_mean_of_a_pixel():
+    keras.utils.set_random_seed(0)
+    model = zoo.load("composite_lstm", weights=None, **SMALL, pixel_mean=0.05)
+    out = model(CONTEXT)
+    np.testing.assert_allclose(out["reconstruction"], 0.05, atol=0.01)
+    # A change from the last frame starts from none.
+    np.testing.assert_allclose(out["prediction"][:, 0], CONTEXT[:, -1], atol=0.1)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         ({"decoders": ("future",)}, "`decoders` must hold names of .*decoders=.'future',"),
         ({"decoders": ()}, "`decoders` must name at least one decoder"),
+        ({"pixel_mean": 1.0}, "`pixel_mean` must be between 0 and 1. Received: pixel_mean=1.0"),
         ({"conditional": ("past",)}, "`conditional` must hold names of .*conditional=.'past',"),
     ],
 )

@@ -211,6 +211,19 @@ def test_a_second_interrupt_does_not_wait():
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_a_second_interrupt_goes_to_whoever_took_them_before():
+    taken = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: taken.append(number))
+    try:
+        with stop_on_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert taken == []
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert taken == [signal.SIGTERM]
+
+
 def test_checkpoints_come_by_the_clock(make_model, batches, open_run, monkeypatch):
     saved = []
     save = fit_module.Checkpoints.save

@@ -42,7 +42,7 @@ def test_other_arguments_are_named(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError) as error:
         open_run(tmp_path, steps=9, batch=4, crop=32)
-    assert "steps was 5, now 9; crop was None, now 32" in str(error.value)
+    assert "`steps` was 5, now 9; `crop` was None, now 32" in str(error.value)
     assert "batch" not in str(error.value)
 
 

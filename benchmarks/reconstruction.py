@@ -1,0 +1,53 @@
+"""How well autoencoders draw held-out footage again, beside a mean frame and PCA of patches.
+
+    python benchmarks/reconstruction.py video_vae runs/mine --data ucsd_ped2/
+
+Mean squared error of pixels in [0, 1] over the held-out training videos, those that `zoo train`
+holds out, in whole frames. The baselines are fitted on the other training videos; PCA has as many
+numbers in the code of a clip as the model. One JSON object is printed, with an entry per model.
+"""
+
+import argparse
+import json
+import sys
+
+import data_pipelines
+import zoo
+from zoo.commands.training_setup import split_videos
+from zoo.evaluation.reconstruction import reconstruction_errors
+
+FRAMES = 16  # of a clip; clips do not overlap
+BATCH = 4
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="+", help="presets or run folders")
+    parser.add_argument("--data", required=True, help="footage")
+    parser.add_argument("--validation-videos", type=int, help="held out; by default 15 in 100")
+    arguments = parser.parse_args()
+    source = data_pipelines.open_source(arguments.data)
+    train, held_out = split_videos(source, arguments.validation_videos)
+    if held_out is None:
+        parser.error("nothing is held out: give --validation-videos")
+    report = {"held_out_videos": [video.name for video in held_out.videos]}
+    for name in arguments.names:
+        model = zoo.load(name)
+        report[name] = reconstruction_errors(model, clips(train, model), clips(held_out, model))
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+
+
+def clips(source, model):
+    """All clips of some videos, one after the other, at the model's rate, size and colour."""
+    spec = data_pipelines.ClipSpec(
+        frames=FRAMES,
+        stride=FRAMES,
+        fps=model.fps,
+        size=tuple(model.clip_shape[1:3]),
+        channels=model.channels,
+    )
+    return data_pipelines.load(source, spec, batch=BATCH)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Generators and discriminators at 1/8, 1/4, 1/2 and 1 of the frame, after Mathieu et al. 2016.
+
+https://arxiv.org/abs/1511.05440
+"""
+
+import keras
+import tensorflow as tf
+
+from zoo.layers.convolution import convolution
+from zoo.layers.recent_frames import recent_windows
+from zoo.layers.sizes import check_size
+from zoo.layers.spectral import critic_convolution
+from zoo.layers.time_axis import unfold_time
+
+SCALES = 4
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class PyramidEncoder(keras.Model):
+    """All of the four generators but the last two convolutions of the finest.
+
+    Args:
+        channels: Channels of a frame, 1 or 3.
+        context_frames: Frames that a prediction is made from.
+        filters: For each scale, the coarsest first, the channels of three convolutions.
+
+    Call arguments:
+        clip: float32 `(batch, time, height, width, channels)` in [0, 1]; height and width
+            multiples of 8.
+
+    Returns:
+        float32 descriptor grid `(batch, time, height / 8, width / 8, depth)`: at each frame the
+        middle layers of the generators, averaged to 1/8 of the frame.
+    """
+
+    def __init__(self, channels, context_frames, filters, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.channels = channels
+        self.context_frames = context_frames
+        self.filters = tuple(tuple(counts) for counts in filters)
+        policy = self.dtype_policy
+        self.into = [
+            _pair(counts, 3 if scale == 0 else 5, f"scale_{scale}", policy)
+            for scale, counts in enumerate(self.filters)
+        ]
+        self.out_of = [
+            _to_frame(counts, channels, f"scale_{scale}", policy)
+            for scale, counts in enumerate(self.filters[:-1])
+        ]
+
+    @property
+    def depth(self):
+        """Channels of the descriptor grid."""
+        return sum(counts[1] for counts in self.filters)
+
+    def build(self, input_shape=None):
+        for scale, layers in enumerate(self.into):
+            _build_chain(layers, self.channels * (self.context_frames + (scale > 0)))
+        for counts, layers in zip(self.filters, self.out_of, strict=False):
+            _build_chain(layers, counts[1])
+        self.built = True
+
+    def pyramid(self, contexts):
+        """Runs the generators from coarse to fine.
+
+        Args:
+            contexts: For each scale `(n, height, width, context_frames * channels)`.
+
+        Returns:
+            `(predictions, middles, enlarged)`: the next frame at the scales below the finest,
+            float32; the middle layer at each scale; and the enlarged prediction that the finest
+            generator has to correct.
+        """
+        predictions, middles, enlarged = [], [], None
+        for scale, context in enumerate(contexts):
+            maps = context
+            if scale:
+                size = tf.shape(context)[1:3]
+                enlarged = tf.image.resize(predictions[-1], size, method="bilinear")
+                enlarged = tf.ensure_shape(enlarged, [*context.shape[:3], self.channels])
+                maps = tf.concat([context, enlarged], axis=-1)
+            middles.append(_chained(self.into[scale], maps))
+            if scale < SCALES - 1:
+                change = tf.cast(_chained(self.out_of[scale], middles[-1]), tf.float32)
+                predictions.append(change if enlarged is None else enlarged + change)
+        return predictions, middles, enlarged
+
+    def call(self, clip):
+        check_size(*clip.shape[2:4], 2 ** (SCALES - 1))
+        count = clip.shape[1] or tf.shape(clip)[1]
+        shape = tf.shape(clip)
+        recent = tf.zeros((shape[0], self.context_frames - 1, *_unstacked(shape[2:])))
+        seen = tf.zeros((shape[0],), tf.int32)
+        windows, _ = recent_windows(clip, recent, seen, self.context_frames)
+        _, middles, _ = self.pyramid(as_scales(as_channels(windows)))
+        grids = [
+            tf.nn.avg_pool2d(middle, 2**scale, 2**scale, "VALID") if scale else middle
+            for scale, middle in enumerate(middles)
+        ]
+        return tf.cast(unfold_time(tf.concat(grids, axis=-1), count), tf.float32)
+
+    def compute_output_shape(self, input_shape):
+        batch, time, height, width, _ = input_shape
+        reduced = (size and size // 2 ** (SCALES - 1) for size in (height, width))
+        return (batch, time, *reduced, self.depth)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "context_frames": self.context_frames,
+            "filters": self.filters,
+        }
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class PyramidGenerator(keras.Model):
+    """The four generators: contexts at all scales to the next frame at all scales.
+
+    Args:
+        channels, context_frames, filters: As of `PyramidEncoder`.
+    """
+
+    def __init__(self, channels, context_frames, filters, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        policy = self.dtype_policy
+        self.encoder = PyramidEncoder(
+            channels, context_frames, filters, name="encoder", dtype=policy
+        )
+        self.finest = _to_frame(filters[-1], channels, "finest", policy)
+
+    def build(self, input_shape=None):
+        self.encoder.build()
+        _build_chain(self.finest, self.encoder.filters[-1][1])
+        self.built = True
+
+    def call(self, contexts):
+        predictions, middles, enlarged = self.encoder.pyramid(contexts)
+        change = tf.cast(_chained(self.finest, middles[-1]), tf.float32)
+        return [*predictions, enlarged + change]
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class PyramidDiscriminator(keras.Model):
+    """A discriminator for each scale, each ending at 1/8 of the frame.
+
+    Args:
+        channels: Of what is judged: the context and the frame after it.
+        filters: Channels of the three convolutions of each discriminator.
+        spectral_norm: Whether the kernels are kept at spectral norm one.
+
+    Call arguments:
+        videos: For each scale, the coarsest first, `(batch, height, width, channels)`.
+
+    Returns:
+        For each scale float32 `(batch,)`, the larger the more real.
+    """
+
+    def __init__(self, channels, filters, spectral_norm, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.channels = channels
+        policy = self.dtype_policy
+        self.judges = []
+        for scale in range(SCALES):
+            layers = [
+                critic_convolution(
+                    count,
+                    3,
+                    f"judge_{scale}_{index}",
+                    policy,
+                    # The finest strides three times, the coarsest never.
+                    strides=2 if index >= len(filters) - scale else 1,
+                    spectral=spectral_norm,
+                )
+                for index, count in enumerate(filters)
+            ]
+            # Not kept at norm one: its scale is that of the verdicts.
+            verdict = convolution(1, 1, f"verdict_{scale}", policy, activation=None)
+            self.judges.append([*layers, verdict])
+
+    def build(self, input_shape=None):
+        for layers in self.judges:
+            _build_chain(layers, self.channels)
+        self.built = True
+
+    def call(self, videos, training=False):
+        verdicts = []
+        for layers, maps in zip(self.judges, videos, strict=True):
+            # Kernels of norm one cannot take a mean off.
+            maps = 2.0 * maps - 1.0
+            for layer in layers[:-1]:
+                maps = layer(maps, training=training)
+            maps = layers[-1](maps)
+            verdicts.append(tf.reduce_mean(tf.cast(maps, tf.float32), axis=[1, 2, 3]))
+        return verdicts
+
+
+def as_channels(windows):
+    """`(batch, n, frames, height, width, channels)` -> `(batch * n, ..., frames * channels)`."""
+    shape = tf.shape(windows)
+    frames, channels = windows.shape[2], windows.shape[5]
+    stacked = tf.transpose(windows, [0, 1, 3, 4, 2, 5])
+    stacked = tf.reshape(stacked, [-1, shape[3], shape[4], frames * channels])
+    return tf.ensure_shape(stacked, [None, *windows.shape[3:5], frames * channels])
+
+
+def as_scales(frames):
+    """Frames at 1/8, 1/4, 1/2 and 1 of their size, by averages."""
+    scales = [frames]
+    for _ in range(SCALES - 1):
+        scales.insert(0, tf.nn.avg_pool2d(scales[0], 2, 2, "VALID"))
+    return scales
+
+
+def _pair(counts, kernel_size, name, policy):
+    return [
+        convolution(counts[0], kernel_size, f"{name}_into_0", policy),
+        convolution(counts[1], 3, f"{name}_into_1", policy),
+    ]
+
+
+def _to_frame(counts, channels, name, policy):
+    return [
+        convolution(counts[2], 3, f"{name}_out_0", policy),
+        convolution(channels, 3, f"{name}_out_1", policy, activation=None, stddev=1e-2),
+    ]
+
+
+def _build_chain(layers, channels):
+    for layer in layers:
+        layer.build((None, None, None, channels))
+        channels = layer.filters
+
+
+def _chained(layers, maps):
+    for layer in layers:
+        maps = layer(maps)
+    return maps
+
+
+def _unstacked(sizes):
+    return [sizes[index] for index in range(sizes.shape[0])]
