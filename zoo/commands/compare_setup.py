@@ -153,6 +153,7 @@ def draw(path, compared):
             pictures.Panel(
                 over, "frames ahead",
                 {name: _points(own["per_step"][key]) for name, own in found.items()},
+                log=key == "mse_per_frame",
             )
             for key, over in STEPS.items()
         ]  # fmt: skip

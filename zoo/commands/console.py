@@ -26,7 +26,7 @@ EXPECTED_ERRORS = (ValueError, OSError, NotImplementedError, ImportError, Floati
 # What the library calls the value of an option of another name; the first that a command has.
 SYNONYMS = {
     "source": ("data", "clip"),
-    "name": ("name_or_run",),
+    "name": ("name_or_run", "names"),
     "directory": ("encoder",),
     "folder": ("encoder",),
 }

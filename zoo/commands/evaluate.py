@@ -172,6 +172,8 @@ def representation(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source = open_labelled(data)
     _check_files(card=card)
+    if card is not None:
+        card_setup.find_training(card, name, run)
     model = zoo.load(name)
     figures = representation_setup.evaluate_model(
         model, source, with_baselines=baselines, seed=seed, report=progress()

@@ -35,9 +35,10 @@ def evaluate_model(model, source, *, with_baselines=True, seed=0, report=None, k
 
     Returns:
         Dict of JSON values: `encode` and `features`, each as
-        `zoo.evaluation.representation.evaluate` gives it; `baselines`, from `random_weights` (the
-        model with fresh weights: `encode` and `features`), `pixel_pca` and `motion_energy` to the
-        same; `classes`, `clips`, `groups`, `split`, `seconds` and `notes`.
+        `zoo.evaluation.representation.evaluate` gives it; `accuracy` and `accuracy_N_people`,
+        those of the linear probe on `encode`; `baselines`, from `random_weights` (the model with
+        fresh weights: `encode` and `features`), `pixel_pca` and `motion_energy` to the same;
+        `classes`, `clips`, `groups`, `split`, `seconds` and `notes`.
 
     Raises:
         NotImplementedError: If the model does not answer `encode`.
@@ -69,7 +70,8 @@ def evaluate_model(model, source, *, with_baselines=True, seed=0, report=None, k
         # Where they are one and the same, so are their figures.
         both = "features" in rows[names[0]]
         found = measure(*(rows[name]["features"] for name in names)) if both else None
-        return measured | {"features": found or measured["encode"]}
+        measured["features"] = found or measured["encode"]
+        return headline(measured["encode"]) | measured
 
     result = measure_encoders(["model"])
     if with_baselines:
@@ -77,10 +79,11 @@ def evaluate_model(model, source, *, with_baselines=True, seed=0, report=None, k
             known[setting] = measure_encoders([f"random_{seed}" for seed in RANDOM_SEEDS])
         if pixels not in known:
             compact = comparison.same_distances(rows["pixel_pca"])
-            known[pixels] = {
+            found = {
                 "pixel_pca": measure(compact, transform=comparison.pixel_pca),
                 "motion_energy": measure(rows["motion_energy"]),
             }
+            known[pixels] = {name: headline(part) | part for name, part in found.items()}
         random = {"random_weights": {**known[setting], "seeds": list(RANDOM_SEEDS)}}
         result["baselines"] = {**random, **known[pixels]}
     same = "features" not in rows["model"]
@@ -103,10 +106,18 @@ def result(figures, model, source, name):
         "model": str(name),
         "data": Path(source.path).name,
         "kind": source.kind,
-        "accuracy": figures["encode"]["linear_probe"]["accuracy"],
         **figures,
         "embedding_dim": model.embedding_dim,
         "notes": figures["notes"] + notes(source),
+    }
+
+
+def headline(probes):
+    """What of the figures of one descriptor is told first: a dict of numbers."""
+    probe = probes["linear_probe"]
+    return {"accuracy": probe["accuracy"]} | {
+        f"accuracy_{count}_people": found["accuracy"]
+        for count, found in probe["few_people"].items()
     }
 
 

@@ -124,11 +124,13 @@ class Panel:
         lines: Dict from name to a list of points `(place, value, error)`: what stands at the
             place, the value, and half of the length of its error bar or None. The places of the
             first line are those of all.
+        log: Whether the y axis is logarithmic, where all values are above 0.
     """
 
     title: str
     label: str
     lines: dict
+    log: bool = False
 
 
 def draw_lines(path, panels, *, baselines=(), title=None):
@@ -162,8 +164,11 @@ def draw_lines(path, panels, *, baselines=(), title=None):
             errors = [error or 0 for _, _, error in points]
             axes.errorbar(
                 at, [value for _, value, _ in points], errors if any(errors) else None,
-                marker=".", capsize=2, label=name.replace("_", " "), **style,
+                marker=".", capsize=2, label=_title(name, baselines), **style,
             )  # fmt: skip
+        values = [value for points in panel.lines.values() for _, value, _ in points]
+        if panel.log and min(values) > 0:
+            axes.set_yscale("log")
         axes.set_xticks(range(len(places)), places)
         axes.set_xlabel(panel.label)
         axes.set_title(panel.title, fontsize="medium")
@@ -198,7 +203,7 @@ def draw_bars(path, groups, *, baselines=(), title=None):
         axes = figure.add_subplot(1, len(groups), index + 1)
         colours = [style["color"] for style in _styles(bars, baselines)]
         drawn = axes.barh(
-            [name.replace("_", " ") for name in bars], list(bars.values()), color=colours
+            [_title(name, baselines) for name in bars], list(bars.values()), color=colours
         )
         axes.bar_label(drawn, fmt="%.3f", padding=3, fontsize="small")
         axes.invert_yaxis()
@@ -207,6 +212,10 @@ def draw_bars(path, groups, *, baselines=(), title=None):
         if index:
             axes.set_yticklabels([])
     _save(figure, path, title)
+
+
+def _title(name, baselines):
+    return name.replace("_", " ") if name in baselines else name
 
 
 def _styles(names, baselines):

@@ -150,14 +150,20 @@ def test_info_shows_every_evaluation(model, run_folder, tmp_path, monkeypatch):
     path = tmp_path / "convlstm_vae.ucsd_ped2.card.json"
     write(path, run_folder, model, {"auc_live": 0.8125})
     write(path, run_folder, model, {"mse": 0.015625, "per_step": {"mse": [1.5, 2.5]}}, "prediction")
+    told = {"accuracy": 0.75, "encode": {}, "embedding_dim": 8,
+            "baselines": {"motion_energy": {"accuracy": 0.5, "linear_probe": {}}}}  # fmt: skip
+    write(path, run_folder, model, told, "representation")
     monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
     done = CliRunner().invoke(app, ["info", "convlstm_vae"])
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    anomaly, prediction = (
+    anomaly, prediction, representation = (
         next(number for number, line in enumerate(lines) if line.split()[:1] == [name])
-        for name in ("anomaly", "prediction")
+        for name in ("anomaly", "prediction", "representation")
     )
     assert lines[anomaly].split() == ["anomaly", "auc", "live"]
     assert lines[anomaly + 1].split() == ["convlstm_vae/ucsd_ped2", "0.812"]
     assert anomaly < prediction and lines[prediction + 1].split()[-1] == "0.016"
+    assert lines[representation].split() == ["representation", "accuracy"]
+    assert lines[representation + 1].split()[-1] == "0.750"
+    assert lines[representation + 2].split() == ["motion", "energy", "0.500"]

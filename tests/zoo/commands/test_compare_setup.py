@@ -183,6 +183,7 @@ def test_the_picture_of_predictions_has_a_line_for_each_over_the_steps(models, m
     for panel in panels:
         assert panel.lines["b"] == [("1", 0.2, None), ("2", 1.2, None)]
         assert list(panel.lines) == ["a", "b", "copy_last_frame"]
+    assert [panel.log for panel in panels] == [True, False, False, False]
     assert arguments == {"baselines": {"copy_last_frame"}, "title": "prediction on street"}
 
 

@@ -123,6 +123,11 @@ def test_model_and_baselines_are_measured_alike(model, source, monkeypatch):
             assert set(found[probe]["few_labels"]) == {"1", "2"}
             assert set(found[probe]["few_people"]) == {"1", "2"}
             assert found[probe]["few_people"]["1"]["draws"] == 3
+    for found in (figures, baselines["random_weights"]):
+        probe = found["encode"]["linear_probe"]
+        assert found["accuracy"] == probe["accuracy"]
+        assert found["accuracy_2_people"] == probe["few_people"]["2"]["accuracy"]
+    assert "accuracy_1_people" in baselines["pixel_pca"]
     assert len(baselines["random_weights"]["encode"]["linear_probe"]["accuracies"]) == 3
     # A square that moves and one that does not differ in where anything changes.
     assert baselines["motion_energy"]["linear_probe"]["accuracy"] == 1.0

@@ -137,6 +137,15 @@ def test_lines_rise_with_their_numbers_and_every_panel_is_drawn():
     assert _share_of_blue(drawn(with_error)) > 1.1 * _share_of_blue(drawn(without))
 
 
+def test_a_logarithmic_axis_is_taken_where_all_values_allow_it():
+    def drawn(values, log):
+        lines = {"mine": [(str(n), value, None) for n, value in enumerate(values)]}
+        return _comparison(pictures.draw_lines, [pictures.Panel("a", "b", lines, log)])
+
+    assert (drawn([1.0, 10.0, 100.0], True) != drawn([1.0, 10.0, 100.0], False)).any()
+    assert (drawn([0.0, 10.0, 100.0], True) == drawn([0.0, 10.0, 100.0], False)).all()
+
+
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="`panels` must be panels with lines in them"):
         pictures.draw_lines(io.BytesIO(), [pictures.Panel("a", "b", {})])
