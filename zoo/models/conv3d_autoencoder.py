@@ -124,6 +124,10 @@ class Conv3DAutoencoder(WindowedPredictor):
         # Keras reports each part as NAME_loss as well.
         return [part for part in super().metrics if not part.name.endswith("_loss")]
 
+    def code_size(self, time, height, width):
+        steps = -(-time // TIME_STRIDE)
+        return steps * (height // SPACE_STRIDE) * (width // SPACE_STRIDE) * self.depth
+
     def default_loss(self):
         return {
             "reconstruction": super().default_loss(),

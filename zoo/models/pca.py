@@ -196,6 +196,10 @@ class PCA(WindowReconstructor):
         ahead = ({"score_branch": "prediction", "score_horizon": h} for h in range(1, self.window))
         return ({"score_branch": "reconstruction"}, *ahead)
 
+    def code_size(self, time, height, width):
+        windows = -(-time // self.window)
+        return windows * (height // PATCH) * (width // PATCH) * self.components
+
     def default_loss(self):
         return keras.losses.MeanSquaredError(dtype="float32")
 

@@ -40,6 +40,7 @@ def test_both_branches_draw_from_the_code_of_the_encoder(model, clip, frames):
     ahead = window[:, -1:] + model.future(model.encoder(window))
     np.testing.assert_allclose(out["prediction"], ahead, atol=1e-5)
     assert np.std(ahead - window[:, -1:]) > 1e-3
+    assert model.code_size(frames, 16, 24) == np.size(model.features(context)[0])
 
 
 def test_a_rollout_is_fed_on_whole_blocks(model, clip):

@@ -105,6 +105,8 @@ def test_what_is_drawn_is_the_inverse_transform(model, clips):
     clip = clips[2]
     expected = np.concatenate([drawn(clip[:3]), drawn(clip[3:6])])
     np.testing.assert_allclose(model.reconstruct(clip[None, :6])[0], expected, atol=1e-4)
+    assert model.code_size(6, 24, 32) == 2 * 3 * 4 * COMPONENTS
+    assert model.code_size(7, 24, 32) == 3 * 3 * 4 * COMPONENTS
     # Seven frames are two copies of the first before them.
     first = drawn(np.concatenate([clip[:1], clip[:1], clip[:1]]))[2:]
     np.testing.assert_allclose(model.reconstruct(clip[None])[0, :1], first, atol=1e-4)
