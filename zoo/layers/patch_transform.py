@@ -45,10 +45,8 @@ class PatchTransform(keras.layers.Layer):
         self.frames = frames
         self.dim = dim
         self.channels = channels
-        shared = {"strides": PATCH, "padding": "same", "dtype": "float32"}
-        self.analysis = keras.layers.Conv2D(
-            dim, REACH, use_bias=False, name="analysis", **shared
-        )
+        shared = {"strides": PATCH, "padding": "same", "use_bias": False, "dtype": "float32"}
+        self.analysis = keras.layers.Conv2D(dim, REACH, name="analysis", **shared)
         self.synthesis = keras.layers.Conv2DTranspose(
             frames * channels, REACH, name="synthesis", **shared
         )

@@ -131,7 +131,7 @@ class VideoVAE(WindowedPredictor):
         self.posterior = GaussianLatent(latent_dim, name="posterior", dtype=policy)
         self.prior = GaussianLatent(latent_dim, name="prior", dtype=policy)
         self.patches = PatchTransform(horizons, latent_dim, self.channels, name="patches")
-        self.to_frames = convolution(horizons * coarse, 3, "to_frames", policy)
+        self.to_frames = convolution(horizons * coarse, 1, "to_frames", policy)
         self.block = SpaceTimeBlock(coarse, name="block", dtype=policy)
         self.decoder = FrameDecoder(
             self.decoder_filters, self.channels, name="decoder", dtype=policy
