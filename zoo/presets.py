@@ -139,7 +139,7 @@ _ALL = (
     Preset(
         name="video_vae/ucsd_ped2",
         model_class=VideoVAE,
-        arguments={**_PED2, "observation_scale": 0.03},
+        arguments={**_PED2, "observation_scale": 0.02},
         description="Variational autoencoder of segments of four frames, each the next's context.",
         paper="Kingma and Welling 2014; Sohn et al. 2015; Kingma et al. 2016",
         training={

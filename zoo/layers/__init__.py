@@ -3,11 +3,14 @@
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
 from zoo.layers.gaussian_latent import GaussianLatent, add_kl_weight
+from zoo.layers.neighbour_encoder import NeighbourEncoder
 from zoo.layers.patch_encoder import PatchEncoder
+from zoo.layers.patch_transform import PatchTransform
 from zoo.layers.pooling import descriptor_statistics
 from zoo.layers.recent_frames import pad_start, recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
 from zoo.layers.seeded_draws import add_draw_counter, next_draw_seed
+from zoo.layers.segments import cut_segments, join_segments, segment_count, segments_before
 from zoo.layers.space_time_block import SpaceTimeBlock, with_neighbours
 from zoo.layers.space_time_codec import SpaceTimeDecoder, SpaceTimeEncoder
 from zoo.layers.spectral import SpectralConv2D
@@ -18,7 +21,9 @@ __all__ = [
     "FrameDecoder",
     "FrameEncoder",
     "GaussianLatent",
+    "NeighbourEncoder",
     "PatchEncoder",
+    "PatchTransform",
     "RecurrentEncoder",
     "SpaceTimeBlock",
     "SpaceTimeDecoder",
@@ -26,11 +31,15 @@ __all__ = [
     "SpectralConv2D",
     "add_draw_counter",
     "add_kl_weight",
+    "cut_segments",
     "descriptor_statistics",
     "fold_time",
+    "join_segments",
     "next_draw_seed",
     "pad_start",
     "recent_windows",
+    "segment_count",
+    "segments_before",
     "unfold_time",
     "with_neighbours",
 ]

@@ -20,6 +20,7 @@ class GaussianLatent(keras.layers.Layer):
 
     Call arguments:
         features: Tensor `(batch, height, width, channels)`.
+        offset: float32 `(batch, height, width, latent_dim)`, added to the mean; or `None`.
 
     Returns:
         `tfp.distributions.Independent` over `(height, width, latent_dim)`, batch shape
@@ -57,8 +58,9 @@ class GaussianLatent(keras.layers.Layer):
         self.moments.build((None, None, None, self.hidden))
         self.built = True
 
-    def call(self, features):
+    def call(self, features, offset=None):
         mean, raw = tf.split(self.moments(self.mix(features)), 2, axis=-1)
+        mean = mean if offset is None else mean + offset
         log_variance = 6.0 * tf.tanh(raw / 6.0) - 2.0
         normal = tfp.distributions.Normal(mean, tf.exp(0.5 * log_variance))
         return tfp.distributions.Independent(normal, reinterpreted_batch_ndims=3)

@@ -16,18 +16,21 @@ import tensorflow_probability as tfp
 
 from zoo.layers import (
     FrameDecoder,
-    FrameEncoder,
     GaussianLatent,
+    NeighbourEncoder,
+    PatchTransform,
     SpaceTimeBlock,
     add_draw_counter,
     add_kl_weight,
+    cut_segments,
     fold_time,
+    join_segments,
     next_draw_seed,
+    segment_count,
+    segments_before,
     unfold_time,
-    with_neighbours,
 )
 from zoo.layers.convolution import convolution
-from zoo.layers.sizes import check_size
 from zoo.layers.variational_bounds import (
     evidence_lower_bound,
     free_bits,
@@ -35,68 +38,6 @@ from zoo.layers.variational_bounds import (
 )
 from zoo.models.base import check_seed
 from zoo.models.windowed_predictor import WindowedPredictor
-
-
-@keras.saving.register_keras_serializable(package="zoo")
-class VideoEncoder(keras.Model):
-    """Strided convolutions, the first three frames deep, then a block over space and time.
-
-    Time is looked at mostly where the maps are small, which costs least and serves best (Xie et
-    al. 2018, https://arxiv.org/abs/1712.04851).
-
-    Args:
-        channels: Channels of a frame, 1 or 3.
-        filters: Channels at 1/2, 1/4 and 1/8 of the frame.
-
-    Call arguments:
-        clip: float32 `(batch, time, height, width, channels)` in [0, 1]; height and width
-            divisible by 8.
-
-    Returns:
-        float32 descriptor grid `(batch, time, height / 8, width / 8, 2 * filters[2])`.
-    """
-
-    def __init__(self, channels=1, filters=(16, 48, 80), **kwargs):
-        super().__init__(autocast=False, **kwargs)
-        self.channels = channels
-        self.filters = tuple(filters)
-        policy = self.dtype_policy
-        self.frame_encoder = FrameEncoder(self.filters, name="frame_encoder", dtype=policy)
-        self.block = SpaceTimeBlock(self.filters[2], name="block", dtype=policy)
-
-    @property
-    def depth(self):
-        """Channels of the descriptor grid."""
-        return 2 * self.filters[2]
-
-    def build(self, input_shape=None):
-        self.frame_encoder.build((None, None, None, 3 * self.channels))
-        self.block.build()
-        self.built = True
-
-    def maps(self, clip):
-        """Maps of a clip.
-
-        Returns:
-            Four tensors `(batch, time, ...)` in the compute dtype: at 1/2, 1/4 and 1/8 of the
-            frame, and at 1/8 behind the block.
-        """
-        time = clip.shape[1] or tf.shape(clip)[1]
-        levels = self.frame_encoder(fold_time(with_neighbours(clip)))
-        fine, middle, coarse = (unfold_time(level, time) for level in levels)
-        return fine, middle, coarse, self.block(coarse)
-
-    def call(self, clip):
-        check_size(*clip.shape[2:4], 8)
-        _, _, coarse, mixed = self.maps(clip)
-        return tf.cast(tf.concat([coarse, mixed], axis=-1), tf.float32)
-
-    def compute_output_shape(self, input_shape):
-        batch, time, height, width, _ = input_shape
-        return (batch, time, height and height // 8, width and width // 8, self.depth)
-
-    def get_config(self):
-        return {**super().get_config(), "channels": self.channels, "filters": self.filters}
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -188,17 +129,11 @@ class VideoVAE(WindowedPredictor):
         self.filters = tuple(filters)
         self.decoder_filters = tuple(decoder_filters)
         coarse, policy = self.decoder_filters[2], self.dtype_policy
-        self.encoder = VideoEncoder(self.channels, self.filters, name="encoder", dtype=policy)
+        self.encoder = NeighbourEncoder(self.channels, self.filters, name="encoder", dtype=policy)
         self.posterior = GaussianLatent(latent_dim, name="posterior", dtype=policy)
         self.prior = GaussianLatent(latent_dim, name="prior", dtype=policy)
-        # Overlapping patches to code and back, linear.
-        self.analysis = keras.layers.Conv2D(
-            latent_dim, 16, strides=8, padding="same", use_bias=False, name="analysis", dtype=policy
-        )
-        self.synthesis = keras.layers.Conv2DTranspose(
-            horizons * self.channels, 16, strides=8, padding="same", name="synthesis", dtype=policy
-        )
-        self.to_frames = convolution(horizons * coarse, 3, "to_frames", policy)
+        self.patches = PatchTransform(horizons, latent_dim, self.channels, name="patches")
+        self.to_frames = convolution(horizons * coarse, 1, "to_frames", policy)
         self.block = SpaceTimeBlock(coarse, name="block", dtype=policy)
         self.decoder = FrameDecoder(
             self.decoder_filters, self.channels, name="decoder", dtype=policy
@@ -218,9 +153,10 @@ class VideoVAE(WindowedPredictor):
         fine, middle, coarse = self.filters
         self.encoder.build()
         self.posterior.build((None, None, None, self.horizons * coarse))
+        # A standard deviation of about 0.1: a code that begins as noise is first unlearned.
+        self.posterior.moments.bias.assign([0.0] * self.latent_dim + [-3.0] * self.latent_dim)
         self.prior.build((None, None, None, self.horizons * coarse))
-        self.analysis.build((None, None, None, self.horizons * self.channels))
-        self.synthesis.build((None, None, None, self.latent_dim))
+        self.patches.build()
         self.to_frames.build((None, None, None, self.latent_dim + self.horizons * coarse))
         self.block.build()
         self.decoder.build([(fine,), (middle,), (self.decoder_filters[2],)])
@@ -246,7 +182,7 @@ class VideoVAE(WindowedPredictor):
             per_segment = (first + (segments - 1.0) * others) / segments
             per_value = per_segment * places / values
         self.add_loss(self.kl_weight * per_value)
-        return self._join(drawn, clip)
+        return join_segments(drawn, clip)
 
     # The bounds, and what is known of the latents.
 
@@ -340,30 +276,19 @@ class VideoVAE(WindowedPredictor):
         values = tf.cast(tf.reduce_prod(tf.shape(clip)[1:]), tf.float32)
         return tf.reduce_sum(tf.reshape(nats, (-1, self._segments(clip))), axis=1) / values
 
-    # Segments: `(batch, time, ...)` to `(batch * segments, horizons, ...)` and back.
-
     def _segments(self, clip):
-        time = clip.shape[1] or tf.shape(clip)[1]
-        return (time + self.horizons - 1) // self.horizons
-
-    def _cut(self, clip):
-        segments = self._segments(clip)
-        missing = segments * self.horizons - (clip.shape[1] or tf.shape(clip)[1])
-        filled = tf.concat([clip, tf.repeat(clip[:, -1:], missing, axis=1)], axis=1)
-        return unfold_time(fold_time(filled), self.horizons)
-
-    def _join(self, frames, clip):
-        joined = unfold_time(fold_time(frames), self._segments(clip) * self.horizons)
-        return tf.ensure_shape(joined[:, : clip.shape[1] or tf.shape(clip)[1]], clip.shape)
+        return segment_count(clip, self.horizons)
 
     def _infer(self, clip):
         """Frames `(batch * segments, horizons, ...)`, their q(z_s | x_s), p(z_s | x_{s-1}), maps.
 
         The maps are those of the segment before, zeros for the first of each clip.
         """
-        frames, segments = self._cut(clip), self._segments(clip)
+        frames = cut_segments(clip, self.horizons)
         maps = self._maps(frames)
-        context = {name: _of_the_one_before(value, segments) for name, value in maps.items()}
+        context = {
+            name: segments_before(value, self._segments(clip)) for name, value in maps.items()
+        }
         return frames, self._posterior(frames, maps), self._prior(context), context
 
     def _divergence(self, posterior, prior, clip):
@@ -379,26 +304,24 @@ class VideoVAE(WindowedPredictor):
         return {
             # About mid grey: that is what a segment without one before it starts from.
             "last_frame": frames[:, -1] - 0.5,
-            "still_code": self._linear_code(tf.repeat(frames[:, -1:], self.horizons, axis=1)),
+            "still_code": self.patches.analyse(
+                tf.repeat(frames[:, -1:] - 0.5, self.horizons, axis=1)
+            ),
             "fine": fine[:, -1],
             "middle": middle[:, -1],
             "features": tf.concat(tf.unstack(mixed, self.horizons, axis=1), axis=-1),
             "known": tf.ones((tf.shape(frames)[0], 1, 1, 1)),
         }
 
-    def _linear_code(self, frames):
-        stacked = tf.concat(tf.unstack(frames - 0.5, self.horizons, axis=1), axis=-1)
-        return tf.cast(self.analysis(stacked), tf.float32)
-
     def _posterior(self, frames, maps):
-        return _shifted(self.posterior(maps["features"]), self._linear_code(frames))
+        return self.posterior(maps["features"], offset=self.patches.analyse(frames - 0.5))
 
     def _prior(self, context):
         """Learned from the context where there is one, else the standard Gaussian.
 
         What is learned is how the code departs from that of the last frame standing still.
         """
-        learned = _shifted(self.prior(context["features"]), context["still_code"]).distribution
+        learned = self.prior(context["features"], offset=context["still_code"]).distribution
         known = context["known"] > 0
         normal = tfp.distributions.Normal(
             tf.where(known, learned.loc, 0.0), tf.where(known, learned.scale, 1.0)
@@ -416,8 +339,7 @@ class VideoVAE(WindowedPredictor):
             fold_time(self.block(maps)),
         ]
         change = unfold_time(tf.cast(self.decoder(levels), tf.float32), self.horizons)
-        linear = tf.cast(self.synthesis(latent - context["still_code"]), tf.float32)
-        linear = tf.stack(tf.split(linear, self.horizons, axis=-1), axis=1)
+        linear = self.patches.synthesise(latent - context["still_code"])
         return 0.5 + context["last_frame"][:, None] + linear + change
 
     # What the verbs are built on.
@@ -429,10 +351,11 @@ class VideoVAE(WindowedPredictor):
         return unfold_time(self._decode(latent, context), count)
 
     def _reconstruct(self, clip):
-        maps = self._maps(self._cut(clip))
+        frames = cut_segments(clip, self.horizons)
+        maps = self._maps(frames)
         nothing = {name: tf.zeros_like(value) for name, value in maps.items()}
-        drawn = self._decode(self._posterior(self._cut(clip), maps).mean(), nothing)
-        return tf.clip_by_value(self._join(drawn, clip), 0.0, 1.0)
+        drawn = self._decode(self._posterior(frames, maps).mean(), nothing)
+        return tf.clip_by_value(join_segments(drawn, clip), 0.0, 1.0)
 
     def _sample_without_context(self, steps, seed):
         maps = self._maps(tf.zeros((1, self.horizons, *self.clip_shape[1:])))
@@ -455,15 +378,3 @@ class VideoVAE(WindowedPredictor):
 
 def _draw(distribution, seed):
     return distribution.mean() if seed is None else distribution.sample(seed=seed)
-
-
-def _shifted(latent, offset):
-    """The Gaussian of a grid of latents with its mean moved."""
-    normal = tfp.distributions.Normal(latent.distribution.loc + offset, latent.distribution.scale)
-    return tfp.distributions.Independent(normal, reinterpreted_batch_ndims=3)
-
-
-def _of_the_one_before(value, segments):
-    """`(batch * segments, ...)`: of each segment that of the one before it, zeros for the first."""
-    by_clip = unfold_time(value, segments)
-    return fold_time(tf.concat([tf.zeros_like(by_clip[:, :1]), by_clip[:, :-1]], axis=1))

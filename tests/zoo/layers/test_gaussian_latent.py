@@ -49,3 +49,12 @@ def test_log_variance_is_bounded():
 def test_bad_latent_dim_is_named():
     with pytest.raises(ValueError, match="`latent_dim` must be at least 1. Received: latent_dim=0"):
         GaussianLatent(0)
+
+
+def test_an_offset_moves_the_mean_alone():
+    features = np.random.default_rng(2).normal(size=(2, 4, 6, 4)).astype("float32")
+    offset = np.random.default_rng(3).normal(size=(2, 4, 6, 3)).astype("float32")
+    layer = _latent(0)
+    plain, moved = layer(features), layer(features, offset=offset)
+    np.testing.assert_allclose(moved.mean(), plain.mean() + offset, rtol=1e-6)
+    np.testing.assert_array_equal(moved.stddev(), plain.stddev())
