@@ -42,7 +42,8 @@ class GaussianLatent(keras.layers.Layer):
     """
 
     def __init__(self, latent_dim, hidden=64, **kwargs):
-        super().__init__(**kwargs)
+        # Keras would round an offset to the compute dtype on the way in; the layers inside cast.
+        super().__init__(autocast=False, **kwargs)
         if latent_dim < 1:
             raise ValueError(f"`latent_dim` must be at least 1. Received: latent_dim={latent_dim}")
         self.latent_dim = latent_dim
