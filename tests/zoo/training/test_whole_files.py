@@ -43,6 +43,8 @@ def test_a_kill_or_a_full_disk_leaves_the_older_file(tmp_path):
 
 def test_hdf5_that_fails_on_closing_is_a_full_disk_too(tmp_path):
     class Model:
+        optimizer, trainable_variables = None, ()
+
         def save_weights(self, path, overwrite):
             path.write_bytes(b"half")
             raise RuntimeError("Unable to flush file's cached information")
