@@ -5,8 +5,8 @@ second stack starts from the states of the first and unrolls the future; a 1x1 c
 the states of all its layers gives the patches of each frame ahead. What differs: the cells have
 no peephole terms; the forecaster is shown the last frame at each step; its output is the change
 from that frame and its loss a squared error, where the paper draws moving digits with a
-cross-entropy (as `residual=False` does); and it forecasts at every frame of a clip, not only after the last, so that each
-frame can be scored.
+cross-entropy (as `residual=False` does); and it forecasts at every frame of a clip, not only
+after the last, so that each frame can be scored.
 """
 
 import keras
