@@ -51,7 +51,7 @@ def main():
     parser.add_argument("names", nargs="*", help="presets, such as composite_lstm/moving_mnist")
     parser.add_argument("--data", required=True, help="folder of the four idx files of MNIST")
     parser.add_argument("--minutes", type=float, default=15.0, help="of training, for each model")
-    parser.add_argument("--sequences", type=int, default=1000, help="test sequences, of 10,000")
+    parser.add_argument("--sequences", type=int, default=300, help="test sequences, of 10,000")
     parser.add_argument("--seed", type=int, default=0, help="of weights and training sequences")
     parser.add_argument("--stack-batch", type=int, default=5, help="as in the Keras example")
     parser.add_argument("--set", dest="settings", action="append", default=[],

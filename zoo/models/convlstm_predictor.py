@@ -5,8 +5,8 @@ second stack starts from the states of the first and unrolls the future; a 1x1 c
 the states of all its layers gives the patches of each frame ahead. What differs: the cells have
 no peephole terms; the forecaster is shown the last frame at each step; its output is the change
 from that frame and its loss a squared error, where the paper draws moving digits with a
-cross-entropy; and it forecasts at every frame of a clip, not only after the last, so that each
-frame can be scored.
+cross-entropy (as `residual=False` does); and it forecasts at every frame of a clip, not only
+after the last, so that each frame can be scored.
 """
 
 import keras
@@ -60,11 +60,11 @@ class ConvLSTMPredictor(PatchPredictor):
 
     def call(self, clip, training=False):
         clip = self._check_training_clip(clip)
-        time = clip.shape[1] or tf.shape(clip)[1]
-        shape = tf.shape(clip)
-        maps, _ = self._observe(clip, self._initial_state(shape[0], shape[2], shape[3]))
-        known = {name: value[:, : time - self.horizons] for name, value in maps.items()}
-        return self._predict(known, clip[:, : time - self.horizons])
+        # The last frames are there to be predicted: nothing is predicted from them.
+        known = clip[:, : -self.horizons]
+        shape = tf.shape(known)
+        maps, _ = self._observe(known, self._initial_state(shape[0], shape[2], shape[3]))
+        return self._predict(maps, known)
 
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
