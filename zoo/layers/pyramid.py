@@ -13,6 +13,7 @@ from zoo.layers.spectral import critic_convolution
 from zoo.layers.time_axis import unfold_time
 
 SCALES = 4
+CHANGES = 4.0  # how much larger discriminators see changes between frames than frames
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -145,20 +146,23 @@ class PyramidDiscriminator(keras.Model):
     """A discriminator for each scale, each ending at 1/8 of the frame.
 
     Args:
-        channels: Of what is judged: the context and the frame after it.
+        channels: Channels of a frame, 1 or 3.
+        context_frames: Frames before the one that is judged.
         filters: Channels of the three convolutions of each discriminator.
         spectral_norm: Whether the kernels are kept at spectral norm one.
 
     Call arguments:
-        videos: For each scale, the coarsest first, `(batch, height, width, channels)`.
+        videos: For each scale, the coarsest first, `(batch, height, width, (context_frames + 1)
+            * channels)`: the frames behind one another.
 
     Returns:
         For each scale float32 `(batch,)`, the larger the more real.
     """
 
-    def __init__(self, channels, filters, spectral_norm, **kwargs):
+    def __init__(self, channels, context_frames, filters, spectral_norm, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.channels = channels
+        self.context_frames = context_frames
         policy = self.dtype_policy
         self.judges = []
         for scale in range(SCALES):
@@ -180,14 +184,23 @@ class PyramidDiscriminator(keras.Model):
 
     def build(self, input_shape=None):
         for layers in self.judges:
-            _build_chain(layers, self.channels)
+            _build_chain(layers, self.channels * (self.context_frames + 1))
         self.built = True
+
+    def _with_changes(self, frames):
+        """The first frame, then the change to each of the others, made larger.
+
+        The same numbers otherwise told: kernels of norm one can take neither a mean off nor make
+        small differences large, and what a prediction lacks is small.
+        """
+        first = 2.0 * frames[..., : self.channels] - 1.0
+        changes = frames[..., self.channels :] - frames[..., : -self.channels]
+        return tf.concat([first, CHANGES * changes], axis=-1)
 
     def call(self, videos, training=False):
         verdicts = []
         for layers, maps in zip(self.judges, videos, strict=True):
-            # Kernels of norm one cannot take a mean off.
-            maps = 2.0 * maps - 1.0
+            maps = self._with_changes(maps)
             for layer in layers[:-1]:
                 maps = layer(maps, training=training)
             maps = layers[-1](maps)

@@ -117,7 +117,8 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
                 self.channels, self.context_frames, self.filters, name=name, dtype=policy
             ),
             lambda name: PyramidDiscriminator(
-                self.channels * (self.context_frames + 1),
+                self.channels,
+                self.context_frames,
                 self.discriminator_filters,
                 self.spectral_norm,
                 name=name,
