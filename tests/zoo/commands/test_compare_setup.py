@@ -207,3 +207,42 @@ def test_the_pictures_of_the_other_evaluations(drawn):
     assert [panel.label for panel in panels] == ["labelled clips of a class", "people labelled"]
     assert panels[0].lines["motion_energy"] == [("1", 0.5, 0.1), ("all", 0.75, None)]
     assert arguments["baselines"] == {"motion_energy"}
+
+
+def test_each_evaluation_measures_every_model_on_the_same_footage(models, monkeypatch):
+    models["a"], models["b"] = object(), object()
+    source = Source("ucsd", "/disk/corner", [])
+    asked = []
+    stated = {"data": "corner", "kind": "ucsd", "notes": [], "baselines": {"copy": 1}}
+
+    def score_source(model, source, report):
+        asked.append((model, source, report))
+        return "scored"
+
+    monkeypatch.setattr(compare_setup.anomaly_setup, "open_labelled", lambda data: source)
+    monkeypatch.setattr(compare_setup.anomaly_setup, "score_source", score_source)
+    monkeypatch.setattr(
+        compare_setup.anomaly_setup, "result",
+        lambda scored, model, source, name: {**stated, "scored": scored, "model": name},
+    )  # fmt: skip
+    compared = compare_setup.compare(["a", "b"], "/disk/corner", "anomaly", report=print)
+    assert asked == [(models["a"], source, print), (models["b"], source, print)]
+    assert compared["models"]["b"]["scored"] == "scored"
+    assert compared["models"]["b"]["model"] == "b" and compared["baselines"] == {"copy": 1}
+
+    kept = []
+
+    def evaluate_model(model, source, report, known):
+        # What the first model leaves here saves the second the same baselines.
+        known[len(known)] = model
+        kept.append(dict(known))
+        return {}
+
+    monkeypatch.setattr(compare_setup.classify, "open_labelled", lambda data: source)
+    monkeypatch.setattr(compare_setup.representation_setup, "evaluate_model", evaluate_model)
+    monkeypatch.setattr(
+        compare_setup.representation_setup, "result", lambda *_: {**stated, "baselines": {}}
+    )
+    compared = compare_setup.compare(["a", "b"], "/disk/clips", "representation")
+    assert list(compared["models"]) == ["a", "b"]
+    assert kept == [{0: models["a"]}, {0: models["a"], 1: models["b"]}]
