@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA_VARIABLE = "ZOO_REAL_DATA"
+# The fixture with one value for each preset, whose tests may go to different workers.
+PER_MODEL = "preset_name"
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +41,33 @@ def _seeds():
         sys.modules["keras"].utils.set_random_seed(0)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Skips tests marked `gpu` where TensorFlow sees none."""
+    """Deals the tests out to the workers; skips those marked `gpu` where TensorFlow sees none."""
+    groups = {}
+    for item in items:
+        groups.setdefault(_group(item), []).append(item)
+    for name, group in groups.items():
+        for item in group:
+            item.add_marker(pytest.mark.xdist_group(name))
+
+    # What takes long goes first, so that no worker is left alone with it at the end.
+    def lasts(group):
+        return any(item.get_closest_marker("slow") for item in group)
+
+    items[:] = [item for group in sorted(groups.values(), key=lasts, reverse=True) for item in group]
+    _skip_gpu(items)
+
+
+def _group(item):
+    """What shares fixtures and so runs in one process: a file, or a model within one."""
+    parameters = getattr(item, "callspec", None)
+    model = parameters.params.get(PER_MODEL) if parameters else None
+    path = str(item.path.relative_to(ROOT))
+    return f"{path}[{model}]" if model else path
+
+
+def _skip_gpu(items):
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

@@ -14,10 +14,18 @@ SIZES = ((2, 12, 16, 24), (1, 17, 32, 16))  # batch, time, height, width
 STEPS = 3
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module", params=zoo.names())
-def served(request, tmp_path_factory):
+def preset_name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def served(preset_name, tmp_path_factory):
     keras.utils.set_random_seed(0)
-    model = zoo.load(request.param, weights=None, **resolve(request.param).small)
+    model = zoo.load(preset_name, weights=None, **resolve(preset_name).small)
     module, functions = signatures.build(model, rollout_steps=STEPS)
     folder = tmp_path_factory.mktemp("served")
     tf.saved_model.save(module, str(folder), signatures=functions)

@@ -50,6 +50,8 @@ def train(
     A run killed at any moment goes on from its last checkpoint when the same command is given
     again. Of footage with a train split only that part is used.
     """
+    # A third faster in training on processors without AVX-512, where TensorFlow leaves it off.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from zoo.commands import training_setup
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")

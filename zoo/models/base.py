@@ -18,7 +18,7 @@ class VideoModel(keras.Model):
     subclass lists the verbs it answers in `verbs` and defines a method `_VERB` for each, written
     in TensorFlow operations; the public verb checks its arguments and runs that as a graph.
     `features` and `encode` need none: they come from `encoder`, a `keras.Model` with the attribute
-    `depth`, from clip to descriptor grid.
+    `depth`, from clip to descriptor grid. `score` and `score_map` are both `_score_with_map`'s.
 
     Args:
         channels: Channels of a frame: 1 (grey) or 3 (RGB).
@@ -237,7 +237,7 @@ class VideoModel(keras.Model):
         Returns:
             float32 tensor `(batch, time)`; the first `warm_up` frames score 0.
         """
-        return self._answer("score", clip, min_frames=1)
+        return self._score_parts("score", clip)["score"]
 
     def score_map(self, clip):
         """Where in the frame the score comes from.
@@ -248,7 +248,7 @@ class VideoModel(keras.Model):
         Returns:
             float32 tensor `(batch, time, height', width')`.
         """
-        return self._answer("score_map", clip, min_frames=1)
+        return self._score_parts("score_map", clip)["score_map"]
 
     def score_with_map(self, clip):
         """`score` and `score_map` in one pass.
@@ -259,8 +259,7 @@ class VideoModel(keras.Model):
         Returns:
             Dict of `score` and `score_map`, as the verbs of these names give them.
         """
-        self._check_verb("score_map")
-        return self._run("score_with_map", self.check_clip(clip, min_frames=1))
+        return self._score_parts("score_map", clip)
 
     def initial_state(self, batch, height, width):
         """The state before the first frame of a video: a dict of tensors, all zeros.
@@ -403,6 +402,11 @@ class VideoModel(keras.Model):
         self._check_verb(verb)
         return self._run(verb, self.check_clip(clip, min_frames))
 
+    def _score_parts(self, verb, clip):
+        """Both scores by one graph, whichever was asked for: one is most of the other's work."""
+        self._check_verb(verb)
+        return self._run("score_with_map", self.check_clip(clip, min_frames=1))
+
     def _generate(self, name, context, steps, seed):
         steps = _steps(steps)
         if isinstance(context, dict):
@@ -416,7 +420,7 @@ class VideoModel(keras.Model):
         return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
 
     def _run(self, verb, *arguments):
-        """Runs `_VERB` as a graph, traced once for each rank and dtype of its arguments."""
+        """Runs `_VERB` as a graph, traced once for clips of every size and length."""
         self.ensure_built()
         method = getattr(self, f"_{verb}")
         if not tf.executing_eagerly():
@@ -426,6 +430,10 @@ class VideoModel(keras.Model):
             self._graphs[verb] = tf.function(
                 method, reduce_retracing=True, jit_compile=False, autograph=False
             )
+            # Left to itself TensorFlow would trace the first clip's size and then, at the next
+            # one, a graph for all; tracing takes seconds. Live frames are all of one size.
+            if verb != "step":
+                self._graphs[verb].get_concrete_function(*map(_of_any_size, arguments))
         return self._graphs[verb](*arguments)
 
     def ensure_built(self):
@@ -478,6 +486,13 @@ def _steps(steps):
     if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
         raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
     return tf.convert_to_tensor(steps, tf.int32)
+
+
+def _of_any_size(argument):
+    """The argument, or where it is a clip what stands for clips of every size and length."""
+    if not tf.is_tensor(argument) or argument.shape.rank != 5:
+        return argument
+    return tf.TensorSpec([None] * 4 + [argument.shape[-1]], argument.dtype)
 
 
 def _subclasses(parent):

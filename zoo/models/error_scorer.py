@@ -124,12 +124,6 @@ class ErrorScorer(VideoModel):
             "score_map": tf.ensure_shape(score_map, [*clip.shape[:2], None, None]),
         }
 
-    def _score(self, clip):
-        return self._score_with_map(clip)["score"]
-
-    def _score_map(self, clip):
-        return self._score_with_map(clip)["score_map"]
-
     def get_config(self):
         return {
             **super().get_config(),

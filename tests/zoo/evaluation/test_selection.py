@@ -152,6 +152,7 @@ def components():
     return PCA(window=3, components=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "choices"),
     [

@@ -12,11 +12,18 @@ from zoo.training.optimizers import optimized_variables
 RNG = np.random.default_rng(0)
 BATCH, TIME, HEIGHT, WIDTH = 2, 13, 16, 24
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=zoo.names())
-def model(request):
+def preset_name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(preset_name):
     keras.utils.set_random_seed(0)
-    preset = resolve(request.param)
+    preset = resolve(preset_name)
     model = zoo.load(preset.name, weights=None, **preset.small)
     # Weights at their initial scale predict almost the last frame: shake them, so that a wrong
     # state or a wrong horizon shows.
