@@ -55,7 +55,8 @@ def pytest_collection_modifyitems(items):
     def lasts(group):
         return any(item.get_closest_marker("slow") for item in group)
 
-    items[:] = [item for group in sorted(groups.values(), key=lasts, reverse=True) for item in group]
+    ordered = sorted(groups.values(), key=lasts, reverse=True)
+    items[:] = [item for group in ordered for item in group]
     _skip_gpu(items)
 
 
