@@ -65,7 +65,8 @@ def _group(item):
     parameters = getattr(item, "callspec", None)
     model = parameters.params.get(PER_MODEL) if parameters else None
     path = str(item.path.relative_to(ROOT))
-    return f"{path}[{model}]" if model else path
+    # xdist takes no group from a name with a bracket in it.
+    return f"{path}:{model}" if model else path
 
 
 def _skip_gpu(items):
