@@ -41,6 +41,19 @@ def _seeds():
         sys.modules["keras"].utils.set_random_seed(0)
 
 
+def pytest_generate_tests(metafunc):
+    """Runs what asks for a `preset_name` over the catalogue, each structure once.
+
+    Presets of one class that are alike when small differ in size and footage alone.
+    """
+    if PER_MODEL in metafunc.fixturenames:
+        from zoo.presets import PRESETS
+
+        alike = {(preset.model_class, str(preset.small)): name
+                 for name, preset in reversed(PRESETS.items())}  # fmt: skip
+        metafunc.parametrize(PER_MODEL, sorted(alike.values()), scope="module")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Deals the tests out to the workers; skips those marked `gpu` where TensorFlow sees none."""

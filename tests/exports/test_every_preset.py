@@ -17,11 +17,6 @@ STEPS = 3
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=zoo.names())
-def preset_name(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def served(preset_name, tmp_path_factory):
     keras.utils.set_random_seed(0)
