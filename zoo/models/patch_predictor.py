@@ -37,6 +37,11 @@ class PatchPredictor(FuturePredictor):
             self.channels, self.filters, patch, name="encoder", dtype=self.dtype_policy
         )
 
+    @property
+    def rollout_block(self):
+        """All frames ahead: a decoder is trained to draw them from one state of the encoder."""
+        return self.horizons
+
     def default_loss(self):
         return super().default_loss() if self.residual else keras.losses.BinaryCrossentropy()
 
