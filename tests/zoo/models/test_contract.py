@@ -97,7 +97,9 @@ def test_any_legal_size_and_length(model, size):
     batch, height, width = size
     for time in (model.min_frames, TIME + 4):
         clip = RNG.uniform(size=(batch, time, height, width, model.channels)).astype("float32")
-        assert model.encode(clip).shape == (batch, model.embedding_dim)
+        code = model.encode(clip)
+        assert code.shape == (batch, model.embedding_dim)
+        assert np.all(np.isfinite(code))
         if "score" in model.verbs:
             assert model.score(clip).shape == (batch, time)
 
