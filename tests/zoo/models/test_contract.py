@@ -296,11 +296,14 @@ def test_every_weight_gets_a_finite_gradient_that_is_not_zero(model, clip):
 def test_keras_fit_lowers_the_loss_and_reports_its_terms(model, clip):
     trained = copied(model)
     x, y = inputs(model, clip), targets(model, clip)
-    before = trained.evaluate(x, y, verbose=0, return_dict=True)
+    # Three clips: the last batch is smaller than the one before it.
+    three = np.concatenate([clip, clip[:1] ** 2])
+    held_out = inputs(model, three), targets(model, three)
+    before = trained.evaluate(*held_out, batch_size=2, verbose=0, return_dict=True)
     # One pass is all there is where no gradients are followed.
     epochs = 1 if trained.is_fitted_in_closed_form else 8
     history = trained.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0).history
-    after = trained.evaluate(x, y, verbose=0, return_dict=True)
+    after = trained.evaluate(*held_out, batch_size=2, verbose=0, return_dict=True)
     assert after["loss"] < before["loss"]
     assert trained.monitor in after
     parts = sum(after[name] for name in (y if isinstance(y, dict) else ["reconstruction"]))
