@@ -22,7 +22,9 @@ def verify(directory, model=None, clip=None):
     """Reads an export back in a clean process and compares its numbers with the model's.
 
     The clip is run whole, and cut in time and space, so that two lengths and two sizes go through
-    every signature; beside it runs its negative, whose embedding must differ.
+    every signature that takes a clip; beside it runs its negative, whose embedding must differ.
+    `step` and `encode_jpeg` are given the frames of the cut clip and must say what `score` and
+    `encode` of the model say.
 
     Args:
         directory: Path of a folder of versions (the largest is taken), or of one version.
@@ -38,8 +40,8 @@ def verify(directory, model=None, clip=None):
         clip and its negative, as a share of the larger norm).
 
     Raises:
-        ValueError: If a file is unlike the manifest's, a signature fails or gives other numbers,
-            embeddings of different clips are equal, or `clip` does not fit.
+        ValueError: If a file is unlike the manifest's, a signature fails, is left out or gives
+            other numbers, embeddings of different clips are equal, or `clip` does not fit.
 
     Example:
 
@@ -56,6 +58,9 @@ def verify(directory, model=None, clip=None):
     files = manifest.check_files(folder)
     clips = _cases(made_up_clip(description) if clip is None else clip, description)
     answers = run_isolated(folder, clips)
+    run = {key.split("/")[1] for key in answers}
+    if unlike := sorted(run ^ set(description["signatures"])):
+        raise ValueError(f"{folder} has signatures unlike its manifest's: {', '.join(unlike)}")
     for key, array in answers.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{folder}: {key} has values that are not finite")
@@ -196,13 +201,17 @@ def _compare(model, clips, answers):
                 gap = np.maximum(np.abs(answers[key] / np.float32(255) - own) - 0.5 / 255, 0)
             else:
                 own = np.asarray(_verb(model, output)(tensor), np.float32)
+                if signature == "step":
+                    # No frame's score depends on those after it.
+                    own = own[:, : model.warm_up + isolated_reader.SCORED_FRAMES]
                 if own.shape != answers[key].shape:
                     raise ValueError(
                         f"{key} has the shape {answers[key].shape}, the model's is {own.shape}"
                     )
                 gap = np.abs(answers[key] - own)
             difference = float(gap.max() / max(np.abs(own).max(), 1e-12))
-            differences[output] = max(difference, differences.get(output, 0.0))
+            name_of = f"{signature}/{output}" if signature in ("step", "encode_jpeg") else output
+            differences[name_of] = max(difference, differences.get(name_of, 0.0))
     return differences
 
 

@@ -18,9 +18,14 @@ def answers(monkeypatch, exported, model):
         for name, array in clips.items():
             values = transforms.to_float(array)
             found.setdefault(f"{name}/serving_default/embedding", model.encode(values).numpy())
+            found.setdefault(f"{name}/features/features", model.features(values).numpy())
             found.setdefault(f"{name}/score/score", model.score(values).numpy())
             future = transforms.to_bytes(model.rollout(values, 3)).numpy()
             found.setdefault(f"{name}/rollout/future", future)
+        embedding = found["cut/serving_default/embedding"]
+        found.setdefault("cut/encode_jpeg/embedding", embedding)
+        frames = model.warm_up + isolated_reader.SCORED_FRAMES
+        found.setdefault("cut/step/score", found["cut/score/score"][:, :frames])
         return found
 
     monkeypatch.setattr(verification, "run_isolated", run)
@@ -30,7 +35,10 @@ def answers(monkeypatch, exported, model):
 @pytest.mark.slow
 def test_the_numbers_in_a_clean_process_are_those_of_the_model(exported, model):
     report = exports.verify(exported.parent, model)
-    assert set(report["differences"]) == {"embedding", "features", "score", "score_map", "future"}
+    assert set(report["differences"]) == {
+        "embedding", "features", "score", "score_map", "future", "encode_jpeg/embedding",
+        "step/score", "step/score_map",
+    }  # fmt: skip
     assert max(report["differences"].values()) <= 1e-3 == report["tolerance"]
     whole, cut = report["shapes"]["whole"], report["shapes"]["cut"]
     assert all(whole[axis] != cut[axis] for axis in (1, 2, 3))
@@ -59,12 +67,33 @@ def test_honest_answers_pass(answers, exported, model):
     assert max(exports.verify(exported, model)["differences"].values()) <= 1e-3
 
 
-@pytest.mark.parametrize("key", ["cut/serving_default/embedding", "whole/score/score"])
-def test_other_numbers_are_told(answers, exported, model, key):
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("cut/serving_default/embedding", "'embedding'"),
+        ("whole/score/score", "'score'"),
+        ("cut/step/score", "'step/score'"),
+        ("cut/encode_jpeg/embedding", "'encode_jpeg/embedding'"),
+    ],
+)
+def test_other_numbers_are_told(answers, exported, model, key, said):
     exports.verify(exported, model)
     answers[key] = answers[key] + 3e-3 * np.abs(answers[key]).max()
-    with pytest.raises(ValueError, match=f"other numbers than the model.*{key.split('/')[-1]}"):
+    with pytest.raises(ValueError, match=f"other numbers than the model.*{said}"):
         exports.verify(exported, model)
+
+
+@pytest.mark.parametrize("signature", ["step", "encode_jpeg"])
+def test_a_signature_that_was_not_run_is_told(answers, exported, model, signature):
+    exports.verify(exported, model)
+    run = verification.run_isolated
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            verification, "run_isolated",
+            lambda *given: {k: v for k, v in run(*given).items() if f"/{signature}/" not in k},
+        )  # fmt: skip
+        with pytest.raises(ValueError, match=f"signatures unlike its manifest's: {signature}"):
+            exports.verify(exported, model)
 
 
 def test_a_level_of_a_byte_beyond_rounding_is_told(answers, exported, model):

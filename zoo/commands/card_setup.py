@@ -40,6 +40,9 @@ DATA_FACTS = {
     },
 }
 
+# Footage of these kinds is the same wherever it lies, apart from the scene of UCSD.
+FIXED = ("ucsd", "weizmann", "moving_mnist")
+
 # (height, width) in pixels of the two scenes of UCSD as they were released.
 UCSD_FRAMES = {"Ped1": (158, 238), "Ped2": (240, 360)}
 
@@ -48,6 +51,36 @@ def run_record(name):
     """What a run folder says of its training: dict, or None where `name` is no run folder."""
     file = Path(name) / "run.json"
     return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+
+def training_on(name, source):
+    """What is known of the training of a model, if it was trained on this very footage.
+
+    Args:
+        name: Preset or run folder.
+        source: `data_pipelines.Source`.
+
+    Returns:
+        Dict of the run, maybe with `train_videos` and `held_out_videos`, from the run folder or the
+        preset's card; empty where it was trained on other footage, or nobody knows.
+    """
+    record, stated = run_record(name), None
+    if record is None:
+        try:
+            card = registry.info(name)["card"] or {}
+        except ValueError:
+            return {}
+        record, stated = card.get("training", {}), card.get("data", {}).get("name")
+    else:
+        trained_on = record.get("arguments", {}).get("data")
+        if trained_on and Path(trained_on).resolve() == Path(source.path).resolve():
+            return record
+        if record.get("data_kind") in FIXED:
+            stated = training_data(record)["name"]
+    if source.kind not in FIXED or stated is None:
+        return {}
+    here = {"data_kind": source.kind, "arguments": {"data": str(source.path)}}
+    return record if training_data(here, source)["name"] == stated else {}
 
 
 def find_training(path, name, run=None):

@@ -56,8 +56,9 @@ def fitting_evaluation(data):
 def compare(names, data, evaluation, *, lengths=None, limit=None, begin=None, report=None):
     """Measures several models on the same footage, one after the other.
 
-    Predictions are of equal lengths, or they could not be compared: what is not given is the
-    smallest that any of the models takes by itself.
+    Predictions are of the same videos, as `prediction_setup.common_footage` chooses them, and of
+    equal lengths, or they could not be compared: what is not given is the smallest that any of the
+    models takes by itself. Of each model that was trained on some of the videos that is noted.
 
     Args:
         names: List of presets and run folders.
@@ -182,11 +183,11 @@ def _anomaly(data, names, options):
 
 def _prediction(data, names, options):
     lengths = _common_lengths(names, **options["lengths"])
-    data_pipelines.open_source(data)
+    # Of the same videos for all, or a model would be better by having easier ones.
+    source, split = prediction_setup.common_footage(data, names)
 
     def measure(name):
         model = zoo.load(name)
-        source, split = prediction_setup.open_footage(data, name)
         context, steps = lengths
         asked = {"context": context, "limit": options["limit"]}
         figures = prediction_setup.evaluate_model(

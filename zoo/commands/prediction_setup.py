@@ -10,7 +10,7 @@ import data_pipelines
 from data_pipelines.clips import windows
 from data_pipelines.decoding import prepared_frames
 from zoo.commands.anomaly_setup import notes
-from zoo.commands.card_setup import run_record
+from zoo.commands.card_setup import run_record, training_on
 from zoo.evaluation.prediction import evaluate
 
 BATCH = 8  # windows that are predicted at once: enough to fill two cores
@@ -46,6 +46,30 @@ def open_footage(data, name, split=None):
             f"on, of which it held some out. Received: {name} on {data}"
         )
     return source.subset([v for v in source.videos if v.name in held_out]), split
+
+
+def common_footage(data, names):
+    """Opens the footage to predict with several models: the same videos for each of them.
+
+    Args:
+        data: Path of footage.
+        names: List of presets and run folders.
+
+    Returns:
+        As `open_footage`: test where there is one; else what every run folder that was trained on
+        `data` held out, where they have some in common; else everything.
+
+    Raises:
+        ValueError: If there is no footage.
+    """
+    source = data_pipelines.open_source(data)
+    if "test" in source.splits:
+        return data_pipelines.open_source(source, split="test"), "test"
+    records = [record for name in names if (record := _training_of(name, data))]
+    kept = [set(record.get("held_out_videos", ())) for record in records]
+    common = set.intersection(*kept) if kept else set()
+    videos = [video for video in source.videos if video.name in common]
+    return (source.subset(videos), HELD_OUT) if videos else (source, "all")
 
 
 def lengths(model, context=None, steps=None):
@@ -147,7 +171,7 @@ def window_batches(source, clip, limit=None, report=None):
 def result(figures, model, source, name, split, *, context, samples=0, limit=None, seed=0):
     """Puts figures and what they were measured on into one dict of JSON values."""
     drawn = {"samples": samples, "seed": seed} if samples else {}
-    trained_on = set(_training_of(name, source.path).get("train_videos", ()))
+    trained_on = set(training_on(name, source).get("train_videos", ()))
     seen = sum(video.name in trained_on for video in source.videos)
     said = [f"{seen} of these videos were trained on."] if seen else []
     return {

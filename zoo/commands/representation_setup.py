@@ -8,6 +8,7 @@ import numpy as np
 
 from exports import comparison
 from zoo.commands.anomaly_setup import notes
+from zoo.commands.card_setup import training_on
 from zoo.commands.classify import RANDOM_SEEDS, graph_of, prepared_frames
 from zoo.evaluation.representation import evaluate, split_groups
 from zoo.layers import descriptor_statistics
@@ -102,13 +103,21 @@ def evaluate_model(model, source, *, with_baselines=True, seed=0, report=None, k
 
 def result(figures, model, source, name):
     """Puts figures and what they were measured on into one dict of JSON values."""
+    said = []
+    if getattr(model, "labels", ()) and (record := training_on(name, source)):
+        trained_on = set(record.get("train_videos", ()))
+        seen = sum(video.name in trained_on for video in source.videos)
+        said.append(
+            f"The encoder was trained with the classes of these videos, on {seen} of the "
+            f"{len(source.videos)}: it is no test of what is learnt without labels."
+        )
     return {
         "model": str(name),
         "data": Path(source.path).name,
         "kind": source.kind,
         **figures,
         "embedding_dim": model.embedding_dim,
-        "notes": figures["notes"] + notes(source),
+        "notes": figures["notes"] + said + notes(source),
     }
 
 

@@ -227,7 +227,9 @@ def _errors_ahead(model, clip):
     for start in range(0, len(clip), CHUNK_FRAMES):
         predicted, state = model.predict_ahead(clip[None, start : start + CHUNK_FRAMES], state)
         for horizon, score_map in found.items():
-            ahead = predicted[0, :, horizon - 1].numpy()[: len(clip) - start - horizon]
+            # Those of frames after the end, maybe all of them, have nothing to be held against.
+            inside = max(0, len(clip) - start - horizon)
+            ahead = predicted[0, :, horizon - 1].numpy()[:inside]
             first = start + horizon
             score_map[first : first + len(ahead)] = block_error(
                 clip[first : first + len(ahead)], ahead

@@ -10,11 +10,12 @@ def descriptor_statistics(grid):
 
     Four numbers per channel: the mean over time and space; the largest value over space,
     averaged over time; the standard deviation over time, averaged over space; and the mean
-    absolute change from one frame to the next, averaged over space. The last two carry the
-    action: means alone confuse a person waving with one standing.
+    absolute change from one moment to the next, averaged over space. The last two carry the
+    action: means alone confuse a person waving with one standing. Of a single moment the
+    change is 0.
 
     Args:
-        grid: Tensor `(batch, time, height, width, depth)`, at least two frames.
+        grid: Tensor `(batch, time, height, width, depth)`, at least one moment.
 
     Returns:
         float32 tensor `(batch, 4 * depth)`.
@@ -30,5 +31,7 @@ def descriptor_statistics(grid):
     over_time = tf.reduce_mean(grid, axis=1, keepdims=True)
     variance = tf.reduce_mean(tf.square(grid - over_time), axis=1)
     spread = tf.reduce_mean(tf.sqrt(variance + 1e-12), axis=[1, 2])
-    change = tf.reduce_mean(tf.abs(grid[:, 1:] - grid[:, :-1]), axis=[1, 2, 3])
+    change = tf.reduce_mean(tf.abs(grid[:, 1:] - grid[:, :-1]), axis=[2, 3])
+    changes = tf.cast(tf.shape(change)[1], tf.float32)
+    change = tf.math.divide_no_nan(tf.reduce_sum(change, axis=1), changes)
     return tf.concat([mean, largest, spread, change], axis=-1)

@@ -189,13 +189,13 @@ class AdversarialModel(VideoModel):
             generator = _summed(generator_loss, fake_verdicts, kind=self.adversarial_loss)
             losses["optimizer"] += self.adversarial_weight * generator / replicas
             discriminator = self._discriminator_loss(drawn, training=True)
-            self.generator_metric.update_state(generator)
-            self.discriminator_metric.update_state(discriminator)
+            self._note(self.generator_metric, generator, x)
+            self._note(self.discriminator_metric, discriminator, x)
             if self.r1_weight:
                 penalty = gradient_penalty(
                     lambda videos: self.discriminator(videos, training=False), drawn.real
                 )
-                self.penalty_metric.update_state(penalty)
+                self._note(self.penalty_metric, penalty, x)
                 discriminator = discriminator + self.r1_weight * penalty
             losses["discriminator_optimizer"] = discriminator / replicas
         return losses, drawn
@@ -233,18 +233,17 @@ class AdversarialModel(VideoModel):
         )
         if self.discriminator is not None:
             verdicts = self.discriminator(drawn.fake, training=False)
-            self.generator_metric.update_state(
-                _summed(generator_loss, verdicts, kind=self.adversarial_loss)
-            )
-            self.discriminator_metric.update_state(self._discriminator_loss(drawn, training=False))
+            generator = _summed(generator_loss, verdicts, kind=self.adversarial_loss)
+            self._note(self.generator_metric, generator, x)
+            discriminator = self._discriminator_loss(drawn, training=False)
+            self._note(self.discriminator_metric, discriminator, x)
         return self._report(loss, x, drawn, sample_weight)
 
     def _report(self, loss, x, drawn, sample_weight):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        count = tf.shape(tf.nest.flatten(x)[0])[0]
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(loss * replicas, sample_weight=count)
+                self._note(metric, loss * replicas, x)
         return self.compute_metrics(x, drawn.targets, drawn.predictions, sample_weight)
 
     def _update_average(self):

@@ -441,7 +441,7 @@ class VideoModel(keras.Model):
         if not self.built:
             self.build((None, None, None, None, self.channels))
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(self, x, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`.
 
         Of a model that gives a dict it is the sum over what is in the dict, and each part is
@@ -456,11 +456,16 @@ class VideoModel(keras.Model):
             for name, part in y_pred.items():
                 loss = self.loss[name] if isinstance(self.loss, dict) else self.loss
                 metric = getattr(self, f"{name}_metric")
-                metric.update_state(keras.losses.get(loss)(y[name], part) * replicas)
+                self._note(metric, keras.losses.get(loss)(y[name], part) * replicas, x)
             return total
         total = super().compute_loss(x, y, y_pred, sample_weight, training)
-        self.reconstruction_metric.update_state(total * replicas - sum(self.losses))
+        self._note(self.reconstruction_metric, total * replicas - sum(self.losses), x)
         return total
+
+    @staticmethod
+    def _note(metric, value, batch):
+        """Adds a batch's mean to a reported term, weighed by its clips as Keras weighs `loss`."""
+        metric.update_state(value, sample_weight=tf.shape(tf.nest.flatten(batch)[0])[0])
 
     def get_config(self):
         return {

@@ -143,7 +143,7 @@ class ConvLSTMVAE(FuturePredictor):
         values = tf.cast(self.horizons * self.channels * shape[2] * shape[3], tf.float32)
         divergence = tf.reduce_mean(divergence) / values
         self.add_loss(self.kl_weight * divergence)
-        self.kl_metric.update_state(divergence)
+        self._note(self.kl_metric, divergence, clip)
         return self._decode(context, latent, clip[:, :known])
 
     def _training_latent(self, prior, posterior, batch, known):

@@ -163,18 +163,19 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
         contexts = as_scales(as_channels(self._windows(clip)[:, first:-1]))
         targets = as_scales(fold_time(y[:, first:, 0]))
         predictions = self._generator_for(training)(contexts)
+        # By `call`: called as Keras has it, a loss divides by the replicas, as `objectives` does.
+        loss = self.scale_loss
         coarse = sum(
-            self.scale_loss(true, drawn)
+            tf.reduce_mean(loss.call(true, drawn))
             for true, drawn in zip(targets[:-1], predictions[:-1], strict=True)
         )
-        self.coarse_metric.update_state(coarse)
-        loss = self.scale_loss
+        self._note(self.coarse_metric, coarse, clip)
         if self.lp_metric is not None:
             error = tf.abs(targets[-1] - predictions[-1])
-            self.lp_metric.update_state(tf.reduce_mean(error**self.exponent))
+            self._note(self.lp_metric, tf.reduce_mean(error**self.exponent), clip)
         if self.gradient_metric is not None:
-            difference = loss.gradient_difference(targets[-1], predictions[-1])
-            self.gradient_metric.update_state(difference)
+            difference = loss.gradient_difference.call(targets[-1], predictions[-1])
+            self._note(self.gradient_metric, tf.reduce_mean(difference), clip)
         shown = [
             [tf.concat(pair, axis=-1) for pair in zip(contexts, frames, strict=True)]
             for frames in (targets, predictions)

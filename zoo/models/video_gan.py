@@ -217,7 +217,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         extra = 0.0
         if self.diversity_metric is not None:
             diversity = self._diversity(drawn, codes["content"], alone)
-            self.diversity_metric.update_state(diversity)
+            self._note(self.diversity_metric, diversity, clip)
             extra = -self.diversity_weight * diversity
         real_label = codes.pop("real_label")
         places = tf.random.stateless_uniform(

@@ -172,7 +172,7 @@ class VideoVAE(WindowedPredictor):
         divergence = self._divergence(posterior, prior, clip)  # (batch, segments, ..., latents)
         values = tf.cast(tf.size(clip), tf.float32)
         per_value = tf.reduce_sum(divergence) / values
-        self.kl_metric.update_state(per_value)
+        self._note(self.kl_metric, per_value, clip)
         if training:
             places = tf.cast(tf.size(divergence) // self.latent_dim, tf.float32)
             segments = tf.cast(tf.shape(divergence)[1], tf.float32)

@@ -167,3 +167,31 @@ def test_info_shows_every_evaluation(model, run_folder, tmp_path, monkeypatch):
     assert lines[representation].split() == ["representation", "accuracy"]
     assert lines[representation + 1].split()[-1] == "0.750"
     assert lines[representation + 2].split() == ["motion", "energy", "0.500"]
+
+
+def test_the_training_on_the_same_footage_is_found(tmp_path, monkeypatch):
+    run, actions = tmp_path / "run", Source("weizmann", tmp_path / "actions", [])
+    run.mkdir()
+
+    def found(source, **record):
+        (run / "run.json").write_text(json.dumps(record))
+        return card_setup.training_on(run, source).get("train_videos")
+
+    known = {"arguments": {"data": "/disk/copy"}, "train_videos": ["walk/ann"]}
+    assert found(actions, **known, data_kind="weizmann") == ["walk/ann"]
+    assert found(actions, **known, data_kind="ucsd") is None
+    assert found(actions, **known) is None
+    # Made-up scenes differ from one another, so that the place must be the same.
+    street = Source("synthetic_cctv", tmp_path / "street", [])
+    assert found(street, **known, data_kind="synthetic_cctv") is None
+    known["arguments"] = {"data": str(street.path)}
+    assert found(street, **known, data_kind="synthetic_cctv") == ["walk/ann"]
+
+    card = {"data": {"name": "UCSD anomaly detection dataset, Ped2"}, "training": known}
+    (tmp_path / "convlstm_vae.ucsd_ped2.card.json").write_text(json.dumps(card))
+    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    named = {scene: Source("ucsd", tmp_path / scene, []) for scene in ("ped1", "ped2")}
+    assert card_setup.training_on("convlstm_vae", named["ped2"]) == known
+    assert card_setup.training_on("convlstm_vae", named["ped1"]) == {}
+    assert card_setup.training_on("pca", named["ped2"]) == {}
+    assert card_setup.training_on("neither", named["ped2"]) == {}

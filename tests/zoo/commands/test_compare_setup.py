@@ -34,7 +34,7 @@ def measured(monkeypatch, models):
     source = Source("video_files", "/disk/street", [])
     monkeypatch.setattr(compare_setup.data_pipelines, "open_source", lambda data: source)
     monkeypatch.setattr(
-        compare_setup.prediction_setup, "open_footage", lambda data, name: (source, "all")
+        compare_setup.prediction_setup, "common_footage", lambda data, names: (source, "all")
     )
 
     def evaluate_model(model, source, **arguments):
@@ -102,6 +102,46 @@ def test_predictions_are_of_the_smallest_length_that_a_model_takes(models, measu
         ["long", "short"], "/disk/street", "prediction", lengths={"context": None, "steps": 4}
     )
     assert measured == [{"context": 12, "steps": 4, "limit": None}] * 2
+
+
+def test_every_model_predicts_the_videos_that_all_runs_held_out(models, monkeypatch, tmp_path):
+    """Two runs that held out other videos, and a preset that nothing is known of."""
+    footage = Source("video_files", tmp_path / "street", [Plain(name) for name in "abcd"])
+    monkeypatch.setattr(
+        compare_setup.data_pipelines, "open_source", lambda data, split=None: footage
+    )
+    held_out = {"one": "cd", "two": "bc", "three": "ab"}
+    for name, kept in held_out.items():
+        (tmp_path / name).mkdir()
+        record = {
+            "arguments": {"data": str(footage.path)}, "held_out_videos": list(kept),
+            "train_videos": sorted(set("abcd") - set(kept)),
+        }  # fmt: skip
+        (tmp_path / name / "run.json").write_text(json.dumps(record))
+    seen = []
+
+    def evaluate_model(model, source, **arguments):
+        seen.append("".join(video.name for video in source.videos))
+        return {**figures(0.1), "baselines": {}}
+
+    monkeypatch.setattr(compare_setup.prediction_setup, "evaluate_model", evaluate_model)
+
+    def compare(*names):
+        seen.clear()
+        names = [name if name == "pca" else str(tmp_path / name) for name in names]
+        for name in names:
+            models[name] = model(0.1, 0.5)
+            models[name].fps = 10
+        return compare_setup.compare(names, footage.path, "prediction")
+
+    assert compare("one", "two", "pca")["notes"] == [] and seen == ["c"] * 3
+    # Nothing is common to all three: everything, and of each that it has seen some of it.
+    compared = compare("one", "pca", "two", "three")
+    assert seen == ["abcd"] * 4
+    assert compared["models"]["pca"]["split"] == "all"
+    assert compared["notes"] == [
+        f"{tmp_path / name}: 2 of these videos were trained on." for name in held_out
+    ]
 
 
 def test_what_is_said_of_one_model_stands_under_its_name(models, measured):

@@ -1,5 +1,8 @@
 """Wiring of an evaluation of the representation: what a row is, and what is measured of it."""
 
+import json
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -154,3 +157,21 @@ def test_what_cannot_be_split_is_said_before_anything_is_read(model, source, mon
     monkeypatch.setattr(representation_setup, "describe", refuse)
     with pytest.raises(ValueError, match="`groups` must name at least 2 groups"):
         representation_setup.evaluate_model(model, source.subset(source.videos[:2]))
+
+
+def test_an_encoder_that_was_trained_with_the_classes_is_noted(source, tmp_path):
+    record = {
+        "arguments": {"data": source.path}, "train_videos": ["move/ann", "still/bo", "still/eve"],
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    trained = types.SimpleNamespace(labels=("move", "still"), embedding_dim=4)
+
+    def notes(model, footage, name=tmp_path):
+        return representation_setup.result({"notes": []}, model, footage, name)["notes"]
+
+    (note,) = notes(trained, source)
+    assert "trained with the classes of these videos, on 2 of the 6" in note
+    elsewhere = Source("labelled_folders", "/disk/others", source.videos)
+    without = types.SimpleNamespace(labels=(), embedding_dim=4)
+    assert notes(trained, elsewhere) == notes(without, source) == []
+    assert notes(trained, source, "convlstm_vae") == []

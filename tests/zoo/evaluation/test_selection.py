@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from zoo.evaluation import selection
 from zoo.evaluation.anomaly import live
-from zoo.evaluation.scoring import CopyLastFrame, ModelScorer, score_video
+from zoo.evaluation.scoring import CopyLastFrame, ModelScorer, block_error, score_video
 from zoo.evaluation.synthetic_anomalies import KINDS
 from zoo.models.conv3d_autoencoder import Conv3DAutoencoder
 from zoo.models.convlstm_vae import ConvLSTMVAE
@@ -121,6 +121,17 @@ def test_the_best_is_first_and_all_are_tried(trials):
     baseline = selection.copy_last_frame(trials)
     same = [c for c in ranked if c.weights == "sighted" and c.score_horizon == 1]
     assert [c.auc_live for c in same] == pytest.approx([c.auc_live for c in baseline], abs=5e-3)
+
+
+@pytest.mark.parametrize("frames", range(57, 65))
+def test_horizons_that_reach_past_the_end_of_the_clip_score_what_there_is(frames):
+    clip = np.random.default_rng(frames).random((frames, 16, 16, 1)).astype(np.float32)
+    found = selection._errors_ahead(Repeater(horizons=12, score_horizon=10), clip)
+    assert sorted(found) == list(range(1, 13))
+    for horizon, score_map in found.items():
+        assert not score_map[:horizon].any()
+        expected = block_error(clip[horizon:], clip[:-horizon])
+        np.testing.assert_allclose(score_map[horizon:], expected, atol=1e-6)
 
 
 def test_arguments_are_those_of_the_constructor():

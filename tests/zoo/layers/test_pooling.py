@@ -25,3 +25,10 @@ def test_tells_the_order_of_frames_from_what_is_in_them():
     shuffled = slow[:, [0, 4, 1, 5, 2, 6, 3, 7]]
     difference = np.abs(descriptor_statistics(slow) - descriptor_statistics(shuffled))[0]
     assert difference[:18].max() < 1e-5 and difference[18:].max() > 0.1
+
+
+def test_a_single_moment_does_not_change():
+    grid = np.random.default_rng(0).normal(size=(2, 1, 3, 4, 6)).astype("float32")
+    mean, largest = grid.mean(axis=(1, 2, 3)), grid.max(axis=(2, 3))[:, 0]
+    expected = np.concatenate([mean, largest, np.zeros((2, 12))], axis=-1)
+    np.testing.assert_allclose(descriptor_statistics(grid), expected, atol=1e-5)

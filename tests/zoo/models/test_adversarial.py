@@ -186,7 +186,7 @@ def test_a_step_follows_both_gradients_at_the_weights_before_it(kind):
 def test_evaluation_changes_nothing_and_its_loss_is_the_reconstruction():
     model = compiled(make())
     before = values(model.discriminator.variables + model.generator.variables)
-    logs = model.evaluate(CLIPS, TARGETS, batch_size=3, verbose=0, return_dict=True)
+    logs = model.evaluate(CLIPS, TARGETS, batch_size=5, verbose=0, return_dict=True)
     assert_equal(before, model.discriminator.variables + model.generator.variables)
     assert logs["loss"] == pytest.approx(logs["reconstruction"])
     drawn = model._draw(CLIPS, TARGETS, training=False)
@@ -195,6 +195,16 @@ def test_evaluation_changes_nothing_and_its_loss_is_the_reconstruction():
     ours = (np.log1p(np.exp(-real)) + np.log1p(np.exp(fake))).mean(axis=1).sum()
     assert logs["generator"] == pytest.approx(theirs, rel=1e-4)
     assert logs["discriminator"] == pytest.approx(ours, rel=1e-4)
+
+
+def test_a_smaller_last_batch_weighs_less_in_every_term():
+    def terms(batch_size):
+        model = compiled(make(r1_weight=0.2, spectral_norm=False), rate=0.0, other_rate=0.0)
+        history = model.fit(clips, TARGETS, batch_size=batch_size, shuffle=False, verbose=0)
+        return {name: value for name, (value,) in history.history.items()}
+
+    clips = CLIPS * np.linspace(0, 1, 12, dtype="float32")[:, None, None, None, None]
+    assert terms(5) == pytest.approx(terms(12), rel=1e-4)
 
 
 def test_a_saved_model_keeps_both_optimisers_and_goes_on_alike(tmp_path):

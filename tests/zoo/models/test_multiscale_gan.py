@@ -1,5 +1,8 @@
 """What is particular to the multi-scale predictor."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -74,9 +77,11 @@ def test_the_terms_of_the_loss_are_summed_over_the_scales(exponent):
         **SMALL, exponent=exponent, lp_weight=0.5, gradient_weight=0.25, adversarial_weight=0.0
     )
     model.compile("sgd", loss=model.default_loss())
-    targets = CLIP[:, 1:, None]
-    drawn = model._draw(CLIP, targets, training=True)
-    predictions = model.generator(as_scales(as_channels(model._windows(CLIP)[:, 3:-1])))
+    # The last batch is smaller than the one before it.
+    clip = np.concatenate([CLIP, CLIP[:1] ** 3])
+    targets = clip[:, 1:, None]
+    drawn = model._draw(clip, targets, training=True)
+    predictions = model.generator(as_scales(as_channels(model._windows(clip)[:, 3:-1])))
     expected = []
     for true, predicted in zip(as_scales(drawn.targets), predictions, strict=True):
         true, predicted = np.asarray(true), np.asarray(predicted)
@@ -85,12 +90,45 @@ def test_the_terms_of_the_loss_are_summed_over_the_scales(exponent):
             for a in (1, 2)
         )
         expected.append((np.mean(np.abs(true - predicted) ** exponent), slopes))
-    logs = model.evaluate(CLIP, targets, verbose=0, return_dict=True)
+    logs = model.evaluate(clip, targets, batch_size=2, verbose=0, return_dict=True)
     assert logs["lp"] == pytest.approx(expected[3][0], rel=1e-4)
     assert logs["gradient_difference"] == pytest.approx(expected[3][1], rel=1e-4)
     sums = [0.5 * lp + 0.25 * slopes for lp, slopes in expected]
     assert logs["reconstruction"] == pytest.approx(sums[3], rel=1e-4)
     assert logs["coarse_scales"] == pytest.approx(sum(sums[:3]), rel=1e-4)
+
+
+MIRRORED = """
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from zoo.models.multiscale_gan import MultiscaleGAN
+from zoo.registry import resolve
+from zoo.training.distribution import choose_strategy
+strategy = choose_strategy("mirrored")
+clip = np.random.default_rng(0).uniform(size=(2, 6, 16, 24, 1)).astype("float32")
+with strategy.scope():
+    model = MultiscaleGAN(**resolve("multiscale_gan").small, adversarial_weight=0.0)
+    model.compile("sgd", loss=model.default_loss())
+def loss():
+    return model.objectives(clip, clip[:, 1:, None])[0]["optimizer"]
+each = strategy.experimental_local_results(strategy.run(loss))
+assert len(each) == 2
+logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+reconstruction, coarse = logs["reconstruction"], logs["coarse_scales"]
+np.testing.assert_allclose(sum(each), reconstruction + coarse, rtol=1e-5)
+np.testing.assert_allclose(reconstruction, logs["lp"] + logs["gradient_difference"], rtol=1e-5)
+model.reset_metrics()
+np.testing.assert_allclose(loss(), sum(each), rtol=1e-5)
+np.testing.assert_allclose(model.get_metrics_result()["coarse_scales"], coarse, rtol=1e-5)
+print("as on one device")
+"""
+
+
+def test_the_loss_over_two_devices_is_that_on_one():
+    done = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "as on one device" in done.stdout
 
 
 def test_a_term_of_weight_zero_is_not_reported():

@@ -1,0 +1,46 @@
+"""What the benchmark calls a whole file, on files broken on purpose."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run folder with two arrays in its weights file."""
+    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+        for name in ("first", "second"):
+            values = np.random.default_rng(0).random(4096)
+            file.create_dataset(f"layers/{name}", data=values, chunks=(512,), fletcher32=True)
+    step = tmp_path / "checkpoints" / "step-10"
+    step.mkdir(parents=True)
+    (step / "state.json").write_text(json.dumps({"step": 10}))
+    np.savez(step / "arrays.npz", weight=np.ones(8))
+    (tmp_path / "config.json").write_text("{}")
+    return tmp_path
+
+
+def test_a_run_that_can_be_read_is_whole_unless_something_half_written_is_left(script, run):
+    assert script("kill_train").are_whole(run)
+    (run / "checkpoints" / ".tmp-step-20").mkdir()
+    assert not script("kill_train").are_whole(run)
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_every_array_is_read(script, run, name):
+    path = run / "model.weights.h5"
+    with h5py.File(path) as file:
+        chunk = file[f"layers/{name}"].id.get_chunk_info(3)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="[Cc]an't|[Cc]hecksum|filter"):
+        script("kill_train").are_whole(run)
+
+
+def test_steps_of_finished_checkpoints_in_order(script, run):
+    for name in ("step-9", "step-100", ".tmp-step-200"):
+        (run / "checkpoints" / name).mkdir()
+    assert script("kill_train").steps_of(run) == [9, 10, 100]
