@@ -128,7 +128,7 @@ _ALL = (
         arguments=_PED2,
         description="ConvLSTM encoder-forecaster, four frames ahead.",
         paper="Shi et al. 2015; Hochreiter and Schmidhuber 1997",
-        training={**_PED2_TRAINING, "steps": 1500},
+        training={**_PED2_TRAINING, "steps": 1000},
         small={"filters": (8, 6)},
     ),
     Preset(
@@ -156,7 +156,7 @@ _ALL = (
             **_PED2_TRAINING,
             "frames": 8,
             "batch": 24,
-            "steps": 1500,
+            "steps": 1000,
             "kl_warm_up_steps": 300,
         },
         small={"filters": (4, 6, 8), "decoder_filters": (6, 8, 8), "latent_dim": 3},
@@ -242,7 +242,7 @@ _ALL = (
         arguments=_PED2,
         description="Convolutions over space and time: eight frames drawn again, eight ahead.",
         paper="Zhao et al. 2017; Hasan et al. 2016",
-        training={**_PED2_TRAINING, "frames": 16, "steps": 1200},
+        training={**_PED2_TRAINING, "frames": 16, "steps": 800},
         small={"filters": (4, 6, 8), "depth": 6},
     ),
 )
