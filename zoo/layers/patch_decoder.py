@@ -11,6 +11,7 @@ from zoo.layers.patch_encoder import build_stack
 from zoo.layers.time_axis import fold_time, unfold_time
 
 GENERATED = "generated"
+FEW_STEPS = 10
 
 
 def decoder_layers(filters, outputs, cell_name, draw_name, policy):
@@ -85,25 +86,42 @@ def unroll(cells, draw, states, steps, patch, shown=None, base=None):
         patches = tf.cast(unfold_time(patches, count), tf.float32)
         return (tf.sigmoid(patches) if base is None else base[:, None] + patches), new_states
 
-    if isinstance(shown, str) and shown == GENERATED:
+    is_fed_back = isinstance(shown, str) and shown == GENERATED
+    if isinstance(steps, int) and steps <= FEW_STEPS:
+        start = _zeros(states, draw.filters) if is_fed_back else _shown(shown, states)
+        patches = _laid_out(layer_by_layer, states, steps, start, is_fed_back)
+    elif is_fed_back:
         patches = _feed_back(layer_by_layer, states, steps, draw.filters)
     else:
-        patches, _ = layer_by_layer(_repeated(shown, states, steps), states, steps)
+        repeated = tf.repeat(_shown(shown, states)[:, None], steps, axis=1)
+        patches, _ = layer_by_layer(repeated, states, steps)
     return unfold_time(tf.nn.depth_to_space(fold_time(patches), patch), steps)
 
 
-def _repeated(shown, states, steps):
-    """The same at each step: patches, or a sequence of no channels."""
-    if shown is None:
-        shown = states[0][0][..., :0]
-    return tf.repeat(shown[:, None], steps, axis=1)
+def _shown(shown, states):
+    """Patches to show at each step, or patches of no channels."""
+    return states[0][0][..., :0] if shown is None else shown
+
+
+def _zeros(states, channels):
+    start = states[0][0]
+    zeros = tf.zeros(tf.concat([tf.shape(start)[:3], [channels]], axis=0))
+    return tf.ensure_shape(zeros, [*start.shape[:3], channels])
+
+
+def _laid_out(advance, states, steps, shown, is_fed_back):
+    """A few steps, each a part of the graph: no loop to run, and each shows in its cost."""
+    frames = []
+    for _ in range(steps):
+        patches, states = advance(shown[:, None], states, 1)
+        shown = patches[:, 0] if is_fed_back else shown
+        frames.append(patches)
+    return tf.concat(frames, axis=1)
 
 
 def _feed_back(advance, states, steps, outputs):
     """Step by step, as each is shown what the one before has drawn."""
-    start = states[0][0]
-    shown = tf.zeros(tf.concat([tf.shape(start)[:3], [outputs]], axis=0))
-    shown = tf.ensure_shape(shown, [*start.shape[:3], outputs])
+    shown = _zeros(states, outputs)
 
     def body(index, shown, states, frames):
         patches, states = advance(shown[:, None], states, 1)

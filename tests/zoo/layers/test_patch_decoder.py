@@ -63,7 +63,11 @@ def test_what_is_drawn_is_what_keras_layers_draw(kind, base):
     np.testing.assert_allclose(frames, by_keras(cells, draw, shown, base), atol=1e-5)
 
 
-@pytest.mark.parametrize("given, inputs", [(None, 0), (GENERATED, OUTPUTS)])
+@pytest.mark.parametrize(
+    "given, inputs",
+    [(None, 0), (PATCHES, OUTPUTS), (GENERATED, OUTPUTS)],
+    ids=["nothing", "the same", "its own"],
+)
 def test_steps_and_sizes_may_be_unknown_to_the_graph(given, inputs):
     cells, draw = decoder(inputs)
     free = [tf.TensorSpec((None, None, None, count), tf.float32) for count in (3, 3, 6, 6)]
