@@ -24,8 +24,8 @@ from zoo.layers.video_discriminator import VideoDiscriminator
 from zoo.layers.video_generator import VideoGenerator
 from zoo.losses import SharpPrediction
 from zoo.models.adversarial import AdversarialModel, Drawn
-from zoo.models.base import check_seed
-from zoo.models.error_scorer import ErrorScorer, free_shapes
+from zoo.models.base import check_seed, free_shapes
+from zoo.models.error_scorer import ErrorScorer
 
 FRAMES_AT_ONCE = 16
 OWN_SHARE = 0.25  # of a batch: drawn without noise from its own first frame
