@@ -77,7 +77,7 @@ def info(name):
     Example:
 
     >>> info("convlstm_vae")["fps"]
-    10
+    10.0
     """
     preset = resolve(name)
     card = card_path(preset)

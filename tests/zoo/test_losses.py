@@ -71,7 +71,7 @@ def test_a_term_without_weight_is_not_computed():
     loss = SharpPrediction(lp_weight=0.0, gradient_weight=1.0, exponent=2)
     assert float(loss(TRUE - TRUE, huge)) == 0
     checkers = np.indices(TRUE.shape).sum(axis=0) % 2 * np.float32(3e38)
-    loss = SharpPrediction(lp_weight=1.0, gradient_weight=0.0, exponent=1)
+    loss = SharpPrediction(lp_weight=1.0, gradient_weight=0.0, exponent=1, gradient_exponent=2)
     assert np.isfinite(float(loss(TRUE, checkers / 1e4)))
 
 

@@ -69,7 +69,7 @@ class FrameDecoder(keras.layers.Layer):
     at full resolution.
 
     Args:
-        filters: Channels at 1/2, 1/4 and 1/8 of the frame, the finest first.
+        filters: Channels at 1/2, 1/4 and 1/8 of the frame, the finest first; that one even.
         outputs: Channels of the image.
 
     Call arguments:
@@ -77,11 +77,20 @@ class FrameDecoder(keras.layers.Layer):
 
     Returns:
         Tensor `(batch, height, width, outputs)`, linear (no activation), near zero at first.
+
+    Raises:
+        ValueError: If `filters` breaks a rule.
     """
 
     def __init__(self, filters=(32, 48, 96), outputs=1, **kwargs):
         super().__init__(**kwargs)
         self.filters = tuple(filters)
+        if len(self.filters) != 3 or min(self.filters) < 1 or self.filters[0] % 2:
+            raise ValueError(
+                "`filters` of a FrameDecoder, a model's `decoder_filters`, must be three numbers "
+                "from 1 up, the first even, since half of it comes from the level below. "
+                f"Received: filters={self.filters}"
+            )
         self.outputs = outputs
         policy = self.dtype_policy
         fine, middle, coarse = self.filters

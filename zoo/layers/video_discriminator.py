@@ -95,8 +95,8 @@ class VideoDiscriminator(keras.Model):
     """A discriminator of single frames and one of videos.
 
     With `f` the mean over space and time of the last layer and `e_y` a vector for the class, a
-    verdict is `v'f + b + e_y'f` (Miyato and Koyama 2018). The last layer is not kept at norm one:
-    its scale is that of the verdicts.
+    verdict is `v'f + e_y'f`: that of Miyato and Koyama 2018 but for the bias. The last layer is
+    not kept at norm one: its scale is that of the verdicts.
 
     Args:
         channels, spectral_norm: As of `ClipEncoder`.
@@ -174,7 +174,8 @@ class _Projection(keras.layers.Layer):
     def __init__(self, num_classes, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.num_classes = num_classes
-        # No bias: the hinge loss gives it no gradient while all verdicts lie within the margin.
+        # No bias: while all verdicts lie within the margin of the hinge loss, real and drawn videos
+        # pull it both ways alike, and its gradient is 0.
         self.verdict = keras.layers.Dense(1, use_bias=False, name="verdict", dtype="float32")
 
     def build(self, input_shape):

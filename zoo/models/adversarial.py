@@ -41,7 +41,7 @@ class AdversarialModel(VideoModel):
     `discriminator`, and with `r1_weight` the `gradient_penalty`. In evaluation `loss` is
     `reconstruction` alone: verdicts of a discriminator that changes cannot be compared.
 
-    A subclass sets `generator` (by `_adopt`), defines `_draw` and builds its parts.
+    A subclass makes its parts by `_adopt`, which `build` here builds, and defines `_draw`.
 
     Args:
         adversarial_weight: Weight of the adversarial loss, not negative; with 0 there is no

@@ -379,7 +379,7 @@ class VideoModel(keras.Model):
             raise ValueError(
                 f"`state` must be a dict of {sorted(self._state_names)}. Received: {came}"
             )
-        return dict(state)
+        return {name: tf.convert_to_tensor(value) for name, value in state.items()}
 
     def _check_verb(self, verb):
         if verb in self.verbs:
@@ -420,19 +420,23 @@ class VideoModel(keras.Model):
         return self._run("sample", context, steps, tf.convert_to_tensor(seed, tf.int32))
 
     def _run(self, verb, *arguments):
-        """Runs `_VERB` as a graph, traced once for clips of every size and length."""
+        """Runs `_VERB` as a graph, traced once for clips and states of every size and length.
+
+        But for `step`, whose graph is that of one size.
+        """
         self.ensure_built()
         method = getattr(self, f"_{verb}")
         if not tf.executing_eagerly():
             return method(*arguments)
         if verb not in self._graphs:
-            # Never XLA: it makes convolutions on a CPU two to twenty times slower.
-            self._graphs[verb] = tf.function(
-                method, reduce_retracing=True, jit_compile=False, autograph=False
-            )
             # Left to itself TensorFlow would trace the first clip's size and then, at the next
             # one, a graph for all; tracing takes seconds. Live frames are all of one size.
-            if verb != "step":
+            any_size = verb != "step"
+            # Never XLA: it makes convolutions on a CPU two to twenty times slower.
+            self._graphs[verb] = tf.function(
+                method, reduce_retracing=any_size, jit_compile=False, autograph=False
+            )
+            if any_size:
                 self._graphs[verb].get_concrete_function(*map(_of_any_size, arguments))
         return self._graphs[verb](*arguments)
 
@@ -493,8 +497,30 @@ def _steps(steps):
     return tf.convert_to_tensor(steps, tf.int32)
 
 
+def free_shapes(state):
+    """Shapes with everything free but the channels: a state or conditions of frames of any size.
+
+    Args:
+        state: Dict from name to tensor, the batch first; of a vector that is all there is.
+
+    Returns:
+        Dict from name to `tf.TensorShape`.
+    """
+    return {
+        name: tf.TensorShape([None] * (value.shape.rank - 1) + [value.shape[-1]])
+        if value.shape.rank > 1
+        else tf.TensorShape([None])
+        for name, value in state.items()
+    }
+
+
 def _of_any_size(argument):
-    """The argument, or where it is a clip what stands for clips of every size and length."""
+    """The argument, or of a clip or a dict of tensors what stands for those of every size."""
+    if isinstance(argument, dict):
+        return {
+            name: tf.TensorSpec(shape, tf.as_dtype(argument[name].dtype))
+            for name, shape in free_shapes(argument).items()
+        }
     if not tf.is_tensor(argument) or argument.shape.rank != 5:
         return argument
     return tf.TensorSpec([None] * 4 + [argument.shape[-1]], argument.dtype)

@@ -35,8 +35,10 @@ class ConvLSTMVAE(FuturePredictor):
     At frame t the state `h_t` has taken in all frames up to t. The prior `p(z_t | h_t)` and, in
     training, the posterior `q(z_t | h_t, frames t+1..t+K)` are Gaussians over a grid of latents;
     the decoder makes of `h_t`, `z_t` and the maps of frame t the change from frame t to each of
-    the K frames to come. The loss is the negative evidence lower bound in nats per predicted
-    pixel value.
+    the K frames to come. With `posterior_share=1` the training loss is the negative evidence lower
+    bound in nats per predicted pixel value. Clips decoded from the mean of the prior, as all are
+    outside training, add their negative log-likelihood given that mean instead; outside training
+    the divergence is counted beside it.
 
     Args:
         filters: Channels of the frame maps at 1/2, 1/4 and 1/8 of the frame.
@@ -179,9 +181,6 @@ class ConvLSTMVAE(FuturePredictor):
         return frames[:, :, None] + tf.transpose(change, [0, 1, 4, 2, 3, 5])
 
     # What `FuturePredictor` builds the verbs on.
-
-    def _state_shapes(self, height, width):
-        return self.encoder.state_shapes(height, width)
 
     def _observe(self, frames, state):
         return self.encoder.observe(frames, state, state["frames_seen"])

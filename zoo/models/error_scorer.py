@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from zoo.layers import fold_time
-from zoo.models.base import VideoModel
+from zoo.models.base import VideoModel, free_shapes
 
 BLOCK = 8  # pixels: the score map has one number per block of the frame
 CHUNK = 8  # frames taken in at once by `score`: enough to fill two cores, little memory
@@ -142,13 +142,3 @@ def block_mean(error):
     rows = tf.reduce_mean(rows, axis=3)
     blocks = tf.reshape(rows, [size[0], size[1], down, across, BLOCK * size[4]])
     return tf.reduce_mean(blocks, axis=-1)
-
-
-def free_shapes(state):
-    """Shapes of loop variables: everything free but the channels, so that any frame fits."""
-    return {
-        name: tf.TensorShape([None] * (value.shape.rank - 1) + [value.shape[-1]])
-        if value.shape.rank > 1
-        else tf.TensorShape([None])
-        for name, value in state.items()
-    }

@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from zoo.losses import GaussianNegativeLogLikelihood
-from zoo.models.error_scorer import ErrorScorer, free_shapes
+from zoo.models.base import free_shapes
+from zoo.models.error_scorer import ErrorScorer
 
 
 class FuturePredictor(ErrorScorer):

@@ -24,10 +24,10 @@ from zoo.layers.video_discriminator import VideoDiscriminator
 from zoo.layers.video_generator import VideoGenerator
 from zoo.losses import SharpPrediction
 from zoo.models.adversarial import AdversarialModel, Drawn
-from zoo.models.base import check_seed
-from zoo.models.error_scorer import ErrorScorer, free_shapes
+from zoo.models.base import check_seed, free_shapes
+from zoo.models.error_scorer import ErrorScorer
 
-BLOCK = 16  # frames drawn at once
+FRAMES_AT_ONCE = 16
 OWN_SHARE = 0.25  # of a batch: drawn without noise from its own first frame
 UNKNOWN_SHARE = 0.25  # of the clips with a first frame: the class is not told
 MOST_DIVERSITY = 0.05  # per unit of the content code: more is not asked for
@@ -42,7 +42,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
     clip's own first frame, plus `adversarial_weight` times the adversarial loss of all that is
     drawn, less `diversity_weight` times how far apart two samples of one class are, as a share
     of how far apart their codes are. Beside the terms of `AdversarialModel`, `diversity` is
-    reported.
+    reported where it has weight.
 
     `rollout` draws blocks of 16 frames, each from the last frame of the one before; without a
     seed, without noise. The anomaly score of a frame is the squared error of the frame drawn
@@ -89,7 +89,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
     task = "generate"
     stride = 8
     min_frames = 3
-    rollout_block = BLOCK
+    rollout_block = FRAMES_AT_ONCE
 
     def __init__(
         self,
@@ -124,6 +124,11 @@ class VideoGAN(AdversarialModel, ErrorScorer):
                 "`diversity_weight` must not be negative. "
                 f"Received: diversity_weight={diversity_weight}"
             )
+        if diversity_weight and not self.labels:
+            raise ValueError(
+                "`diversity_weight` must be 0 without `labels`: samples are compared that are of "
+                f"one class. Received: diversity_weight={diversity_weight}, labels=()"
+            )
         self.first_frame = first_frame
         self.filters = tuple(filters)
         self.motion_filters = motion_filters
@@ -147,7 +152,9 @@ class VideoGAN(AdversarialModel, ErrorScorer):
                 self.spectral_norm, name=name, dtype=policy,
             ),
         )  # fmt: skip
-        self.diversity_metric = keras.metrics.Mean(name="diversity") if labels else None
+        self.diversity_metric = (
+            keras.metrics.Mean(name="diversity") if diversity_weight else None
+        )
 
     @property
     def num_classes(self):
@@ -367,7 +374,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         frame, label = conditioning["frame"], conditioning["label"]
         batch = tf.shape(frame)[0]
         # Without first frames nothing can go on from what was drawn: all is drawn at once.
-        count = tf.minimum(steps, BLOCK) if self.first_frame else steps
+        count = tf.minimum(steps, FRAMES_AT_ONCE) if self.first_frame else steps
         blocks = (steps + count - 1) // count
         content = self._noise(seed, 0, (batch, self.content_dim))
         written = tf.TensorArray(

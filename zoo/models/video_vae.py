@@ -55,6 +55,9 @@ class VideoVAE(WindowedPredictor):
     segments (under the standard Gaussian) and those of the others (under the learned prior)
     counted apart; its divergence is the mean over these places, in nats.
 
+    Reported are `reconstruction`, `kl`, without free bits, and their sum `bound`, whose smallest
+    held-out value is the best; there the posterior's mean stands for a draw.
+
     Scores, `rollout` and `sample` go by the learned prior: at each frame the last segment is the
     context of the next. `reconstruct` draws each segment from its own code alone.
 
@@ -102,6 +105,7 @@ class VideoVAE(WindowedPredictor):
     )  # fmt: skip
     task = "reconstruct"
     samples_without_context = True
+    monitor = "bound"
 
     def __init__(
         self,
@@ -184,6 +188,11 @@ class VideoVAE(WindowedPredictor):
         self.add_loss(self.kl_weight * per_value)
         return join_segments(drawn, clip)
 
+    def get_metrics_result(self):
+        terms = super().get_metrics_result()
+        # Whatever `kl_weight` is: a good reconstruction may be of a code that costs too much.
+        return {**terms, "bound": terms["reconstruction"] + terms["kl"]}
+
     # The bounds, and what is known of the latents.
 
     def elbo(self, clip, seed):
@@ -191,11 +200,15 @@ class VideoVAE(WindowedPredictor):
 
         Args:
             clip: float32 `(batch, time, height, width, channels)` in [0, 1].
-            seed: int, of the draw.
+            seed: Of the draw, a whole number from 0 up to 2**31 - 1.
 
         Returns:
             float32 `(batch,)` in nats per pixel value; `default_loss` holds the density.
+
+        Raises:
+            ValueError: If the seed or the clip breaks a rule.
         """
+        check_seed(seed)
         return self._run("elbo", self.check_clip(clip), tf.stack([seed, 2]))
 
     def importance_weighted_bound(self, clip, samples, seed):
@@ -207,14 +220,15 @@ class VideoVAE(WindowedPredictor):
         Args:
             clip: float32 `(batch, time, height, width, channels)` in [0, 1].
             samples: Draws for each segment, at least 1.
-            seed: int, of the draws.
+            seed: Of the draws, a whole number from 0 up to 2**31 - 1.
 
         Returns:
             float32 `(batch,)` in nats per pixel value.
 
         Raises:
-            ValueError: If `samples` is below 1.
+            ValueError: If `samples` is below 1, or the seed or the clip breaks a rule.
         """
+        check_seed(seed)
         if not tf.is_tensor(samples) and samples < 1:
             raise ValueError(f"`samples` must be at least 1. Received: samples={samples}")
         return self._run(

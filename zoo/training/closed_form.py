@@ -31,8 +31,8 @@ def fit_in_one_pass(model, dataset, run, steps, *, batch, validation=None, previ
         Interrupted: after SIGINT or SIGTERM.
         OSError: if a file cannot be written, for one on a full disk.
     """
-    clips = int(dataset.cardinality())
-    steps = min(steps, clips) if clips >= 0 else steps
+    batches = int(dataset.cardinality())
+    steps = min(steps, batches) if batches >= 0 else steps
     run.update(status="training")
     started = time.monotonic()
     with stop_on_signals() as stop:

@@ -1,6 +1,7 @@
 """Frames to maps and maps to frames."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from zoo.layers import FrameDecoder, FrameEncoder
@@ -35,3 +36,10 @@ def test_decoder_starts_near_zero_but_not_at_it():
     decoder.build([level.shape for level in levels])
     largest = float(tf.reduce_max(tf.abs(decoder(levels))))
     assert 0 < largest < 1
+
+
+@pytest.mark.parametrize("filters", [(5, 6, 8), (4, 6), (4, 6, 8, 8), (0, 6, 8), (4, 6, 0)])
+def test_decoder_filters_that_do_not_fit_are_named(filters):
+    message = r"`decoder_filters`, must be three numbers from 1 up, the first even.*filters=\("
+    with pytest.raises(ValueError, match=message):
+        FrameDecoder(filters)

@@ -79,6 +79,64 @@ def test_bad_arguments_are_named(arguments, message):
         Mean(**arguments)
 
 
+class Counting(Mean):
+    """Counts how often its verbs are traced; the state is the sum of the frames."""
+
+    verbs = ("encode", "step")
+    traces = 0
+    step_sizes = ()
+
+    def _encode(self, clip):
+        self.traces += 1
+        return super()._encode(clip)
+
+    def _initial_state(self, batch, height, width):
+        total = tf.zeros((batch, height, width, self.channels))
+        return {"total": total, "frames_seen": tf.zeros((batch,), tf.int32)}
+
+    def _advance(self, frames, state):
+        self.traces += 1
+        total = state["total"] + tf.reduce_sum(frames, axis=1)
+        seen = state["frames_seen"] + tf.shape(frames)[1]
+        return {"state": {"total": total, "frames_seen": seen}}
+
+    def _step(self, clip, state):
+        self.step_sizes += ((*clip.shape, *state["total"].shape, *state["frames_seen"].shape),)
+        return self._advance(clip, state)
+
+
+SIZES = [(2, 4, 16, 24, 1), (2, 3, 16, 24, 1), (1, 4, 8, 16, 1), (3, 9, 24, 8, 1)]
+
+
+def test_a_verb_is_traced_once_for_clips_and_states_of_every_size():
+    for verb in ("encode", "advance"):
+        model = Counting()
+        for size in SIZES:
+            clip = np.full(size, 0.25, "float32")
+            if verb == "encode":
+                model.encode(clip)
+                continue
+            state = model.initial_state(size[0], *size[2:4])
+            for _ in range(2):
+                state = model.advance(clip, state)["state"]
+            np.testing.assert_allclose(state["total"], np.full(size[:1] + size[2:], size[1] / 2))
+            np.testing.assert_array_equal(state["frames_seen"], [2 * size[1]] * size[0])
+        assert model.traces == 1, verb
+
+
+def test_a_step_is_traced_for_the_very_size_of_a_camera():
+    model = Counting()
+    for batch, height, width in ((1, 16, 24), (2, 8, 16)):
+        state = model.initial_state(batch, height, width)
+        for _ in range(3):
+            state = model.step(np.zeros((batch, height, width, 1), "float32"), state)["state"]
+    frame = (16, 24, 1)
+    assert model.step_sizes == (
+        (1, 1, *frame, 1, *frame, 1),
+        (2, 1, 8, 16, 1, 2, 8, 16, 1, 2),
+    )
+
+
 class Drawing(Mean):
     """Answers `rollout` and `sample` with the seed that came to the graph."""
 

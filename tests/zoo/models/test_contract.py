@@ -126,18 +126,15 @@ def altered_after(clip, cut):
     return altered
 
 
-def test_the_future_never_alters_a_prediction_or_a_rollout(model, clip):
+def test_the_future_never_alters_a_prediction(model, clip):
     if not answers(model, "rollout"):
         return
     cut = TIME - 2
     altered = altered_after(clip, cut)
     if model.task == "predict_ahead":
-        # What was predicted for the frames before the cut; the rollout starts in mid-video.
+        # What was predicted for the frames before the cut.
         known = cut - model.horizons
         np.testing.assert_array_equal(model(clip)[:, :known], model(altered)[:, :known])
-    np.testing.assert_array_equal(
-        model.rollout(clip[:, :cut], 3), model.rollout(altered[:, :cut], 3)
-    )
     if answers(model, "step"):
         before, after = (
             model.advance(c, model.initial_state(BATCH, HEIGHT, WIDTH)) for c in (clip, altered)
@@ -317,6 +314,8 @@ def test_mixed_precision_keeps_losses_and_scores_in_float32(model, clip):
     mixed = type(model).from_config(config)
     mixed.ensure_built()
     mixed.set_weights(model.get_weights())
+    # Keras would round the pixels before anything here sees them.
+    assert mixed.autocast is False and mixed.encoder.autocast is False
     assert all(part.dtype == tf.float32 for part in tf.nest.flatten(mixed(clip)))
     assert all(loss.dtype == tf.float32 for loss in mixed.losses)
     assert mixed.encode(clip).dtype == tf.float32

@@ -36,7 +36,16 @@ def test_predictions_line_up_with_the_frames_they_are_of(model):
     np.testing.assert_allclose(model.score(clip)[:, 8], windows, rtol=1e-4)
 
 
-def test_divergence_is_per_predicted_value_and_zero_between_equals(model):
+def test_half_precision_leaves_the_last_frame_as_it_was():
+    model = zoo.load("convlstm_vae", weights=None, dtype="mixed_bfloat16", **SMALL)
+    for weight in model.decoder.weights:
+        weight.assign(tf.zeros_like(weight))
+    np.testing.assert_allclose(model(CLIP)[:, :, 0], CLIP[:, :4], atol=1e-6)
+    out = model.step(CLIP[:, 0], model.initial_state(4, 16, 24))
+    np.testing.assert_allclose(out["prediction"], CLIP[:, 0], atol=1e-6)
+
+
+def test_divergence_is_per_predicted_value(model):
     model(CLIP)
     per_value = float(model.losses[0])
     states = {name: tf.zeros((4, *s)) for name, s in model._state_shapes(16, 24).items()}

@@ -176,6 +176,23 @@ def test_diversity_is_the_distance_of_samples_by_that_of_their_codes(model):
     assert float(model._diversity(tf.constant(drawn), tf.constant(content), tf.constant(1))) == 0
 
 
+@pytest.mark.parametrize("weight", [0.0, 5.0])
+def test_the_loss_is_its_terms_and_diversity_is_one_where_it_has_weight(weight):
+    model = make(diversity_weight=weight)
+    model.compile(keras.optimizers.SGD(0.0), loss=model.default_loss())
+    # Two batches, the last smaller.
+    history = model.fit(
+        {"clip": CLIP, "label": LABEL}, CLIP, batch_size=5, shuffle=False, verbose=0
+    ).history
+    logs = {name: value for name, (value,) in history.items()}
+    assert ("diversity" in logs) == (weight > 0)
+    expected = logs["reconstruction"] + model.adversarial_weight * logs["generator"]
+    if weight:
+        assert weight * logs["diversity"] > 0.01
+        expected -= weight * logs["diversity"]
+    assert logs["loss"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_both_discriminators_see_one_view_of_a_video(model):
     places = tf.constant([2, 0])
     shown = model._shown(tf.constant(CLIP), tf.constant(LABEL), places, tf.constant([0, 1]))
@@ -214,6 +231,7 @@ def test_draws_of_a_resumed_training_are_those_of_an_undisturbed_one():
         ({"labels": (), "first_frame": False}, "give `labels` or first_frame=True"),
         ({"adversarial_weight": 0.0}, "`adversarial_weight` must be above 0"),
         ({"diversity_weight": -1.0}, "`diversity_weight` must not be negative"),
+        ({"diversity_weight": 0.5, "labels": ()}, "must be 0 without `labels`.*=0.5, labels="),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

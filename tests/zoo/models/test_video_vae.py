@@ -187,6 +187,25 @@ def test_the_weighted_bound_rises_and_equal_seeds_give_equal_bounds(model):
         model.importance_weighted_bound(CLIP, 0, seed=1)
 
 
+def test_a_bound_needs_a_seed_that_the_graph_can_hold(model):
+    for seed in (-1, 2**31, 0.5):
+        with pytest.raises(ValueError, match="`seed` must be a whole number from 0 to 2147483647"):
+            model.elbo(CLIP, seed=seed)
+        with pytest.raises(ValueError, match="`seed` must be a whole number from 0 to 2147483647"):
+            model.importance_weighted_bound(CLIP, 2, seed=seed)
+
+
+def test_the_best_weights_pay_for_their_code_in_full():
+    model = shaken()
+    model.kl_weight.assign(0.25)
+    model.compile("sgd", loss=model.default_loss())
+    logs = model.evaluate(CLIP, CLIP, verbose=0, return_dict=True)
+    divergence = np.asarray(model.latents(CLIP)["divergence"], "float64").sum() / CLIP.size
+    density = scipy.stats.norm.logpdf(CLIP, np.asarray(model(CLIP)), 0.2).mean()
+    assert logs[model.monitor] == pytest.approx(divergence - density, rel=1e-4)
+    assert logs["loss"] == pytest.approx(0.25 * divergence - density, rel=1e-4)
+
+
 def test_a_sample_without_context_is_drawn_from_the_standard_gaussian():
     model = shaken(clip_shape=(8, 16, 32, 1))
     drawn = model.sample(None, steps=7, seed=1)
