@@ -89,13 +89,13 @@ def embed_video(model, video):
     import numpy as np
 
     import data_pipelines
+    from data_pipelines.clips import given_rate
 
     frames, height, width, channels = model.clip_shape
     clip = data_pipelines.ClipSpec(
         frames=frames, fps=model.fps, size=(height, width), channels=channels
     )
-    # Footage slower than the model keeps its own rate: frames are never invented.
-    rate = min(video.fps or model.fps, model.fps)
+    rate = given_rate(video.fps, model.fps)
     rows, held = [], []
 
     def flush():

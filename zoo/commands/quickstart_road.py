@@ -10,7 +10,8 @@ import numpy as np
 
 import data_pipelines
 import exports
-from data_pipelines.sources import synthetic_cctv
+from data_pipelines.clips import given_rate
+from data_pipelines.sources import synthetic_cctv, video_files
 from zoo import registry
 from zoo.commands import anomaly_setup, classify, export, training_setup
 from zoo.evaluation import pictures
@@ -139,22 +140,23 @@ class Road:
         clip = data_pipelines.ClipSpec(
             fps=model.fps, size=tuple(model.clip_shape[1:3]), channels=model.channels
         )
+        video = source.videos[0]
+        rate = given_rate(video.fps, model.fps)
         if scored is not None:
             pictures.draw_score(
                 self.out / "score.png",
                 np.concatenate([video.live for video in scored.model]),
                 np.concatenate([video.labels for video in scored.model]),
                 np.concatenate([video.live for video in scored.baselines["copy_last_frame"]]),
-                fps=model.fps,
+                fps=rate,
                 title="Anomaly score of all test videos, one after another",
             )
         self._station("draw the score over the frames")
-        video = source.videos[0]
         frames, maps, score = _score_frames(model, data_pipelines.chunks(video, clip))
         labels = None if scored is None else np.asarray(scored.model[0].labels, bool)
         if scored is None:
             pictures.draw_score(
-                self.out / "score.png", score, fps=model.fps, title=f"Anomaly score: {video.name}"
+                self.out / "score.png", score, fps=rate, title=f"Anomaly score: {video.name}"
             )
         _write_overlay(
             self.out / "overlay.mp4",
@@ -162,7 +164,7 @@ class Road:
             maps[:OVERLAY_FRAMES],
             score[:OVERLAY_FRAMES],
             None if labels is None else labels[:OVERLAY_FRAMES],
-            model.fps,
+            rate,
         )
 
     def _export(self, model, source):
@@ -243,20 +245,4 @@ def _write_overlay(path, frames, maps, score, labels, fps):
             writer.write(np.concatenate([picture, bar])[..., ::-1].copy())
     finally:
         writer.release()
-    _check_written(path, len(heated))
-
-
-def _check_written(path, frames):
-    """Raises `OSError` unless so many frames can be read back: OpenCV is silent on a full disk."""
-    import cv2
-
-    reader = cv2.VideoCapture(str(path))
-    try:
-        count = sum(1 for _ in iter(reader.grab, False))
-    finally:
-        reader.release()
-    if count != frames:
-        raise OSError(
-            f"{path} could not be written whole: {count} of {frames} frames can be read back; "
-            "the disk may be full"
-        )
+    video_files.check_written(path, len(heated))

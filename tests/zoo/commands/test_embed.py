@@ -89,6 +89,17 @@ def test_the_last_clip_may_be_shorter_down_to_the_shortest_that_the_model_takes(
     assert [row.start_sec for row in embed.embed_video(model, gate)] == [0.0, 0.4, 0.8]
 
 
+@pytest.mark.parametrize(("fps", "rate"), [(10.05, 10.05), (5.0, 5.0), (20.0, 10.0)])
+def test_clips_begin_where_they_do_in_the_video(model, footage, fps, rate):
+    from data_pipelines import open_source
+
+    gate = open_source(footage).videos[0]
+    gate.fps = fps
+    rows = embed.embed_video(model, gate)
+    assert [row.start_sec for row in rows] == [n * FRAMES / rate for n in range(len(rows))]
+    assert model.fps == 10 and len(rows) == (1 if fps == 20 else 2)
+
+
 @pytest.mark.parametrize("name", ["rows.txt", "rows"])
 def test_an_unknown_ending_is_named(monkeypatch, tmp_path, model, footage, name):
     result = run(monkeypatch, model, "--data", footage, "--out", tmp_path / name)
