@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from zoo.commands.console import emit_json, say
+from zoo.commands.console import check_out, emit_json, say
 
 RANDOM_SEEDS = (0, 1, 2)
 # Windows that go through an encoder at once: enough to fill two cores.
@@ -44,8 +44,7 @@ def train(
     """
     import exports
 
-    if out is not None and out.exists():
-        raise ValueError(f"`out` must be a new file. Received: {out}, which exists")
+    check_out(out, is_new=True)
     export = exports.load(encoder)
     report, classifier = train_classifier(
         export,
@@ -252,9 +251,10 @@ def prepared_frames(video, stride, channels):
         uint8 arrays (height, width, channels).
     """
     from data_pipelines import transforms
+    from zoo.layers.sizes import nearest_size
 
     for frame in video.frames():
-        size = [max(1, round(side / stride)) * stride for side in frame.shape[:2]]
+        size = [nearest_size(side, stride) for side in frame.shape[:2]]
         yield np.asarray(transforms.prepare(frame, size, channels))
 
 

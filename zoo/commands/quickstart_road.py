@@ -16,6 +16,7 @@ from zoo import registry
 from zoo.commands import anomaly_setup, classify, export, training_setup
 from zoo.evaluation import pictures
 from zoo.evaluation.scoring import ModelScorer, to_unit_range
+from zoo.layers.sizes import nearest_size
 from zoo.training.whole_files import write_json
 
 FOOTAGE_FRAMES = 20_000  # of one's own that are trained on: more would not be seen in two minutes
@@ -132,7 +133,7 @@ class Road:
         crop = preset.training["crop"]
         scale = np.sqrt(area / (height * width))
         return tuple(
-            max(int(least), round(side * scale / stride) * stride)
+            max(int(least), nearest_size(round(side * scale), stride))
             for side, least in zip((height, width), crop, strict=True)
         )
 

@@ -87,7 +87,7 @@ def test_given_groups_are_tested_and_the_others_trained_on(encoder, data, tmp_pa
 def test_frames_come_at_the_nearest_size_that_fits_in_the_exports_channels(data):
     video = classify.open_labelled(data).videos[0]
     frames = list(classify.prepared_frames(video, stride=8, channels=1))
-    assert {frame.shape for frame in frames} == {(16, 32, 1)}
+    assert {frame.shape for frame in frames} == {(24, 32, 1)}
     assert frames[0].dtype == np.uint8
 
 
@@ -141,6 +141,9 @@ def test_an_existing_file_is_not_overwritten(encoder, data, tmp_path):
     (tmp_path / "kept.npz").write_text("mine")
     result = run("--encoder", encoder, "--data", data, "--out", tmp_path / "kept.npz")
     assert result.exit_code == 2 and "`--out` must be a new file" in result.stderr
+    deep = tmp_path / "kept.npz" / "deep.npz"
+    result = run("--encoder", encoder, "--data", data, "--out", deep)
+    assert result.exit_code == 2 and "`--out` must be in a folder" in result.stderr
     assert (tmp_path / "kept.npz").read_text() == "mine"
 
 

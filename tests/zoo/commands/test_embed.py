@@ -116,6 +116,15 @@ def test_a_file_that_is_there_is_not_written_over(monkeypatch, tmp_path, model, 
     assert out.read_text() == "kept"
 
 
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(
+    monkeypatch, tmp_path, model, footage
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(embed, "embed_video", lambda *_: pytest.fail("it was embedded"))
+    result = run(monkeypatch, model, "--data", footage, "--out", tmp_path / "file" / "rows.npz")
+    assert result.exit_code == 2 and "`--out` must be in a folder" in result.stderr
+
+
 def test_footage_too_short_for_one_clip_is_an_error(monkeypatch, tmp_path, model, footage):
     for folder in footage.iterdir():
         for path in list(folder.iterdir())[1:]:
