@@ -187,6 +187,15 @@ def training_data(record, source=None):
     return {**facts, "name": f"{facts['name']}, {scene}"} if scene else facts
 
 
+def notes(source):
+    """What must be said beside a figure measured on a source: list of str."""
+    notes = []
+    suffixes = {path.suffix.lower() for v in source.videos for path in getattr(v, "paths", [])}
+    if source.kind == "ucsd" and suffixes & {".jpg", ".jpeg"}:
+        notes.append("Frames are JPEG, recompressed from the TIFF files of the official release.")
+    return notes
+
+
 def _weights(name):
     if Path(name).is_dir():
         return Path(name) / registry.RUN_WEIGHTS

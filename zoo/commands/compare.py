@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import check_out, columns, emit_json, say
+from zoo.commands.console import check_out, columns, emit_json, progress, say
 
 EVALUATIONS = ("anomaly", "prediction", "representation")
 
@@ -42,7 +42,6 @@ def compare(
     weights, is listed with the reason.
     """
     from zoo.commands import compare_setup
-    from zoo.commands.evaluate import progress
     from zoo.training.whole_files import write_whole
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")

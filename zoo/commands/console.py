@@ -16,12 +16,15 @@ import os
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import typer
 
 # What a user can put right. Anything else is a fault of this project and shows its traceback.
 EXPECTED_ERRORS = (ValueError, OSError, NotImplementedError, ImportError, FloatingPointError)
+
+SECONDS_BETWEEN_LINES = 10
 
 # What the library calls the value of an option of another name; the first that a command has.
 SYNONYMS = {
@@ -67,6 +70,19 @@ class TensorFlowCommand(Command):
 def say(message):
     """Writes a line for the user to standard error; standard output is for results."""
     typer.echo(message, err=True)
+
+
+def progress():
+    """A function of (number, count, name) that says so, but not more often than is of use."""
+    said = time.monotonic()
+
+    def report(number, count, name):
+        nonlocal said
+        if time.monotonic() - said > SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            say(f"{number}/{count} {name}")
+
+    return report
 
 
 def emit_json(result):

@@ -13,7 +13,7 @@ import exports
 from data_pipelines.clips import given_rate
 from data_pipelines.sources import synthetic_cctv, video_files
 from zoo import registry
-from zoo.commands import anomaly_setup, classify, export, training_setup
+from zoo.commands import anomaly_setup, classify, export, labelled_setup, training_setup
 from zoo.evaluation import pictures
 from zoo.evaluation.scoring import ModelScorer, to_unit_range
 from zoo.layers.sizes import nearest_size
@@ -64,7 +64,7 @@ class Road:
         folder = self._export(model, source)
         self._station("train a classifier of the kinds of movement on the export")
         report, classifier = classify.train_classifier(
-            exports.load(folder), classify.open_labelled(kinds).videos
+            exports.load(folder), labelled_setup.open_labelled(kinds).videos
         )
         classifier.save(self.out / "classifier.npz")
         write_json(self.out / "classifier.json", report)

@@ -222,3 +222,13 @@ def test_a_file_that_cannot_be_written_is_said_before_the_work(tmp_path, monkeyp
     monkeypatch.setattr(console.os, "access", lambda path, mode: str(path) != str(tmp_path))
     with pytest.raises(ValueError, match=f"but {tmp_path} cannot be written to"):
         console.check_out(tmp_path / "new" / "rows.npz")
+
+
+def test_progress_is_told_now_and_then(monkeypatch, capsys):
+    clock = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    report = console.progress()
+    for number in range(1, 6):
+        clock[0] += 0.4 * console.SECONDS_BETWEEN_LINES
+        report(number, 5, f"video{number}")
+    assert capsys.readouterr().err == "3/5 video3\n"
