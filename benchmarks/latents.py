@@ -2,7 +2,7 @@
 
     python benchmarks/latents.py runs/mine --data ucsd_ped2/
 
-Clips are cut as in training, of the training videos that `zoo train` holds out. One JSON object is
+Clips are cut as in training, of the training videos that the model held out. One JSON object is
 printed: the variance of each latent's posterior mean and the share above 0.01, divergences in nats
 beside the free bits, and the bounds in nats per pixel value: the evidence lower bound by one draw,
 and the importance-weighted one by `--samples`.
@@ -17,6 +17,7 @@ import numpy as np
 import data_pipelines
 import zoo
 from zoo.commands import training_setup
+from zoo.commands.held_out import recorded_split
 from zoo.evaluation.latents import active_latents
 from zoo.presets import PRESETS
 
@@ -32,28 +33,33 @@ def main():
     model = zoo.load(arguments.name)
     if not hasattr(model, "latents"):
         parser.error(f"{arguments.name} has no latents")
-    dataset = held_out_clips(arguments.data, model, arguments.clips)
+    _, held_out = recorded_split([arguments.name], arguments.data)
+    dataset = clips(held_out, model, arguments.clips)
     bounds = {"elbo": [], "importance_weighted_bound": []}
-    for clip in dataset:
-        bounds["elbo"] += model.elbo(clip, arguments.seed).numpy().tolist()
-        weighted = model.importance_weighted_bound(clip, arguments.samples, arguments.seed)
+    for number, clip in enumerate(dataset):
+        seed = batch_seed(arguments.seed, number)
+        bounds["elbo"] += model.elbo(clip, seed).numpy().tolist()
+        weighted = model.importance_weighted_bound(clip, arguments.samples, seed)
         bounds["importance_weighted_bound"] += weighted.numpy().tolist()
     report = {
         **active_latents(model, dataset),
         **{name: float(np.mean(values)) for name, values in bounds.items()},
+        "held_out_videos": [video.name for video in held_out.videos],
         "samples": arguments.samples,
         "seed": arguments.seed,
     }
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 
-def held_out_clips(data, model, count):
-    """Batches of clips of the held-out videos, cut as the model's preset cuts them."""
+def batch_seed(seed, number):
+    """The seed of one batch: equal ones would draw the same noise for all of them."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
+
+
+def clips(source, model, count):
+    """Batches of clips of some videos, cut as the model's preset cuts them."""
     preset = next(p for p in PRESETS.values() if p.model_class is type(model))
     training = {**training_setup.TRAINING, **preset.training}
-    _, held_out = training_setup.split_videos(data_pipelines.open_source(data))
-    if held_out is None:
-        raise SystemExit("three videos at least are needed: the last are held out")
     clip = data_pipelines.ClipSpec(
         frames=training["frames"],
         stride=training["stride"],
@@ -64,7 +70,7 @@ def held_out_clips(data, model, count):
         crop_mode=training["crop_mode"],
     )
     batch = 8
-    return data_pipelines.load(held_out, clip, batch=batch, shuffle=256).take(-(-count // batch))
+    return data_pipelines.load(source, clip, batch=batch, shuffle=256).take(-(-count // batch))
 
 
 if __name__ == "__main__":

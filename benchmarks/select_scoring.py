@@ -22,11 +22,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import data_pipelines  # noqa: E402
 import zoo  # noqa: E402
+from zoo.commands.held_out import recorded_split, spread  # noqa: E402
 from zoo.evaluation import selection  # noqa: E402
 from zoo.evaluation.card import portable  # noqa: E402
 from zoo.training.whole_files import write_json, write_whole  # noqa: E402
 
 PIECE = 200  # frames
+# A piece of 128x192 with its 12 altered copies of four draws, and their masks, takes 123 MB.
+MOST_PIECES = 8
 HEADER = "weights            branch         horizon  pooling  window  AUC    speed  back   place"
 WEIGHT_FILES = ("best.weights.h5", "model.weights.h5")
 
@@ -45,18 +48,13 @@ def main():
         help="choose all but pooling and window, which stay those of the run",
     )
     arguments = parser.parse_args()
-    record = json.loads((arguments.run / "run.json").read_text("utf-8"))
-    held_out = record["held_out_videos"]
-    if not held_out:
-        parser.error(f"{arguments.run} held nothing out, so there is nothing to choose on")
+    _, held_out = recorded_split([arguments.run], arguments.data)
     files = arguments.weights or [
         arguments.run / name for name in WEIGHT_FILES if (arguments.run / name).is_file()
     ]
     models = ((file.name, zoo.load(str(arguments.run), weights=str(file))) for file in files)
     first = zoo.load(str(arguments.run), weights=None)
-    trials = selection.make_trials(
-        held_out_clips(arguments.data, held_out, first), range(arguments.seeds)
-    )
+    trials = selection.make_trials(pieces(held_out, first), range(arguments.seeds))
     say = lambda candidate: print(row(candidate), file=sys.stderr, flush=True)  # noqa: E731
     poolings = selection.POOLINGS
     if arguments.keep_pooling:
@@ -70,7 +68,8 @@ def main():
         arguments.run / "selection.json",
         {
             "command": portable(shlex.join(["python", *sys.argv])),
-            "held_out_videos": held_out,
+            "held_out_videos": [video.name for video in held_out.videos],
+            "pieces": len(trials),
             "draws_per_video_and_kind": arguments.seeds,
             "poolings_tried": [list(pooling) for pooling in poolings],
             "chosen": dataclasses.asdict(ranked[0]),
@@ -93,21 +92,21 @@ def adopt(run, chosen, files):
         write_whole(run / "model.weights.h5", lambda aside: aside.write_bytes(content))
 
 
-def held_out_clips(data, names, model):
-    """Reads the held-out videos at the model's rate, size and colour, in pieces, uint8."""
-    # Of footage that is split, the training part alone: a test video must not be read here even
-    # if it were called like a held-out one.
-    source = data_pipelines.open_source(data)
-    if "train" in source.splits:
-        source = data_pipelines.open_source(source, split="train")
+def pieces(source, model):
+    """Reads videos at the model's rate, size and colour: a list of uint8 clips.
+
+    In pieces, and at most `MOST_PIECES` of them, spread over all, so that an hour held out needs
+    no more memory than a few minutes.
+    """
     clip = data_pipelines.ClipSpec(
         fps=model.fps, size=tuple(model.clip_shape[1:3]), channels=model.channels
     )
-    videos = [video for video in source.videos if video.name in names]
-    if len(videos) != len(names):
-        raise ValueError(f"`data` must hold the held-out videos {names}. Received: {data}")
-    # In pieces, so that an hour held out needs no more memory than twenty seconds.
-    return [piece for video in videos for piece in data_pipelines.chunks(video, clip, PIECE)]
+
+    def stream():
+        for video in source.videos:
+            yield from data_pipelines.chunks(video, clip, PIECE)
+
+    return spread(stream, MOST_PIECES)
 
 
 def row(candidate):

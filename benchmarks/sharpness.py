@@ -33,6 +33,7 @@ import tensorflow as tf  # noqa: E402
 import data_pipelines  # noqa: E402
 import zoo  # noqa: E402
 from zoo.commands import training_setup  # noqa: E402
+from zoo.commands.held_out import recorded_split, spread  # noqa: E402
 from zoo.evaluation import prediction  # noqa: E402
 from zoo.registry import resolve  # noqa: E402
 from zoo.training.whole_files import write_json  # noqa: E402
@@ -59,8 +60,8 @@ def main():
     for name in arguments.variants:
         run, minutes = train(name, arguments)
         model = zoo.load(str(run))
-        held_out = json.loads((run / "run.json").read_text("utf-8"))["held_out_videos"]
-        footage = {"held out": held_out_videos(arguments.data, held_out)}
+        _, held_out = recorded_split([run], arguments.data)
+        footage = {"held out": held_out}
         footage |= {pathlib.Path(path).name: videos_of(path) for path in arguments.also}
         rows[name] = {"minutes": minutes} | {
             where: measure(model, videos) for where, videos in footage.items()
@@ -125,13 +126,6 @@ def seconds_per_step(settings):
     return float(np.median(np.diff(times)))
 
 
-def held_out_videos(data, names):
-    source = data_pipelines.open_source(data)
-    if "train" in source.splits:
-        source = data_pipelines.open_source(source, split="train")
-    return source.subset([video for video in source.videos if video.name in names])
-
-
 def videos_of(path):
     return data_pipelines.open_source(path)
 
@@ -144,9 +138,8 @@ def measure(model, source):
         size=tuple(model.clip_shape[1:3]),
         channels=model.channels,
     )
-    windows = np.stack(list(data_pipelines.load(source, clip).as_numpy_iterator()))
-    chosen = np.linspace(0, len(windows) - 1, min(MOST_WINDOWS, len(windows))).astype(int)
-    windows = windows[chosen]
+    stream = data_pipelines.load(source, clip)
+    windows = np.stack(spread(stream.as_numpy_iterator, MOST_WINDOWS))
     batches = np.split(windows, range(BATCH, len(windows), BATCH))
     found = prediction.evaluate(
         batches, model.context_frames, lambda context, steps: model.rollout(context, steps).numpy()

@@ -31,6 +31,7 @@ import numpy as np  # noqa: E402
 import data_pipelines  # noqa: E402
 import zoo  # noqa: E402
 from exports.classifier import Classifier  # noqa: E402
+from zoo.commands.held_out import recorded_split  # noqa: E402
 from zoo.training.whole_files import write_json  # noqa: E402
 
 FRAMES = 16
@@ -51,12 +52,11 @@ def main():
     arguments = parser.parse_args()
     model = zoo.load(str(arguments.run))
     record = json.loads((arguments.run / "run.json").read_text("utf-8"))
-    videos = data_pipelines.open_source(arguments.data).videos
-    unseen = {video.group for video in videos if video.name in record["held_out_videos"]}
-    if not unseen or unseen & {v.group for v in videos if v.name in record["train_videos"]}:
+    train, held_out = recorded_split([arguments.run], arguments.data)
+    unseen = {video.group for video in held_out.videos}
+    if unseen & {video.group for video in train.videos}:
         parser.error(f"{arguments.run} did not hold out people whole")
-    seen = real_clips([video for video in videos if video.group not in unseen], model)
-    new = real_clips([video for video in videos if video.group in unseen], model)
+    seen, new = real_clips(train.videos, model), real_clips(held_out.videos, model)
     say(f"{len(seen['clips'])} real clips of people trained on, {len(new['clips'])} of others")
     embed = embedder(arguments.encoder)
     classifier = Classifier.fit(

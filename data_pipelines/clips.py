@@ -183,6 +183,26 @@ def keeps_all_frames(source_fps, fps):
     return fps is None or source_fps is None or source_fps <= fps * _SAME_RATE
 
 
+def given_rate(source_fps, fps):
+    """Returns the frames per second that `resample` gives of a video: what seconds count by.
+
+    Args:
+        source_fps: Frames per second of the video, or `None` where nobody knows.
+        fps: Frames per second asked for, or `None` for those of the video.
+
+    Returns:
+        The video's own rate where all of its frames are left, else the one asked for; `None` where
+        neither is known.
+
+    Example:
+        >>> given_rate(30.0, 10), given_rate(10.05, 10), given_rate(5.0, 10), given_rate(None, 10)
+        (10, 10.05, 5.0, 10)
+    """
+    if source_fps is None:
+        return fps
+    return source_fps if keeps_all_frames(source_fps, fps) else fps
+
+
 def is_too_slow(source_fps, fps):
     """Says whether a video of `source_fps` has fewer frames per second than the `fps` asked for."""
     return fps is not None and source_fps is not None and source_fps * _SAME_RATE < fps

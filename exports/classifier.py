@@ -7,6 +7,8 @@ each window's log-probabilities, and their mean over the windows decides the cli
 import collections
 import dataclasses
 import json
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -121,8 +123,12 @@ class Classifier(LinearProbe):
         ```
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here, since NumPy leaves a file that is no archive open.
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
                 plain = json.loads(str(file["description"]))
                 return cls(**plain, **{name: file[name] for name in _ARRAYS})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (
+            AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile,
+            zlib.error,
+        ) as error:  # fmt: skip
             raise ValueError(f"{path} holds no classifier: {error}") from error

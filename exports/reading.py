@@ -258,7 +258,8 @@ class Export:
     def _check_size(self, height, width):
         stride = self.manifest["stride"]
         if height % stride or width % stride or not height or not width:
-            nearest = [max(1, round(size / stride)) * stride for size in (height, width)]
+            # As the graph says it; of the zoo nothing is needed to read an export.
+            nearest = [max(1, (size + stride // 2) // stride) * stride for size in (height, width)]
             raise ValueError(
                 f"height and width must be divisible by {stride}. Received: {height}x{width}. "
                 f"The nearest that fits: {nearest[0]}x{nearest[1]}"

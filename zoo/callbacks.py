@@ -4,6 +4,7 @@ and a watch over adversaries.
 A step is counted over the whole run: `first_step` steps were done before this `fit`.
 """
 
+import math
 import sys
 import time
 
@@ -184,7 +185,8 @@ class Validation(StepCallback):
                 f"`monitor` must be one of {known}. Received: monitor={self.monitor}"
             )
         value = float(values[self.monitor])
-        is_best = self.best is None or value < self.best["value"]
+        # Nothing would ever be below NaN.
+        is_best = math.isfinite(value) and (self.best is None or value < self.best["value"])
         if is_best:
             self.best = {"value": value, "step": step}
         if self.on_result is not None:

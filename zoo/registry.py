@@ -2,12 +2,12 @@
 
 import difflib
 import inspect
-import json
 import logging
 import pathlib
 
 from zoo.models.base import VideoModel
 from zoo.presets import DEFAULTS, PRESETS, Preset
+from zoo.training.whole_files import read_json
 
 WEIGHTS_FOLDER = pathlib.Path(__file__).parent / "weights"
 RUN_CONFIG, RUN_WEIGHTS = "config.json", "model.weights.h5"
@@ -92,7 +92,7 @@ def info(name):
         "arguments": dict(preset.arguments),
         "training": dict(preset.training),
         "trained": weights_path(preset).exists(),
-        "card": json.loads(card.read_text("utf-8")) if card.exists() else None,
+        "card": read_json(card) if card.exists() else None,
     }
 
 
@@ -130,7 +130,7 @@ def load(name, weights="pretrained", dtype=None, **overrides):
                 + ("in which there is no config.json" if run.is_dir() else "which is not there")
             )
     if name not in DEFAULTS and name not in PRESETS and (run / RUN_CONFIG).is_file():
-        config = json.loads((run / RUN_CONFIG).read_text("utf-8"))
+        config = read_json(run / RUN_CONFIG)
         preset, trained = resolve(config["preset"]), run / RUN_WEIGHTS
         _say_if_unfinished(run)
         arguments = {**preset.arguments, **config["overrides"]}
@@ -163,7 +163,7 @@ def load(name, weights="pretrained", dtype=None, **overrides):
 
 def _say_if_unfinished(run):
     record = run / "run.json"
-    record = json.loads(record.read_text("utf-8")) if record.is_file() else {}
+    record = read_json(record) if record.is_file() else {}
     if record.get("status", "finished") != "finished":
         logging.getLogger(__name__).warning(
             "%s is not finished: status %s, step %s", run, record["status"], record.get("step")

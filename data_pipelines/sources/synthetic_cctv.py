@@ -17,7 +17,7 @@ import numpy as np
 from data_pipelines.sources.base import Source, files_below
 from data_pipelines.sources.cctv_drawing import Camera, draw_background, draw_people
 from data_pipelines.sources.cctv_people import FAR, KINDS, NEAR, draw_mover
-from data_pipelines.sources.video_files import VideoFile
+from data_pipelines.sources.video_files import VideoFile, check_written
 
 # Written by `make`; tells `open_source` what the folder is.
 _SCENE_FILE = "scene.json"
@@ -101,6 +101,7 @@ def make(directory, seed=0, train_videos=6, test_videos=4, frames=300, size=(96,
 
     Raises:
         ValueError: An argument breaks its rule, the folder is not empty, or the codec is missing.
+        OSError: A video cannot be written whole, for one on a full disk.
 
     Example:
         >>> folder = make("street", train_videos=2, test_videos=1, frames=60)  # doctest: +SKIP
@@ -148,7 +149,7 @@ def make_kinds(directory, seed=0, clips_per_kind=12, frames=24, size=(96, 144), 
         Path of the folder.
 
     Raises:
-        ValueError: As of `make`.
+        ValueError, OSError: As of `make`.
     """
     directory = _prepared(directory, size, fps, codec, frames=frames)
     camera = Camera(*size)
@@ -273,6 +274,7 @@ def _write(path, rng, camera, background, crowd, abnormal, frames, fps, codec):
             writer.write(frame)
     finally:
         writer.release()
+    check_written(path, frames)
     return labels, masks
 
 

@@ -153,6 +153,30 @@ def _opened(path):
     return capture
 
 
+def check_written(path, frames):
+    """Reads a video back that was written with OpenCV, which is silent on a full disk.
+
+    Args:
+        path: File.
+        frames: Number of frames that were written.
+
+    Raises:
+        OSError: Fewer or more frames can be read back.
+    """
+    import cv2
+
+    reader = cv2.VideoCapture(str(path))
+    try:
+        count = sum(1 for _ in iter(reader.grab, False))
+    finally:
+        reader.release()
+    if count != frames:
+        raise OSError(
+            f"{path} could not be written whole: {count} of {frames} frames can be read back; "
+            "the disk may be full"
+        )
+
+
 def lost_its_index(path):
     """Says whether a file begins as MP4 or QuickTime does and ends before its `moov` box does.
 

@@ -4,6 +4,7 @@ import pytest
 from data_pipelines.clips import (
     ClipSpec,
     frame_indices,
+    given_rate,
     is_too_slow,
     resample,
     window_starts,
@@ -61,6 +62,18 @@ def test_resampling_takes_the_frame_nearest_in_time(source_fps, fps):
 def test_no_frame_is_invented_or_lost_when_the_source_is_not_faster(source_fps):
     assert list(resample(range(20), source_fps, 10.0)) == list(range(20))
     assert frame_indices(20, source_fps, ClipSpec(fps=10.0)).tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("source_fps", "fps", "rate"),
+    [(25.0, 10.0, 10.0), (10.05, 10.0, 10.05), (9.97, 10.0, 9.97), (5.0, 10.0, 5.0),
+     (None, 10.0, 10.0), (25.0, None, 25.0), (None, None, None)],
+)  # fmt: skip
+def test_the_given_rate_is_that_of_the_frames_left(source_fps, fps, rate):
+    assert given_rate(source_fps, fps) == rate
+    if source_fps:
+        left = len(list(resample(range(10_000), source_fps, fps)))
+        assert left / 10_000 * source_fps == pytest.approx(rate, rel=1e-3)
 
 
 def test_only_a_much_slower_source_is_too_slow():

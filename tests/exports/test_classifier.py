@@ -50,10 +50,18 @@ def test_saved_and_loaded_it_decides_the_same(fitted, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["actions.npz"]
 
 
-def test_a_file_that_holds_no_classifier_is_named(tmp_path):
+def test_a_file_that_holds_no_classifier_is_named(fitted, tmp_path):
     np.savez(tmp_path / "other.npz", rows=np.zeros(3))
     with pytest.raises(ValueError, match="other.npz holds no classifier"):
         Classifier.load(tmp_path / "other.npz")
+    fitted.save(tmp_path / "cut.npz")
+    whole = (tmp_path / "cut.npz").read_bytes()
+    # Cut off in the middle, with a byte changed in an array, and empty.
+    at = whole.index(b"coefficients") + 200
+    for content in (whole[: len(whole) // 2], whole[:at] + b"?" + whole[at + 1 :], b""):
+        (tmp_path / "cut.npz").write_bytes(content)
+        with pytest.raises(ValueError, match="cut.npz holds no classifier"):
+            Classifier.load(tmp_path / "cut.npz")
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(ValueError, match="text.npz holds no classifier"):
         Classifier.load(tmp_path / "text.npz")

@@ -52,6 +52,7 @@ def test_verbs_and_manifest(loaded):
         ((8, 32, 48), np.uint8, "`clip` must have 5 axes"),
         ((1, 1, 32, 48, 1), np.uint8, "must have at least 2 frames. Received: 1"),
         ((1, 8, 33, 44, 1), np.uint8, "Received: 33x44. The nearest that fits: 32x48"),
+        ((1, 8, 36, 12, 1), np.uint8, "Received: 36x12. The nearest that fits: 40x16"),
         ((1, 8, 0, 48, 1), np.uint8, "Received: 0x48. The nearest that fits: 8x48"),
     ],
 )

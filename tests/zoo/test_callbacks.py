@@ -217,6 +217,24 @@ def test_validation_reports_the_best_and_leaves_the_running_means(model, batches
     assert losses[2] == pytest.approx(third, rel=1e-5)
 
 
+def test_a_loss_that_is_not_a_number_is_never_the_best():
+    losses, results = iter([float("nan"), 2.0, float("nan"), 1.0]), []
+    validation = callbacks.Validation(None, 1, 4, on_result=lambda *found: results.append(found))
+
+    class Model:
+        def evaluate(self, dataset, **_):
+            return {"loss": next(losses)}
+
+        def reset_metrics(self):
+            pass
+
+    validation.set_model(Model())
+    for batch in range(4):
+        validation.on_train_batch_end(batch)
+    assert [is_best for _, _, is_best in results] == [False, True, False, True]
+    assert validation.best == {"value": 1.0, "step": 4}
+
+
 def test_an_unknown_monitor_is_refused(model, batches):
     validation = callbacks.Validation(batches.take(1), 1, 1, monitor="auc")
     with pytest.raises(ValueError, match="`monitor` must be one of loss, mae. .*monitor=auc"):

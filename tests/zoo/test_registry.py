@@ -99,3 +99,19 @@ def test_with_scoring_changes_the_score_and_not_the_weights():
     clip = np.random.default_rng(0).uniform(size=(1, 10, 16, 24, 1)).astype("float32")
     np.testing.assert_allclose(other.encode(clip), model.encode(clip), rtol=1e-6)
     assert float(other.score(clip)[0, 5]) > 0 == float(model.score(clip)[0, 5])
+
+
+@pytest.mark.parametrize("name", ["config.json", "run.json"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path, name):
+    config = {"preset": "pca/ucsd_ped2", "overrides": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / name).write_text("{")
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        registry.load(str(tmp_path), weights=None)
+
+
+def test_a_damaged_card_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    (tmp_path / "convlstm_vae.ucsd_ped2.card.json").write_text("[]")
+    with pytest.raises(ValueError, match="card.json must hold a JSON object. Received: list"):
+        registry.info("convlstm_vae")

@@ -11,6 +11,7 @@ import numpy as np
 
 import data_pipelines
 from data_pipelines.clips import frame_indices
+from zoo.commands.card_setup import notes
 from zoo.evaluation.anomaly import ScoredVideo, evaluate
 from zoo.evaluation.scoring import CopyLastFrame, MeanFrame, ModelScorer, score_together
 from zoo.training.whole_files import write_whole
@@ -178,12 +179,3 @@ def _truth(video, clip, count):
         _LOG.warning("%s breaks off: %d of %d frames were scored", video.name, count, len(indices))
         indices = indices[:count]
     return indices, truth[indices]
-
-
-def notes(source):
-    """What must be said beside a figure measured on a source: list of str."""
-    notes = []
-    suffixes = {path.suffix.lower() for v in source.videos for path in getattr(v, "paths", [])}
-    if source.kind == "ucsd" and suffixes & {".jpg", ".jpeg"}:
-        notes.append("Frames are JPEG, recompressed from the TIFF files of the official release.")
-    return notes

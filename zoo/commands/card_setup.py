@@ -1,6 +1,5 @@
 """Wires an evaluation into a model card: what every `--card FILE` of `zoo evaluate` does."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import data_pipelines
 from zoo import registry
 from zoo.evaluation.card import file_facts, model_card, with_evaluation, with_sections_of
 from zoo.training.run_folder import machine, versions
-from zoo.training.whole_files import write_json
+from zoo.training.whole_files import read_json, write_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ UCSD_FRAMES = {"Ped1": (158, 238), "Ped2": (240, 360)}
 def run_record(name):
     """What a run folder says of its training: dict, or None where `name` is no run folder."""
     file = Path(name) / "run.json"
-    return json.loads(file.read_text("utf-8")) if file.is_file() else None
+    return read_json(file) if file.is_file() else None
 
 
 def training_on(name, source):
@@ -98,7 +97,7 @@ def find_training(path, name, run=None):
     """
     path = Path(path)
     weights = _weights(name)
-    old = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    old = read_json(path) if path.is_file() else None
     same = old is not None and weights.is_file() and old.get("weights") is not None
     same = same and old["weights"]["sha256"] == file_facts(weights)["sha256"]
     if same and run is None and run_record(name) is None:
@@ -144,7 +143,7 @@ def write_card(path, name, model, source, figures, command, run=None, section=No
         return
     folder = Path(run or name)
     selection = folder / "selection.json"
-    preset = registry.resolve(json.loads((folder / "config.json").read_text("utf-8"))["preset"])
+    preset = registry.resolve(read_json(folder / "config.json")["preset"])
     card = model_card(
         model,
         preset,
@@ -152,7 +151,7 @@ def write_card(path, name, model, source, figures, command, run=None, section=No
         evaluation,
         data=training_data(record, source),
         weights=_weights(name),
-        selection=json.loads(selection.read_text("utf-8")) if selection.is_file() else None,
+        selection=read_json(selection) if selection.is_file() else None,
         **stated,
     )
     if old is not None:
@@ -186,6 +185,15 @@ def training_data(record, source=None):
     facts = DATA_FACTS[kind]
     scene = _ucsd_scene(path, source) if kind == "ucsd" else None
     return {**facts, "name": f"{facts['name']}, {scene}"} if scene else facts
+
+
+def notes(source):
+    """What must be said beside a figure measured on a source: list of str."""
+    notes = []
+    suffixes = {path.suffix.lower() for v in source.videos for path in getattr(v, "paths", [])}
+    if source.kind == "ucsd" and suffixes & {".jpg", ".jpeg"}:
+        notes.append("Frames are JPEG, recompressed from the TIFF files of the official release.")
+    return notes
 
 
 def _weights(name):

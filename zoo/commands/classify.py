@@ -13,12 +13,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from zoo.commands.console import emit_json, say
+from zoo.commands.console import SECONDS_BETWEEN_LINES, check_out, emit_json, say
+from zoo.commands.labelled_setup import RANDOM_SEEDS, graph_of, open_labelled, prepared_frames
 
-RANDOM_SEEDS = (0, 1, 2)
 # Windows that go through an encoder at once: enough to fill two cores.
 BATCH = 16
-SECONDS_BETWEEN_LINES = 10
 
 
 def train(
@@ -44,8 +43,7 @@ def train(
     """
     import exports
 
-    if out is not None and out.exists():
-        raise ValueError(f"`out` must be a new file. Received: {out}, which exists")
+    check_out(out, is_new=True)
     export = exports.load(encoder)
     report, classifier = train_classifier(
         export,
@@ -64,31 +62,6 @@ def train(
         return
     for line in report_lines(report):
         typer.echo(line)
-
-
-def open_labelled(data):
-    """Opens footage with one class per folder.
-
-    Args:
-        data: Path of the folder.
-
-    Returns:
-        `data_pipelines.Source` whose videos have `label` and `group`.
-
-    Raises:
-        ValueError: If there is nothing to read.
-
-    Example:
-
-    ```python
-    {video.label for video in open_labelled("footage_by_class").videos}
-    ```
-    """
-    import data_pipelines
-    from data_pipelines.sources import weizmann
-
-    strips = Path(data).is_dir() and weizmann.is_source(data)
-    return data_pipelines.open_source(data, "weizmann" if strips else "labelled_folders")
 
 
 def train_classifier(
@@ -240,24 +213,6 @@ def _describe(videos, describers, manifest, window, stride):
     return {name: np.concatenate(found) for name, found in parts.items()}, np.array(clips)
 
 
-def prepared_frames(video, stride, channels):
-    """The frames of a video in an encoder's channels, at the nearest size that fits.
-
-    Args:
-        video: `data_pipelines.Video`.
-        stride: int, what divides height and width.
-        channels: int, 1 or 3.
-
-    Yields:
-        uint8 arrays (height, width, channels).
-    """
-    from data_pipelines import transforms
-
-    for frame in video.frames():
-        size = [max(1, round(side / stride)) * stride for side in frame.shape[:2]]
-        yield np.asarray(transforms.prepare(frame, size, channels))
-
-
 def _random_encoder(manifest, seed):
     """`encode` on bytes of the model that a manifest names, with fresh weights."""
     import keras
@@ -276,29 +231,3 @@ def _random_encoder(manifest, seed):
 
     encode = graph_of(model, "encode")
     return lambda windows: encode(np.stack(windows))
-
-
-def graph_of(model, verb):
-    """A verb of a model on bytes, as one graph for all lengths and sizes, as in an export.
-
-    Args:
-        model: Built model of the zoo.
-        verb: str, `"encode"` or `"features"`.
-
-    Returns:
-        Function of a uint8 array (batch, time, height, width, channels) to a tensor.
-
-    Raises:
-        NotImplementedError: If the model does not answer the verb; the models that do are named.
-    """
-    import tensorflow as tf
-
-    from data_pipelines import transforms
-
-    clip = tf.TensorSpec((None, None, None, None, model.channels), tf.uint8)
-
-    @tf.function(input_signature=[clip], autograph=False, jit_compile=False)
-    def graph(clip):
-        return getattr(model, verb)(transforms.to_float(clip))
-
-    return lambda clip: graph(tf.constant(clip))

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import columns, emit_json, say
+from zoo.commands.console import check_out, columns, emit_json, progress, say
 
 EVALUATIONS = ("anomaly", "prediction", "representation")
 
@@ -42,7 +42,7 @@ def compare(
     weights, is listed with the reason.
     """
     from zoo.commands import compare_setup
-    from zoo.commands.evaluate import progress
+    from zoo.training.whole_files import write_whole
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     if evaluation is not None and evaluation not in EVALUATIONS:
@@ -51,6 +51,7 @@ def compare(
         )
     if out is not None and out.suffix != ".png":
         raise ValueError(f"`out` must end in .png. Received: {out}")
+    check_out(out)
     compare_setup.check_names(names)
     evaluation = evaluation or compare_setup.fitting_evaluation(data)
     if evaluation != "prediction" and (steps, context, limit) != (None, None, None):
@@ -67,15 +68,16 @@ def compare(
         begin=lambda name: say(f"{name}: {evaluation}"),
         report=progress(),
     )
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        compare_setup.draw(out, compared)
-        say(f"picture: {out}")
+    # Told first: what was measured in hours must not be lost to a picture that fails.
     if as_json:
         emit_json(compared)
-        return
-    for line in lines(compared):
-        typer.echo(line)
+    else:
+        for line in lines(compared):
+            typer.echo(line)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, lambda aside: compare_setup.draw(aside, compared))
+        say(f"picture: {out}")
 
 
 def lines(compared):

@@ -7,7 +7,7 @@ from pathlib import Path
 import data_pipelines
 import zoo
 from zoo import registry
-from zoo.commands import anomaly_setup, classify, prediction_setup, representation_setup
+from zoo.commands import anomaly_setup, labelled_setup, prediction_setup, representation_setup
 from zoo.evaluation import pictures
 
 _LOG = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ def _common_lengths(names, context=None, steps=None):
 
 
 def _representation(data, names, options):
-    source, known = classify.open_labelled(data), {}
+    source, known = labelled_setup.open_labelled(data), {}
 
     def measure(name):
         model = zoo.load(name)

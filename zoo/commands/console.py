@@ -16,12 +16,15 @@ import os
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import typer
 
 # What a user can put right. Anything else is a fault of this project and shows its traceback.
 EXPECTED_ERRORS = (ValueError, OSError, NotImplementedError, ImportError, FloatingPointError)
+
+SECONDS_BETWEEN_LINES = 10
 
 # What the library calls the value of an option of another name; the first that a command has.
 SYNONYMS = {
@@ -69,6 +72,19 @@ def say(message):
     typer.echo(message, err=True)
 
 
+def progress():
+    """A function of (number, count, name) that says so, but not more often than is of use."""
+    said = time.monotonic()
+
+    def report(number, count, name):
+        nonlocal said
+        if time.monotonic() - said > SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            say(f"{number}/{count} {name}")
+
+    return report
+
+
 def emit_json(result):
     """Writes the one JSON object of `--json` to standard output.
 
@@ -76,6 +92,36 @@ def emit_json(result):
         ValueError: if `result` holds NaN or infinity, which JSON has no word for.
     """
     typer.echo(json.dumps(result, indent=2, allow_nan=False))
+
+
+def check_out(path, is_new=False, argument="out"):
+    """Checks, before the work that takes long, that a file can be written; nothing is made yet.
+
+    Args:
+        path: `Path` of the file, or None where none is asked for.
+        is_new: Whether it must not be there yet.
+        argument: What to call it in an error.
+
+    Raises:
+        ValueError: if it is a folder, is there although it must be new, or its folder is not there
+            and cannot be made, or cannot be written to.
+    """
+    if path is None:
+        return
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"`{argument}` must be a file. Received: {path}, which is a folder")
+    if is_new and path.exists():
+        raise ValueError(f"`{argument}` must be a new file. Received: {path}, which exists")
+    folder = path.absolute().parent
+    # Of folders that are not there yet it depends on the first above them that is.
+    there = next(above for above in (folder, *folder.parents) if above.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "cannot be written to" if there.is_dir() else "is a file"
+        raise ValueError(
+            f"`{argument}` must be in a folder that can be written to. Received: {path}, but "
+            f"{there} {what}"
+        )
 
 
 def columns(rows):

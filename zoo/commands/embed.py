@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import emit_json, say
+from zoo.commands.console import check_out, emit_json, say
 
 SUFFIXES = (".npz", ".csv")
 # Clips that go through the model at once: enough to fill two cores.
@@ -55,8 +55,7 @@ def embed(
 
     if out.suffix not in SUFFIXES:
         raise ValueError(f"`out` must end in {' or '.join(SUFFIXES)}. Received: {out}")
-    if out.exists():
-        raise ValueError(f"`out` must be a new file. Received: {out}, which exists")
+    check_out(out, is_new=True)
     videos = data_pipelines.open_source(data, split=split).videos
     model = zoo.load(name_or_run)
     rows = []
@@ -89,13 +88,13 @@ def embed_video(model, video):
     import numpy as np
 
     import data_pipelines
+    from data_pipelines.clips import given_rate
 
     frames, height, width, channels = model.clip_shape
     clip = data_pipelines.ClipSpec(
         frames=frames, fps=model.fps, size=(height, width), channels=channels
     )
-    # Footage slower than the model keeps its own rate: frames are never invented.
-    rate = min(video.fps or model.fps, model.fps)
+    rate = given_rate(video.fps, model.fps)
     rows, held = [], []
 
     def flush():

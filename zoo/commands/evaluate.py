@@ -18,16 +18,13 @@ three minutes on two cores.
 import logging
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import emit_json, say
-
-SECONDS_BETWEEN_LINES = 10
+from zoo.commands.console import check_out, emit_json, progress, say
 
 
 def anomaly(
@@ -57,14 +54,12 @@ def anomaly(
     frame and for the mean of the frames so far.
     """
     import zoo
-    from zoo.commands import anomaly_setup, card_setup
+    from zoo.commands import anomaly_setup
     from zoo.training.precision import choose_precision
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source = anomaly_setup.open_labelled(data, split)
-    _check_files(scores=scores, card=card)
-    if card is not None:
-        card_setup.find_training(card, name, run)
+    _check_card_and_files(card, name, run, scores=scores)
     model = zoo.load(name, dtype=choose_precision(precision))
     scored = anomaly_setup.score_source(
         model, source, lambda number, count, video: say(f"{number}/{count} {video}")
@@ -73,14 +68,7 @@ def anomaly(
     if scores is not None:
         anomaly_setup.write_scores(scores, scored)
         say(f"scores: {scores}")
-    if card is not None:
-        card_setup.write_card(card, name, model, source, figures, _command_line(), run)
-        say(f"card: {card}")
-    if as_json:
-        emit_json(figures)
-        return
-    for line in tables.anomaly(figures):
-        typer.echo(line)
+    _finish(figures, tables.anomaly, as_json, card, name, model, source, run, None)
 
 
 def prediction(
@@ -118,13 +106,11 @@ def prediction(
     trained on is halved into context and truth.
     """
     import zoo
-    from zoo.commands import card_setup, prediction_setup
+    from zoo.commands import prediction_setup
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source, split = prediction_setup.open_footage(data, name, split)
-    _check_files(card=card)
-    if card is not None:
-        card_setup.find_training(card, name, run)
+    _check_card_and_files(card, name, run)
     model = zoo.load(name)
     context, steps = prediction_setup.lengths(model, context, steps)
     asked = {"context": context, "samples": samples, "limit": limit, "seed": seed}
@@ -132,16 +118,7 @@ def prediction(
         model, source, steps=steps, report=progress(), **asked
     )
     figures = prediction_setup.result(figures, model, source, name, split, **asked)
-    if card is not None:
-        card_setup.write_card(
-            card, name, model, source, figures, _command_line(), run, section="prediction"
-        )
-        say(f"card: {card}")
-    if as_json:
-        emit_json(figures)
-        return
-    for line in tables.prediction(figures):
-        typer.echo(line)
+    _finish(figures, tables.prediction, as_json, card, name, model, source, run, "prediction")
 
 
 def representation(
@@ -166,48 +143,47 @@ def representation(
     motion energy.
     """
     import zoo
-    from zoo.commands import card_setup, representation_setup
-    from zoo.commands.classify import open_labelled
+    from zoo.commands import representation_setup
+    from zoo.commands.labelled_setup import open_labelled
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     source = open_labelled(data)
-    _check_files(card=card)
-    if card is not None:
-        card_setup.find_training(card, name, run)
+    _check_card_and_files(card, name, run)
     model = zoo.load(name)
     figures = representation_setup.evaluate_model(
         model, source, with_baselines=baselines, seed=seed, report=progress()
     )
     figures = representation_setup.result(figures, model, source, name)
+    section = "representation"
+    _finish(figures, tables.representation, as_json, card, name, model, source, run, section)
+
+
+def _check_card_and_files(card, name, run, **files):
+    """Says before an evaluation that takes long what would keep it from being written."""
+    from zoo.commands import card_setup
+
+    for option, file in {**files, "card": card}.items():
+        if file is not None and not file.resolve().parent.is_dir():
+            raise ValueError(f"`{option}` must be in a folder that is there. Received: {file}")
+        check_out(file, argument=option)
+    if card is not None:
+        card_setup.find_training(card, name, run)
+
+
+def _finish(figures, lay_out, as_json, card, name, model, source, run, section):
+    """Writes figures into a card, where one is asked for, and tells them."""
+    from zoo.commands import card_setup
+
     if card is not None:
         card_setup.write_card(
-            card, name, model, source, figures, _command_line(), run, section="representation"
+            card, name, model, source, figures, _command_line(), run, section=section
         )
         say(f"card: {card}")
     if as_json:
         emit_json(figures)
         return
-    for line in tables.representation(figures):
+    for line in lay_out(figures):
         typer.echo(line)
-
-
-def progress():
-    """A function of (number, count, name) that says so, but not more often than is of use."""
-    said = time.monotonic()
-
-    def report(number, count, name):
-        nonlocal said
-        if time.monotonic() - said > SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
-            say(f"{number}/{count} {name}")
-
-    return report
-
-
-def _check_files(**files):
-    for option, file in files.items():
-        if file is not None and not file.resolve().parent.is_dir():
-            raise ValueError(f"`{option}` must be in a folder that is there. Received: {file}")
 
 
 def _command_line():

@@ -6,7 +6,6 @@ leaves `served/convlstm_vae/1`, which TensorFlow Serving takes as it is, in abou
 version that fails the verification never appears.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -42,13 +41,17 @@ def export(
     if precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision}")
     model = zoo.load(name_or_run, dtype=precision)
-    footage = clip or _footage_of_run(name_or_run)
-    if footage is None:
+    footage, frames = clip or _footage_of_run(name_or_run), None
+    if footage is not None:
+        try:
+            frames = read_clip(footage, model)
+            say(f"verifying on {footage}")
+        except ValueError as error:
+            if clip is not None:
+                raise
+            say(f"the footage of the run is not used: {error}")
+    if frames is None:
         say("verifying on a made-up clip; --clip FOOTAGE takes a real one")
-        frames = None
-    else:
-        say(f"verifying on {footage}")
-        frames = read_clip(footage, model)
     folder, report = export_verified(
         model,
         directory,
@@ -59,7 +62,7 @@ def export(
         name=Path(name_or_run).name if Path(name_or_run).is_dir() else name_or_run,
         clip=frames,
     )
-    report["clip"] = str(footage) if footage else "made up"
+    report["clip"] = "made up" if frames is None else str(footage)
     if as_json:
         emit_json(report)
         return
@@ -107,17 +110,18 @@ def export_verified(model, directory, clip=None, **arguments):
 
 
 def read_clip(path, model):
-    """Reads the first frames of footage, as a model takes them, for a verification.
+    """Reads the first frames of a video, as a model takes them, for a verification.
 
     Args:
-        path: Path of a video, or of footage of any kind; the first video of it is taken.
+        path: Path of a video, or of footage of any kind; the first video of it that is long enough
+            is taken.
         model: `zoo` model; it gives size and channels.
 
     Returns:
         uint8 array (1, time, height, width, channels).
 
     Raises:
-        ValueError: If there is no video there, or it is too short.
+        ValueError: If there is no video there, or each is too short.
 
     Example:
 
@@ -131,29 +135,37 @@ def read_clip(path, model):
 
     import data_pipelines
     from data_pipelines import transforms
+    from zoo.layers.sizes import nearest_size
 
-    video = data_pipelines.open_source(path).videos[0]
     wanted = max(FRAMES, model.min_frames + 4, model.warm_up + 6)
-    frames = list(itertools.islice(video.frames(), wanted))
-    if len(frames) <= max(model.min_frames, model.warm_up + 1):
+    fewest = max(model.min_frames, model.warm_up + 1)
+    longest = 0
+    for video in data_pipelines.open_source(path).videos:
+        frames = list(itertools.islice(video.frames(), wanted))
+        longest = max(longest, len(frames))
+        if len(frames) > fewest:
+            break
+    else:
         raise ValueError(
-            f"`clip` must have more than {max(model.min_frames, model.warm_up + 1)} frames to "
-            f"verify on. Received: {len(frames)} in {path}, {video.name}"
+            f"`clip` must have more than {fewest} frames to verify on. Received: {longest} in "
+            f"{path}, in the longest of its videos"
         )
     stride = model.stride
     size = (
         model.clip_shape[1:3]
         if model.clip_shape
-        else [max(2, round(side / stride)) * stride for side in frames[0].shape[:2]]
+        else [max(2 * stride, nearest_size(side, stride)) for side in frames[0].shape[:2]]
     )
     return np.asarray(transforms.prepare(np.stack(frames), size, model.channels))[None]
 
 
 def _footage_of_run(name_or_run):
+    from zoo.training.whole_files import read_json
+
     record = Path(name_or_run) / "run.json"
     if not record.is_file():
         return None
-    data = json.loads(record.read_text("utf-8")).get("arguments", {}).get("data")
+    data = read_json(record).get("arguments", {}).get("data")
     return Path(data) if data and Path(data).exists() else None
 
 

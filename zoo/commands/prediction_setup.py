@@ -9,8 +9,7 @@ import numpy as np
 import data_pipelines
 from data_pipelines.clips import windows
 from data_pipelines.decoding import prepared_frames
-from zoo.commands.anomaly_setup import notes
-from zoo.commands.card_setup import run_record, training_on
+from zoo.commands.card_setup import notes, run_record, training_on
 from zoo.evaluation.prediction import evaluate
 
 BATCH = 8  # windows that are predicted at once: enough to fill two cores

@@ -10,11 +10,13 @@ import numpy as np
 
 import data_pipelines
 import exports
-from data_pipelines.sources import synthetic_cctv
+from data_pipelines.clips import given_rate
+from data_pipelines.sources import synthetic_cctv, video_files
 from zoo import registry
-from zoo.commands import anomaly_setup, classify, export, training_setup
+from zoo.commands import anomaly_setup, classify, export, labelled_setup, training_setup
 from zoo.evaluation import pictures
 from zoo.evaluation.scoring import ModelScorer, to_unit_range
+from zoo.layers.sizes import nearest_size
 from zoo.training.whole_files import write_json
 
 FOOTAGE_FRAMES = 20_000  # of one's own that are trained on: more would not be seen in two minutes
@@ -62,7 +64,7 @@ class Road:
         folder = self._export(model, source)
         self._station("train a classifier of the kinds of movement on the export")
         report, classifier = classify.train_classifier(
-            exports.load(folder), classify.open_labelled(kinds).videos
+            exports.load(folder), labelled_setup.open_labelled(kinds).videos
         )
         classifier.save(self.out / "classifier.npz")
         write_json(self.out / "classifier.json", report)
@@ -131,7 +133,7 @@ class Road:
         crop = preset.training["crop"]
         scale = np.sqrt(area / (height * width))
         return tuple(
-            max(int(least), round(side * scale / stride) * stride)
+            max(int(least), nearest_size(round(side * scale), stride))
             for side, least in zip((height, width), crop, strict=True)
         )
 
@@ -139,22 +141,23 @@ class Road:
         clip = data_pipelines.ClipSpec(
             fps=model.fps, size=tuple(model.clip_shape[1:3]), channels=model.channels
         )
+        video = source.videos[0]
+        rate = given_rate(video.fps, model.fps)
         if scored is not None:
             pictures.draw_score(
                 self.out / "score.png",
                 np.concatenate([video.live for video in scored.model]),
                 np.concatenate([video.labels for video in scored.model]),
                 np.concatenate([video.live for video in scored.baselines["copy_last_frame"]]),
-                fps=model.fps,
+                fps=rate,
                 title="Anomaly score of all test videos, one after another",
             )
         self._station("draw the score over the frames")
-        video = source.videos[0]
         frames, maps, score = _score_frames(model, data_pipelines.chunks(video, clip))
         labels = None if scored is None else np.asarray(scored.model[0].labels, bool)
         if scored is None:
             pictures.draw_score(
-                self.out / "score.png", score, fps=model.fps, title=f"Anomaly score: {video.name}"
+                self.out / "score.png", score, fps=rate, title=f"Anomaly score: {video.name}"
             )
         _write_overlay(
             self.out / "overlay.mp4",
@@ -162,7 +165,7 @@ class Road:
             maps[:OVERLAY_FRAMES],
             score[:OVERLAY_FRAMES],
             None if labels is None else labels[:OVERLAY_FRAMES],
-            model.fps,
+            rate,
         )
 
     def _export(self, model, source):
@@ -243,20 +246,4 @@ def _write_overlay(path, frames, maps, score, labels, fps):
             writer.write(np.concatenate([picture, bar])[..., ::-1].copy())
     finally:
         writer.release()
-    _check_written(path, len(heated))
-
-
-def _check_written(path, frames):
-    """Raises `OSError` unless so many frames can be read back: OpenCV is silent on a full disk."""
-    import cv2
-
-    reader = cv2.VideoCapture(str(path))
-    try:
-        count = sum(1 for _ in iter(reader.grab, False))
-    finally:
-        reader.release()
-    if count != frames:
-        raise OSError(
-            f"{path} could not be written whole: {count} of {frames} frames can be read back; "
-            "the disk may be full"
-        )
+    video_files.check_written(path, len(heated))

@@ -7,9 +7,8 @@ import keras
 import numpy as np
 
 from exports import comparison
-from zoo.commands.anomaly_setup import notes
-from zoo.commands.card_setup import training_on
-from zoo.commands.classify import RANDOM_SEEDS, graph_of, prepared_frames
+from zoo.commands.card_setup import notes, training_on
+from zoo.commands.labelled_setup import RANDOM_SEEDS, graph_of, prepared_frames
 from zoo.evaluation.representation import evaluate, split_groups
 from zoo.layers import descriptor_statistics
 

@@ -112,8 +112,8 @@ def prepare(
         seed: int.
         init: preset, run folder or weights file to start from, or None.
         precision, distribution: see `choose_precision`, `choose_strategy`.
-        validation_videos: int, how many of the last videos are held out; None holds out 15 in
-            100, and none of fewer than three.
+        validation_videos: int, how many videos are held out, as `split_videos` chooses them;
+            None holds out 15 in 100, and none of fewer than three.
 
     Returns:
         `Setup`.
@@ -252,10 +252,11 @@ def _as_begun(setup, record):
 
 
 def split_videos(source, held_out=None):
-    """Splits a source by video: the last ones are held out.
+    """Splits a source by video: some are held out.
 
-    Videos of one group (a person) stay together: of groups that hold several videos the last
-    ones are held out whole, until there are as many videos as asked for.
+    Videos of one group (a person) stay together. Of footage with classes, or with groups of
+    several videos, whole groups are held out, spread evenly over all, until there are as many
+    videos as asked for or one group is left to train on; of any other footage the last videos.
 
     Args:
         source: `data_pipelines.Source`; where it has a train split, only that is used.
@@ -279,21 +280,29 @@ def split_videos(source, held_out=None):
         )
     if not held_out:
         return source, None
-    groups = {}
-    for number, video in enumerate(source.videos):
-        groups.setdefault(number if video.group is None else video.group, []).append(video)
-    kept = []
-    for group in groups.values():
-        if count - len(kept) - len(group) < held_out:
-            break
-        kept += group
-    # One group alone, as of one folder, can only be split by video.
-    kept = kept or source.videos[:-held_out]
-    names = {video.name for video in kept}
+    names = {video.name for video in _held_out(source.videos, held_out)}
     return (
-        source.subset([video for video in source.videos if video.name in names]),
         source.subset([video for video in source.videos if video.name not in names]),
+        source.subset([video for video in source.videos if video.name in names]),
     )
+
+
+def _held_out(videos, wanted):
+    groups = {}
+    for number, video in enumerate(videos):
+        groups.setdefault(number if video.group is None else video.group, []).append(video)
+    groups = list(groups.values())
+    labelled = any(video.label is not None for video in videos)
+    # One group alone, as of one folder, can only be split by video.
+    if len(groups) == 1 or not (labelled or any(len(group) > 1 for group in groups)):
+        return videos[-wanted:]
+    for count in range(1, len(groups)):
+        # In the middle of equal parts: the last ones would all be of the last class.
+        chosen = [(2 * part + 1) * len(groups) // (2 * count) for part in range(count)]
+        found = [video for number in chosen for video in groups[number]]
+        if len(found) >= wanted:
+            break
+    return found
 
 
 def check_settings(preset, training, overrides):

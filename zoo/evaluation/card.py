@@ -225,6 +225,9 @@ def portable(command):
 
 
 def _portable_path(word):
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--"):
+        return f"{option}={_portable_path(value)}"
     return pathlib.PurePath(word).name if word.startswith(("/", "../", "~")) else word
 
 

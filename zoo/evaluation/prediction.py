@@ -125,13 +125,18 @@ def frame_figures(future, predicted):
         Dict from each of `FIGURES` to float64 `(batch, steps)`.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the shapes differ, or a predicted value is NaN or infinite.
     """
     future, predicted = np.asarray(future, np.float32), np.asarray(predicted, np.float32)
     if future.shape != predicted.shape:
         raise ValueError(
             f"`predicted` must have the shape of the truth, {future.shape}. Received: shape "
             f"{predicted.shape}"
+        )
+    if broken := np.count_nonzero(~np.isfinite(predicted)):
+        raise ValueError(
+            f"`predicted` must be finite. Received: {broken} values that are not, of "
+            f"{predicted.size}"
         )
     difference = future - predicted
     axes, values = (2, 3, 4), int(np.prod(future.shape[2:]))

@@ -37,9 +37,38 @@ def write_whole(path, write):
 
 
 def write_json(path, value):
-    """Writes a value as JSON, whole. See `write_whole`."""
-    text = json.dumps(value, indent=2) + "\n"
-    write_whole(path, lambda aside: aside.write_text(text))
+    """Writes a value as JSON, whole. See `write_whole`.
+
+    Raises:
+        ValueError: if it holds NaN or infinity, which JSON has no word for; nothing is written.
+    """
+    try:
+        text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be written as JSON: {error}") from error
+    write_whole(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def read_json(path):
+    """Reads a file that holds one JSON object.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        dict.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is damaged, or holds another value than an object; the file is named.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON, or of bytes that are no UTF-8
+        raise ValueError(f"{path} is damaged, it is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object. Received: {type(value).__name__}")
+    return value
 
 
 def write_weights(path, model):

@@ -1,3 +1,6 @@
+import re
+import resource
+
 import numpy as np
 import pytest
 
@@ -160,3 +163,16 @@ def test_nothing_is_overwritten_and_nothing_half_made_is_read(tmp_path):
         make(tmp_path)
     with pytest.raises(ValueError, match="no finished scene: scene.json is missing"):
         open_source(tmp_path, kind="synthetic_cctv")
+
+
+@pytest.mark.parametrize("room", [0, 2_000, 20_000])
+def test_a_disk_that_fills_up_is_said(tmp_path, room):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow beyond it: every write behind that fails, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises((OSError, ValueError), match=re.escape(str(tmp_path / "street"))):
+            make(tmp_path / "street", train_videos=1, test_videos=0, frames=60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "street" / "scene.json").exists()

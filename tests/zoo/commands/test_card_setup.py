@@ -195,3 +195,14 @@ def test_the_training_on_the_same_footage_is_found(tmp_path, monkeypatch):
     assert card_setup.training_on("convlstm_vae", named["ped1"]) == {}
     assert card_setup.training_on("pca", named["ped2"]) == {}
     assert card_setup.training_on("neither", named["ped2"]) == {}
+
+
+@pytest.mark.parametrize("name", ["config.json", "run.json", "selection.json", "card.json"])
+def test_a_damaged_file_is_named(model, own_run, name):
+    write(own_run / "card.json", own_run, model, {"mse": 0.1}, "prediction")
+    (own_run / name).write_text("{")
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        write(own_run / "card.json", own_run, model, {"mse": 0.1}, "prediction")
+    (own_run / name).write_text("[]")
+    with pytest.raises(ValueError, match=f"{name} must hold a JSON object"):
+        write(own_run / "card.json", own_run, model, {"mse": 0.1}, "prediction")

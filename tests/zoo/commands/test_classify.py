@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import exports
 import zoo
 from exports.classifier import Classifier
-from zoo.commands import classify
+from zoo.commands import classify, labelled_setup
 from zoo.commands.app import app
 
 
@@ -84,13 +84,6 @@ def test_given_groups_are_tested_and_the_others_trained_on(encoder, data, tmp_pa
     assert "baseline" not in result.stdout
 
 
-def test_frames_come_at_the_nearest_size_that_fits_in_the_exports_channels(data):
-    video = classify.open_labelled(data).videos[0]
-    frames = list(classify.prepared_frames(video, stride=8, channels=1))
-    assert {frame.shape for frame in frames} == {(16, 32, 1)}
-    assert frames[0].dtype == np.uint8
-
-
 def test_random_encoders_differ_by_seed_and_from_the_export(encoder):
     loaded = exports.load(encoder)
     window = [np.random.default_rng(0).integers(0, 256, (8, 16, 24, 1), np.uint8)]
@@ -141,6 +134,9 @@ def test_an_existing_file_is_not_overwritten(encoder, data, tmp_path):
     (tmp_path / "kept.npz").write_text("mine")
     result = run("--encoder", encoder, "--data", data, "--out", tmp_path / "kept.npz")
     assert result.exit_code == 2 and "`--out` must be a new file" in result.stderr
+    deep = tmp_path / "kept.npz" / "deep.npz"
+    result = run("--encoder", encoder, "--data", data, "--out", deep)
+    assert result.exit_code == 2 and "`--out` must be in a folder" in result.stderr
     assert (tmp_path / "kept.npz").read_text() == "mine"
 
 
@@ -150,7 +146,7 @@ def test_weizmann_is_known_by_its_strips(tmp_path):
         for person in ("ann", "bob"):
             strip = np.zeros((64, 64 * 3), np.uint8)
             cv2.imwrite(str(tmp_path / label / f"{person}_{label}.jpg"), strip)
-    source = classify.open_labelled(tmp_path)
+    source = labelled_setup.open_labelled(tmp_path)
     assert source.kind == "weizmann"
     assert {video.group for video in source.videos} == {"ann", "bob"}
 
@@ -160,7 +156,7 @@ def test_weizmann_is_known_by_its_strips(tmp_path):
 def test_some_actions_of_weizmann_are_told_apart(encoder, real_data):
     videos = [
         video
-        for video in classify.open_labelled(real_data / "weizmann").videos
+        for video in labelled_setup.open_labelled(real_data / "weizmann").videos
         if video.label in ("bend", "run") and video.group in ("daria", "denis", "eli")
     ]
     report, _ = classify.train_classifier(exports.load(encoder), videos, with_baselines=False)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from zoo.commands import compare_setup
 from zoo.commands.app import app
 
 SIZE = (32, 48)
@@ -76,3 +77,38 @@ def test_bad_input_is_said(footage, arguments, code, message):
     done = _run(*arguments, "--data", footage)
     assert message in done.stderr
     assert done.exit_code == code and not done.stdout
+
+
+def test_an_out_that_cannot_be_written_is_said_before_anything_is_measured(
+    footage, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(compare_setup, "compare", lambda *_, **__: pytest.fail("it was measured"))
+    done = _run("convlstm_vae", "--data", footage, "--out", tmp_path / "file" / "a.png")
+    assert done.exit_code == 2 and "`--out` must be in a folder" in done.stderr
+    (tmp_path / "b.png").mkdir()
+    done = _run("convlstm_vae", "--data", footage, "--out", tmp_path / "b.png")
+    assert done.exit_code == 2 and "which is a folder" in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_figures_are_told_and_the_older_picture_kept_where_drawing_fails(
+    footage, tmp_path, monkeypatch, options
+):
+    compared = {
+        "evaluation": "prediction", "models": {}, "baselines": {}, "not_measured": {},
+        "notes": ["A note."],
+    }  # fmt: skip
+
+    def draw(path, compared):
+        path.write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(compare_setup, "compare", lambda *_, **__: compared)
+    monkeypatch.setattr(compare_setup, "draw", draw)
+    (tmp_path / "a.png").write_bytes(b"older")
+    done = _run("convlstm_vae", "--data", footage, "--out", tmp_path / "a.png", *options)
+    assert done.exit_code == 1 and "the disk is full" in done.stderr
+    assert "A note." in done.stdout
+    assert (tmp_path / "a.png").read_bytes() == b"older"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -278,7 +278,7 @@ def test_each_evaluation_measures_every_model_on_the_same_footage(models, monkey
         kept.append(dict(known))
         return {}
 
-    monkeypatch.setattr(compare_setup.classify, "open_labelled", lambda data: source)
+    monkeypatch.setattr(compare_setup.labelled_setup, "open_labelled", lambda data: source)
     monkeypatch.setattr(compare_setup.representation_setup, "evaluate_model", evaluate_model)
     monkeypatch.setattr(
         compare_setup.representation_setup, "result", lambda *_: {**stated, "baselines": {}}

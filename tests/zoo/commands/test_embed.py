@@ -89,6 +89,17 @@ def test_the_last_clip_may_be_shorter_down_to_the_shortest_that_the_model_takes(
     assert [row.start_sec for row in embed.embed_video(model, gate)] == [0.0, 0.4, 0.8]
 
 
+@pytest.mark.parametrize(("fps", "rate"), [(10.05, 10.05), (5.0, 5.0), (20.0, 10.0)])
+def test_clips_begin_where_they_do_in_the_video(model, footage, fps, rate):
+    from data_pipelines import open_source
+
+    gate = open_source(footage).videos[0]
+    gate.fps = fps
+    rows = embed.embed_video(model, gate)
+    assert [row.start_sec for row in rows] == [n * FRAMES / rate for n in range(len(rows))]
+    assert model.fps == 10 and len(rows) == (1 if fps == 20 else 2)
+
+
 @pytest.mark.parametrize("name", ["rows.txt", "rows"])
 def test_an_unknown_ending_is_named(monkeypatch, tmp_path, model, footage, name):
     result = run(monkeypatch, model, "--data", footage, "--out", tmp_path / name)
@@ -103,6 +114,15 @@ def test_a_file_that_is_there_is_not_written_over(monkeypatch, tmp_path, model, 
     assert result.exit_code == 2
     assert "which exists" in result.stderr
     assert out.read_text() == "kept"
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(
+    monkeypatch, tmp_path, model, footage
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(embed, "embed_video", lambda *_: pytest.fail("it was embedded"))
+    result = run(monkeypatch, model, "--data", footage, "--out", tmp_path / "file" / "rows.npz")
+    assert result.exit_code == 2 and "`--out` must be in a folder" in result.stderr
 
 
 def test_footage_too_short_for_one_clip_is_an_error(monkeypatch, tmp_path, model, footage):

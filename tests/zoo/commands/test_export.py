@@ -91,6 +91,46 @@ def test_footage_that_is_too_short_is_named(model, footage):
         export.read_clip(footage, model)
 
 
+@pytest.fixture
+def verified(monkeypatch):
+    """The clips that exports were verified on, without their cost."""
+    clips = []
+
+    def export_verified(model, directory, clip, **_):
+        clips.append(clip)
+        return directory, {"differences": {"embedding": 0.0}, "signatures": ["serving_default"]}
+
+    monkeypatch.setattr(export, "export_verified", export_verified)
+    return clips
+
+
+def test_of_the_footage_of_a_run_the_first_video_that_is_long_enough_is_taken(
+    command, tmp_path, footage, verified
+):
+    run, short = tmp_path / "run", footage / "arch"
+    run.mkdir()
+    short.mkdir()
+    (run / "run.json").write_text(json.dumps({"arguments": {"data": str(footage)}}))
+    for number in range(4):
+        cv2.imwrite(str(short / f"{number}.png"), np.full((40, 60, 3), 9, np.uint8))
+    result = command(run, tmp_path / "served", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["clip"] == str(footage)
+    assert verified[0].shape == (1, 16, 32, 48, 1) and verified[0].max() > 50
+
+    for path in sorted((footage / "gate").iterdir())[6:]:
+        path.unlink()
+    result = command(run, tmp_path / "served", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "the footage of the run is not used: " in result.stderr
+    assert "more than 8 frames to verify on. Received: 6 in" in result.stderr
+    assert "verifying on a made-up clip" in result.stderr
+    assert json.loads(result.stdout)["clip"] == "made up" and verified[1] is None
+    # Asked for by the user, it is an error.
+    result = command(run, tmp_path / "served", "--clip", footage)
+    assert result.exit_code == 2 and "`--clip` must have more than 8 frames" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

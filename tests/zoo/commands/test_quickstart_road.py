@@ -4,11 +4,13 @@ import functools
 import json
 import re
 import resource
+import types
 
 import cv2
 import numpy as np
 import pytest
 
+from data_pipelines import Source, Video
 from data_pipelines.sources import synthetic_cctv
 from zoo.commands import quickstart_road
 from zoo.commands.quickstart_road import Road
@@ -62,6 +64,25 @@ def test_a_disk_that_fills_up_under_the_overlay_is_said(tmp_path, room):
             quickstart_road._write_overlay(path, *overlay_arguments(60))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(5.0, 5.0), (10.05, 10.05), (25.0, 10.0), (None, 10.0)])
+def test_pictures_count_seconds_at_the_rate_of_the_frames(tmp_path, said, monkeypatch, fps, rate):
+    video = Video("gate", fps=fps, num_frames=4)
+    video.frames = lambda start=0: iter(np.zeros((4, 16, 24, 1), np.uint8))
+    model = types.SimpleNamespace(fps=10, clip_shape=(4, 16, 24, 1), channels=1)
+    zeros = np.zeros(4)
+    scored = types.SimpleNamespace(live=zeros, labels=zeros)
+    scored = types.SimpleNamespace(model=[scored], baselines={"copy_last_frame": [scored]})
+    monkeypatch.setattr(quickstart_road, "_score_frames", lambda *_: (zeros, zeros, zeros))
+    rates = []
+    monkeypatch.setattr(
+        quickstart_road.pictures, "draw_score", lambda *_, fps, title: rates.append(fps)
+    )
+    monkeypatch.setattr(quickstart_road, "_write_overlay", lambda *given: rates.append(given[-1]))
+    for found in (scored, None):
+        road(tmp_path, said)._pictures(model, Source("video_files", "x", [video]), found)
+    assert rates == [rate] * 4
 
 
 @pytest.mark.slow

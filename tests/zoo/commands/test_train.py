@@ -406,10 +406,10 @@ def test_the_last_videos_are_held_out(footage, held_out, expected):
 
 
 class Named:
-    """A video of which nothing but its name and its group is looked at."""
+    """A video of which nothing but its name, its group and its class is looked at."""
 
-    def __init__(self, name, group):
-        self.name, self.group = name, group
+    def __init__(self, name, group, label=None):
+        self.name, self.group, self.label = name, group, label
         self.split, self.fps, self._said = None, 25.0, set()
 
 
@@ -418,12 +418,35 @@ def people(*groups):
     return data_pipelines.Source("weizmann", Path("."), videos)
 
 
-def test_people_are_held_out_whole():
+def test_people_are_held_out_whole_and_spread():
     train, rest = split_videos(people("ann", "bob", "cid", "dan"), 3)
-    # Three videos were asked for; the last two people have four.
-    assert {video.group for video in train.videos} == {"ann", "bob"}
-    assert {video.group for video in rest.videos} == {"cid", "dan"}
+    # Three videos were asked for; two people have four.
+    assert {video.group for video in train.videos} == {"ann", "cid"}
+    assert {video.group for video in rest.videos} == {"bob", "dan"}
     assert len(train.videos) + len(rest.videos) == 8
+
+
+def test_of_two_people_one_is_left_whole_to_train_on():
+    train, rest = split_videos(people("ann", "bob"), 3)
+    assert {video.group for video in train.videos} == {"ann"}
+    assert {video.group for video in rest.videos} == {"bob"}
+
+
+def test_of_clips_by_class_every_class_is_held_out():
+    videos = [Named(f"{label}/{n}", f"{label}/{n}", label) for label in "abc" for n in range(10)]
+    train, rest = split_videos(data_pipelines.Source("labelled_folders", Path("."), videos), 3)
+    assert {video.label for video in rest.videos} == set("abc") and len(rest.videos) == 3
+    assert len(train.videos) == 27
+
+
+@pytest.mark.real_data
+def test_of_the_actions_no_person_is_on_both_sides(real_data):
+    source = data_pipelines.open_source(real_data / "weizmann", "weizmann")
+    train, rest = split_videos(source)
+    seen, unseen = ({video.group for video in part.videos} for part in (train, rest))
+    assert len(train.videos) + len(rest.videos) == len(source.videos)
+    assert not seen & unseen and (len(seen), len(unseen)) == (7, 2)
+    assert set(rest.labels) == set(source.labels)
 
 
 def test_one_group_alone_is_split_by_video():

@@ -127,6 +127,12 @@ def test_portable_keeps_paths_of_the_working_folder_and_quotes():
     assert card.portable("zoo x '/a b/c d' ~/e ../f runs/g") == "zoo x 'c d' e f runs/g"
 
 
+def test_portable_sees_the_paths_behind_equals_signs():
+    said = "zoo x --data=/disk/ped2 --out=runs/one --set=crop=64,64 --init=~/a=b/c data=/kept"
+    expected = "zoo x --data=ped2 --out=runs/one --set=crop=64,64 --init=c data=/kept"
+    assert card.portable(said) == expected
+
+
 def test_an_evaluation_of_its_own_section_leaves_the_others(model):
     stated = {"data": {}, "command": "zoo evaluate x", "versions": {}}
     first = card.model_card(

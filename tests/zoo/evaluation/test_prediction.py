@@ -216,3 +216,12 @@ def test_no_window_and_another_shape_are_named(clips, predicted):
         prediction.evaluate([], CONTEXT, None)
     with pytest.raises(ValueError, match=r"`predicted` must have the shape of the truth, \(7, 2"):
         prediction.frame_figures(clips[:, CONTEXT:], predicted[:, :1])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_predictions_that_are_not_finite_are_told(value):
+    future = np.zeros((2, 3, 16, 16, 1), np.float32)
+    predicted = future.copy()
+    predicted[0, 1, 2, :5] = value
+    with pytest.raises(ValueError, match="`predicted` must be finite. Received: 5 values that are"):
+        prediction.frame_figures(future, predicted)

@@ -68,3 +68,23 @@ def test_a_folder_replaces_the_one_before_only_when_it_is_full(tmp_path):
     # What a kill left is no part of the next.
     with whole_folder(path) as folder:
         assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_has_no_word_for_is_refused_with_the_file(tmp_path, value):
+    path = tmp_path / "run.json"
+    whole_files.write_json(path, {"step": 1})
+    with pytest.raises(ValueError, match="run.json cannot be written as JSON"):
+        whole_files.write_json(path, {"best": [value]})
+    assert whole_files.read_json(path) == {"step": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b'{"step": 1', "is damaged"), (b"", "is damaged"), (b'"\xff"', "is damaged"),
+     (b"[1]", "must hold a JSON object. Received: list")],
+)  # fmt: skip
+def test_damaged_json_is_told_with_its_file(tmp_path, content, message):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(ValueError, match=f"run.json {message}"):
+        whole_files.read_json(tmp_path / "run.json")

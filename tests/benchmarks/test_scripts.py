@@ -1,0 +1,158 @@
+"""Every benchmark says what it takes, and its functions of plain values do what they say."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from data_pipelines import Source, Video
+from zoo.evaluation.selection import Candidate
+
+SCRIPTS = (
+    "kill_train", "latents", "moving_mnist", "reconstruction", "scoring", "select_scoring",
+    "sharpness", "video_gan",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_says_what_it_is_for(script, name, monkeypatch, capsys):
+    module = script(name)
+    monkeypatch.setenv("COLUMNS", "200")  # no line broken within the sentence
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    said = capsys.readouterr()
+    assert ended.value.code == 0 and said.err == ""
+    assert said.out.startswith(f"usage: {name}.py")
+    first = module.__doc__.partition("\n")[0].split()
+    assert " ".join(first) in " ".join(said.out.split())
+
+
+class Steady(Video):
+    """Frames whose brightness is their number."""
+
+    def __init__(self, name, frames):
+        super().__init__(name, fps=10.0, num_frames=frames)
+
+    def frames(self, start=0):
+        for number in range(start, self.num_frames):
+            yield np.full((16, 16, 1), number % 256, np.uint8)
+
+
+def test_seeds_of_batches_differ_and_come_from_the_seed(script):
+    seed = script("latents").batch_seed
+    seeds = [seed(one, number) for one in (0, 1) for number in range(8)]
+    assert len(set(seeds)) == 16 and seed(1, 7) == seeds[-1]
+    assert all(0 <= value < 2**31 for value in seeds)
+
+
+def test_the_draws_of_the_bounds_are_of_the_batch(script, monkeypatch, capsys):
+    module = script("latents")
+    drawn = []
+
+    def bound(clip, *rest):
+        drawn.append(rest)
+        return types.SimpleNamespace(numpy=lambda: np.zeros(2))
+
+    model = types.SimpleNamespace(latents=1, elbo=bound, importance_weighted_bound=bound)
+    videos = Source("video_files", "street", [Steady("a", 4)])
+    monkeypatch.setattr(module.zoo, "load", lambda name: model)
+    monkeypatch.setattr(module, "recorded_split", lambda names, data: (None, videos))
+    monkeypatch.setattr(module, "clips", lambda source, model, count: [0, 1, 2])
+    monkeypatch.setattr(module, "active_latents", lambda model, dataset: {})
+    monkeypatch.setattr(sys, "argv", ["latents.py", "runs/mine", "--data", "street"])
+    module.main()
+    assert '"held_out_videos": [\n    "a"\n  ]' in capsys.readouterr().out
+    seeds = [rest[-1] for rest in drawn]
+    assert seeds[::2] == seeds[1::2] == [module.batch_seed(0, number) for number in range(3)]
+
+
+def test_pieces_to_choose_on_are_bounded_and_spread_over_all_videos(script):
+    module = script("select_scoring")
+    model = types.SimpleNamespace(fps=10.0, clip_shape=(4, 16, 16, 1), channels=1)
+    few = module.pieces(Source("v", "s", [Steady("a", 250), Steady("b", 90)]), model)
+    assert [piece.shape for piece in few] == [(n, 16, 16, 1) for n in (200, 50, 90)]
+    long = [Steady("a", 8 * module.PIECE), Steady("b", 10 * module.PIECE + 7)]
+    many = module.pieces(Source("v", "s", long), model)
+    assert len(many) == module.MOST_PIECES
+    assert many[0][0, 0, 0, 0] == 0 and len(many[-1]) == 7
+    row = module.row(
+        Candidate("best.weights.h5", 2, "max", 24, 0.75, dict(speed=0.5, backwards=1, place=0.25))
+    )
+    assert row.split() == [
+        "best.weights.h5", "-", "2", "max", "24", "0.750", "0.500", "1.000", "0.250",
+    ]  # fmt: skip
+
+
+def test_windows_to_measure_sharpness_on_are_spread_over_the_footage(script, monkeypatch):
+    module = script("sharpness")
+    monkeypatch.setattr(module, "MOST_WINDOWS", 3)
+    seen = []
+    model = types.SimpleNamespace(
+        context_frames=1, fps=10.0, clip_shape=(4, 16, 16, 1), channels=1,
+        rollout=lambda context, steps: types.SimpleNamespace(numpy=lambda: context),
+    )  # fmt: skip
+
+    def evaluate(batches, context, predict):
+        batches = list(batches)
+        seen.extend(np.round(255 * np.concatenate(batches)[:, 0, 0, 0, 0]).astype(int))
+        return module_evaluate(batches, context, predict)
+
+    module_evaluate = module.prediction.evaluate
+    monkeypatch.setattr(module.prediction, "evaluate", evaluate)
+    found = module.measure(model, Source("v", "s", [Steady("a", 18)]))
+    # Nine windows of two frames: the first, the middle one and the last.
+    assert seen == [0, 8, 16] and found["windows"] == 3
+    assert found["psnr"] == found["copy_last_frame"]["psnr"]
+
+
+def test_the_claim_of_sharpness_needs_both_figures(script):
+    module = script("sharpness")
+
+    def row(psnr, sharpness):
+        figures = {"psnr": psnr, "sharpness": sharpness}
+        return {"minutes": 1.0, "held out": {**figures, "copy_last_frame": figures}}
+
+    rows = {"l2": row(30, 20), "sharp": row(29.5, 21), "worse": row(28, 22), "soft": row(31, 19)}
+    claim = module.claim(rows)
+    assert {name: found["holds"] for name, found in claim.items()} == {
+        "sharp, held out": True, "worse, held out": False, "soft, held out": False,
+    }  # fmt: skip
+    assert module.claim({"sharp": row(1, 1)}) == {}
+    lines = list(module.table({"rows": rows, "claim": claim}))
+    assert lines[-1] == "soft, held out: sharpness -1.00 dB, PSNR +1.00 dB: does not hold"
+
+
+def test_distances_of_a_video_gan_are_root_mean_squares(script):
+    module = script("video_gan")
+    left, right = np.random.default_rng(0).normal(size=(2, 5, 7))
+    expected = np.sqrt(np.square(left[:, None] - right[None]).mean(axis=-1))
+    np.testing.assert_allclose(module.between(left, right), expected, rtol=1e-6)
+    named = module.naming(
+        ["walk", "run"], {"walk": np.array(["walk", "run"]), "run": np.array(["run", "run"])}
+    )
+    assert named["named_as_asked"] == 0.75 and named["by_class"] == {"walk": 0.5, "run": 1.0}
+    assert named["most_often_named"]["run"] == "run"
+
+
+def test_errors_on_moving_mnist_are_sums_over_a_frame(script):
+    module = script("moving_mnist")
+    shape = (3, module.CONTEXT + module.FUTURE, 4, 4, 1)
+    test = np.random.default_rng(0).random(shape).astype(np.float32)
+    zeros = np.square(test[:, module.CONTEXT :]).sum(axis=(2, 3, 4)).mean()
+    found = {row["name"]: row["direct"] for row in module.baselines(test)}
+    assert found["a frame of zeros"] == pytest.approx(zeros, abs=0.01)
+    last = np.square(test[:, module.CONTEXT :] - test[:, module.CONTEXT - 1 : module.CONTEXT])
+    assert found["copy of the last frame"] == pytest.approx(
+        last.sum(axis=(2, 3, 4)).mean(), abs=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "expected"),
+    [(8, 3, 1, (1, 1)), (8, 3, 2, (0, 1)), (7, 3, 2, (1, 1))],
+)
+def test_padding_of_the_torch_model_is_that_of_tensorflow(script, size, kernel, stride, expected):
+    pytest.importorskip("torch")
+    assert script("torch_convlstm_vae").same_padding(size, kernel, stride) == expected
