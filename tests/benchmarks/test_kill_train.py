@@ -44,3 +44,26 @@ def test_steps_of_finished_checkpoints_in_order(script, run):
     for name in ("step-9", "step-100", ".tmp-step-200"):
         (run / "checkpoints" / name).mkdir()
     assert script("kill_train").steps_of(run) == [9, 10, 100]
+
+
+def test_a_kill_that_came_too_late_is_tried_earlier_in_another_folder(script, tmp_path):
+    benchmark = script("kill_train")
+    tried = []
+
+    def kill(words, folder, moment, share, seconds):
+        tried.append((words, folder.name, share))
+        left = "nothing" if len(tried) == 3 else benchmark.ENDED
+        return benchmark.Row("export", moment, left, "exit 0", left == "nothing")
+
+    row = benchmark.in_time(kill, lambda there: [there.name], tmp_path / "e", "at random", 1.0, 9)
+    assert row.is_good
+    assert [(words, name) for words, name, _ in tried] == [
+        (["e"], "e"), (["e_1"], "e_1"), (["e_2"], "e_2"),
+    ]  # fmt: skip
+    assert tried[0][2] > tried[1][2] > tried[2][2] > 0
+    tried.clear()
+    late = benchmark.in_time(
+        lambda *_: benchmark.Row("export", "at random", benchmark.ENDED, "", False),
+        lambda there: [], tmp_path / "e", "at random", 1.0, 9,
+    )  # fmt: skip
+    assert not late.is_good
