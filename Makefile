@@ -52,7 +52,7 @@ quickstart: $(stamp)
 	$(bin)/zoo quickstart --out "$$out"
 
 test: $(stamp)
-	$(bin)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(bin)/python -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: $(stamp)
 	$(bin)/ruff check .

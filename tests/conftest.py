@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -54,32 +55,30 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(PER_MODEL, sorted(alike.values()), scope="module")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Deals the tests out to the workers; skips those marked `gpu` where TensorFlow sees none."""
-    groups = {}
-    for item in items:
-        groups.setdefault(_group(item), []).append(item)
-    for name, group in groups.items():
-        for item in group:
-            item.add_marker(pytest.mark.xdist_group(name))
-
-    # What takes long goes first, so that no worker is left alone with it at the end.
-    def lasts(group):
-        return any(item.get_closest_marker("slow") for item in group)
-
-    ordered = sorted(groups.values(), key=lasts, reverse=True)
-    items[:] = [item for group in ordered for item in group]
+    """Puts first what takes long; skips tests marked `gpu` where TensorFlow sees none."""
+    long = {_scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    # So that no worker is left alone with it at the end.
+    items.sort(key=lambda item: _scope(item.nodeid) not in long)
     _skip_gpu(items)
 
 
-def _group(item):
-    """What shares fixtures and so runs in one process: a file, or a model within one."""
-    parameters = getattr(item, "callspec", None)
-    model = parameters.params.get(PER_MODEL) if parameters else None
-    path = str(item.path.relative_to(ROOT))
-    # xdist takes no group from a name with a bracket in it.
-    return f"{path}:{model}" if model else path
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deals the tests out to the workers by file, and by model within a file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModel(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return _scope(nodeid)
+
+    return ByModel(config, log)
+
+
+def _scope(nodeid):
+    """What shares fixtures and so runs in one process: a file, or a preset within one."""
+    preset = re.search(r"\[(?:.*-)?(\w+/\w+)[\]-]", nodeid)
+    return nodeid.partition("::")[0] + (preset[1] if preset else "")
 
 
 def _skip_gpu(items):

@@ -116,5 +116,5 @@ def test_the_road_with_ones_own_footage(tmp_path, said):
     assert any("no labels" in line for line in said)
     # The shape of the video is kept, in the area of the preset, in multiples of the stride.
     config = json.loads((tmp_path / "out" / "run" / "config.json").read_text())
-    assert tuple(config["overrides"]["clip_shape"][1:3]) == (88, 152)
+    assert tuple(config["overrides"]["clip_shape"][1:3]) == (88, 160)
     assert not (tmp_path / "out" / "evaluation.json").exists()
