@@ -156,7 +156,7 @@ _ALL = (
             **_PED2_TRAINING,
             "frames": 8,
             "batch": 24,
-            "steps": 1000,
+            "steps": 1500,
             "kl_warm_up_steps": 300,
         },
         small={"filters": (4, 6, 8), "decoder_filters": (6, 8, 8), "latent_dim": 3},
@@ -242,7 +242,7 @@ _ALL = (
         arguments=_PED2,
         description="Convolutions over space and time: eight frames drawn again, eight ahead.",
         paper="Zhao et al. 2017; Hasan et al. 2016",
-        training={**_PED2_TRAINING, "frames": 16, "steps": 800},
+        training={**_PED2_TRAINING, "frames": 16, "steps": 1200},
         small={"filters": (4, 6, 8), "depth": 6},
     ),
 )

@@ -11,6 +11,8 @@ from zoo.layers.patch_encoder import build_stack
 from zoo.layers.time_axis import fold_time, unfold_time
 
 GENERATED = "generated"
+# Up to so many steps, as all presets forecast, are laid out in the graph: the operations of a loop
+# have no known sizes, so that a card could not count them.
 FEW_STEPS = 10
 
 
