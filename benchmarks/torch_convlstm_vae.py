@@ -6,16 +6,11 @@ of speed compares frameworks and not networks.
 
 import numpy as np
 import torch
+from same_padding import same_padding
 from torch import nn
 from torch.nn import functional
 
 SLOPE = 0.1
-
-
-def same_padding(size, kernel, stride):
-    """Zeros before and after, as TensorFlow's "SAME" puts them."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
 
 
 class Convolution(nn.Module):

@@ -396,7 +396,7 @@ class VideoModel(keras.Model):
         return self.encoder(clip)
 
     def _encode(self, clip):
-        return descriptor_statistics(self.encoder(clip))
+        return descriptor_statistics(self._run("features", clip))
 
     def _answer(self, verb, clip, min_frames=None):
         self._check_verb(verb)
@@ -422,16 +422,17 @@ class VideoModel(keras.Model):
     def _run(self, verb, *arguments):
         """Runs `_VERB` as a graph, traced once for clips and states of every size and length.
 
-        But for `step`, whose graph is that of one size.
+        Graphs that are made of verbs, such as those of an export, call that one. But for `step`,
+        whose graph is that of one size, and is laid into the graph that asks for it.
         """
         self.ensure_built()
         method = getattr(self, f"_{verb}")
-        if not tf.executing_eagerly():
+        any_size = verb != "step"
+        if not any_size and not tf.executing_eagerly():
             return method(*arguments)
         if verb not in self._graphs:
             # Left to itself TensorFlow would trace the first clip's size and then, at the next
             # one, a graph for all; tracing takes seconds. Live frames are all of one size.
-            any_size = verb != "step"
             # Never XLA: it makes convolutions on a CPU two to twenty times slower.
             self._graphs[verb] = tf.function(
                 method, reduce_retracing=any_size, jit_compile=False, autograph=False

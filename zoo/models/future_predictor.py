@@ -136,25 +136,23 @@ class FuturePredictor(ErrorScorer):
     def _sample(self, context, steps, seed):
         shape = tf.shape(context)
         state = self._initial_state(shape[0], shape[2], shape[3])
-        draw = self._draw_seed(seed, 0)
-        maps, changed = self._observe(context, state)
-        state = self._carry(state, changed, shape[1])
-        frames = self._next_frames(maps, context, draw)
-        free = tf.TensorShape([None, self.rollout_block, None, None, self.channels])
+        free = tf.TensorShape([None, None, None, None, self.channels])
         count = (steps + self.rollout_block - 1) // self.rollout_block
-        blocks = tf.TensorArray(tf.float32, size=count, element_shape=free)
-        blocks = blocks.write(0, frames)
+        blocks = tf.TensorArray(
+            tf.float32, size=count, element_shape=[None, self.rollout_block, *free[2:]]
+        )
 
         def body(index, frames, state, blocks):
+            """Takes in the context or the block before, and predicts the next."""
             maps, changed = self._observe(frames, state)
-            state = self._carry(state, changed, self.rollout_block)
+            state = self._carry(state, changed, tf.shape(frames)[1])
             frames = self._next_frames(maps, frames, self._draw_seed(seed, index))
             return index + 1, frames, state, blocks.write(index, frames)
 
         _, _, _, blocks = tf.while_loop(
             lambda index, *_: index < count,
             body,
-            (1, frames, state, blocks),
+            (0, context, state, blocks),
             shape_invariants=(tf.TensorShape([]), free, free_shapes(state), None),
         )
         shape = tf.concat([[shape[0], count * self.rollout_block], shape[2:]], axis=0)
