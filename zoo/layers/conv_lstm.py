@@ -89,39 +89,40 @@ class ConvLSTM(keras.layers.Layer):
 
     def call(self, sequence, state=None, return_cells=False):
         time = sequence.shape[1] or tf.shape(sequence)[1]
-        from_input = self._from_input(sequence, time)
         if state is None:
             shape = tf.shape(sequence)
             zeros = tf.zeros((shape[0], shape[2], shape[3], self.filters), tf.float32)
             state = (zeros, zeros)
         if isinstance(time, int) and time == 1:
-            hidden, cell = self._cell(from_input[:, 0], *state)
+            hidden, cell = self._cell(self._from_input(sequence[:, 0]), *state)
             hiddens, cells = self._cast(hidden)[:, None], cell[:, None]
         else:
+            from_input = unfold_time(self._from_input(fold_time(sequence)), time)
             hiddens, cells, hidden, cell = self._loop(from_input, time, state, return_cells)
         if return_cells:
             return hiddens, cells, (hidden, cell)
         return hiddens, (hidden, cell)
 
-    def _from_input(self, sequence, time):
-        """The part of the gates that the state has none in, `(..., 4 * filters)`."""
+    def _from_input(self, frames):
+        """The part of the gates that the state has none in, `(n, height, width, 4 * filters)`."""
         bias = self._cast(self.bias)
         if self.kernel is None:
-            gates = tf.broadcast_to(bias, tf.concat([tf.shape(sequence)[:-1], bias.shape], axis=0))
-            return tf.ensure_shape(gates, [*sequence.shape[:-1], 4 * self.filters])
-        frames = tf.cast(fold_time(sequence), self.compute_dtype)
+            gates = tf.broadcast_to(bias, tf.concat([tf.shape(frames)[:-1], bias.shape], axis=0))
+            return tf.ensure_shape(gates, [*frames.shape[:-1], 4 * self.filters])
+        frames = self._cast(frames)
         gates = tf.nn.conv2d(frames, self._cast(self.kernel), strides=1, padding="SAME")
-        return unfold_time(tf.nn.bias_add(gates, bias), time)
+        return tf.nn.bias_add(gates, bias)
 
     def _cast(self, tensor):
         return tf.cast(tensor, self.compute_dtype)
 
     def _cell(self, from_input, hidden, cell):
         """One frame: the gates of the input `(batch, height, width, 4 * filters)` and a state."""
-        recurrent = tf.nn.conv2d(
+        # In this order TensorFlow makes one operation of a convolution of the input, its bias and
+        # this sum, where nothing stands between them.
+        gates = from_input + tf.nn.conv2d(
             self._cast(hidden), self._cast(self.recurrent_kernel), strides=1, padding="SAME"
         )
-        gates = from_input + recurrent
         gate_in, gate_forget, candidate, gate_out = tf.split(gates, 4, axis=-1)
         forget = tf.cast(tf.sigmoid(gate_forget), tf.float32)
         update = tf.cast(tf.sigmoid(gate_in) * tf.tanh(candidate), tf.float32)

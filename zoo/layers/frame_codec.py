@@ -73,7 +73,8 @@ class FrameDecoder(keras.layers.Layer):
         outputs: Channels of the image.
 
     Call arguments:
-        levels: Three tensors, the finest first: `(batch, height / 2**i, width / 2**i, any)`.
+        levels: Three tensors, or lists of tensors to be joined, the finest first: `(batch,
+            height / 2**i, width / 2**i, any)`.
 
     Returns:
         Tensor `(batch, height, width, outputs)`, linear (no activation), near zero at first.
@@ -117,12 +118,14 @@ class FrameDecoder(keras.layers.Layer):
         self.built = True
 
     def call(self, levels):
-        level_2, level_4, level_8 = levels
-        maps = self.merge_8(level_8)
+        level_2, level_4, level_8 = (
+            level if isinstance(level, list) else [level] for level in levels
+        )
+        maps = self.merge_8(tf.concat(level_8, axis=-1))
         maps = tf.nn.depth_to_space(self.up_4(maps), 2)  # 1/4 of the frame
-        maps = self.merge_4(tf.concat([maps, level_4], axis=-1))
+        maps = self.merge_4(tf.concat([maps, *level_4], axis=-1))
         maps = tf.nn.depth_to_space(self.up_2(maps), 2)  # 1/2 of the frame
-        maps = self.merge_2(tf.concat([maps, level_2], axis=-1))
+        maps = self.merge_2(tf.concat([maps, *level_2], axis=-1))
         return tf.nn.depth_to_space(self.up_1(maps), 2)
 
     def get_config(self):

@@ -84,10 +84,11 @@ class RecurrentEncoder(keras.Model):
             frame), in the compute dtype, and the state after the last frame.
         """
         count = frames.shape[1] or tf.shape(frames)[1]
-        before = tf.concat([state["previous_frame"][:, None], frames[:, :-1]], axis=1)
-        is_first = tf.equal(frames_seen[:, None] + tf.range(count)[None], 0)
-        is_first = is_first[:, :, None, None, None]
-        change = tf.where(is_first, tf.zeros_like(frames), frames - before)
+        before = state["previous_frame"][:, None]
+        if frames.shape[1] != 1:
+            before = tf.concat([before, frames[:, :-1]], axis=1)
+        has_before = tf.cast(frames_seen[:, None] + tf.range(count)[None] > 0, tf.float32)
+        change = (frames - before) * has_before[:, :, None, None, None]
         seen = tf.concat([frames, change], axis=-1)
         frame_2, frame_4, frame_8 = (
             unfold_time(level, count) for level in self.frame_encoder(fold_time(seen))

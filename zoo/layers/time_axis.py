@@ -17,6 +17,9 @@ def fold_time(clip):
     Returns:
         Tensor `(batch * time, height, width, channels)` of the same dtype.
     """
+    if None not in tuple(clip.shape[2:]):
+        # One operation where the size is known, as it is live.
+        return tf.reshape(clip, [-1, *clip.shape[2:]])
     shape = tf.shape(clip)
     folded = tf.reshape(clip, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))
     return tf.ensure_shape(folded, [None, *clip.shape[2:]])
@@ -32,6 +35,8 @@ def unfold_time(frames, time):
     Returns:
         Tensor `(batch, time, height, width, channels)` of the same dtype.
     """
+    if isinstance(time, int) and time > 0 and None not in tuple(frames.shape[1:]):
+        return tf.reshape(frames, [-1, time, *frames.shape[1:]])
     shape = tf.shape(frames)
     clip = tf.reshape(frames, tf.concat([[shape[0] // time, time], shape[1:]], axis=0))
     return tf.ensure_shape(

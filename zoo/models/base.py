@@ -1,5 +1,7 @@
 """The verbs that every model of the zoo answers, and the rules that a clip must meet."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -363,13 +365,14 @@ class VideoModel(keras.Model):
             values = np.asarray(clip)
             low, high = float(values.min()), float(values.max())
             # A NaN is neither below nor above anything; the minimum or maximum shows it.
-            if not np.isfinite(low) or not np.isfinite(high):
+            if not math.isfinite(low) or not math.isfinite(high):
                 raise ValueError(f"`{name}` must be finite. Received: NaN or infinity in it")
             if low < -1e-3 or high > 1 + 1e-3:
                 raise ValueError(
                     f"`{name}` must lie in [0, 1]. Received: values from {low:g} to {high:g}"
                 )
-        return tf.cast(tf.convert_to_tensor(clip), tf.float32)
+        clip = tf.convert_to_tensor(clip)
+        return clip if clip.dtype == tf.float32 else tf.cast(clip, tf.float32)
 
     def _check_state(self, state):
         if self._state_names is None:
@@ -379,7 +382,10 @@ class VideoModel(keras.Model):
             raise ValueError(
                 f"`state` must be a dict of {sorted(self._state_names)}. Received: {came}"
             )
-        return {name: tf.convert_to_tensor(value) for name, value in state.items()}
+        return {
+            name: value if tf.is_tensor(value) else tf.convert_to_tensor(value)
+            for name, value in state.items()
+        }
 
     def _check_verb(self, verb):
         if verb in self.verbs:

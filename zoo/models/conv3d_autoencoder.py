@@ -185,10 +185,10 @@ class Conv3DAutoencoder(WindowedPredictor):
         windows = fold_time(maps["window"])
         return unfold_time(self._draw_ahead(self.encoder(windows), windows), count)
 
-    def _expected(self, maps, predictions, state):
+    def _expected(self, maps, scored, state):
         if self.score_branch == "prediction":
-            return super()._expected(maps, predictions, state)
-        count = predictions.shape[1] or tf.shape(predictions)[1]
+            return super()._expected(maps, scored, state)
+        count = scored.shape[1] or tf.shape(scored)[1]
         drawn = self._reconstruct(fold_time(maps["window"]))[:, -1]
         return unfold_time(drawn, count), {}
 

@@ -164,16 +164,23 @@ class ConvLSTMVAE(FuturePredictor):
         ahead = [summary[:, k + 1 : k + 1 + known] for k in range(self.horizons)]
         return self.posterior(fold_time(tf.concat([memory, *ahead], axis=-1)))
 
-    def _decode(self, maps, latent, frames):
-        """Maps, latents (time in the batch) and frames -> the frames ahead of each."""
-        count = frames.shape[1] or tf.shape(frames)[1]
+    def _changes(self, maps, latent):
+        """Maps and latents (time in the batch) -> the change to each frame ahead, float32.
+
+        The shape is `(batch * n, height, width, horizons * channels)`.
+        """
         dtype = self.compute_dtype
         levels = [
             fold_time(maps["frame_2"]),
-            fold_time(tf.concat([maps["frame_4"], maps["memory_4"]], axis=-1)),
-            tf.concat([fold_time(maps["memory_8"]), tf.cast(latent, dtype)], axis=-1),
+            [fold_time(maps["frame_4"]), fold_time(maps["memory_4"])],
+            [fold_time(maps["memory_8"]), tf.cast(latent, dtype)],
         ]
-        change = tf.cast(self.decoder(levels), tf.float32)
+        return tf.cast(self.decoder(levels), tf.float32)
+
+    def _decode(self, maps, latent, frames):
+        """Maps, latents (time in the batch) and frames -> the frames ahead of each."""
+        count = frames.shape[1] or tf.shape(frames)[1]
+        change = self._changes(maps, latent)
         shape = tf.shape(change)
         change = tf.reshape(
             change, (-1, count, shape[1], shape[2], self.horizons, self.channels)
@@ -189,6 +196,14 @@ class ConvLSTMVAE(FuturePredictor):
         prior = self.prior(fold_time(maps["memory_8"]))
         latent = prior.mean() if seed is None else prior.sample(seed=seed)
         return self._decode(maps, latent, frames)
+
+    def _predict_at(self, maps, frames, horizons):
+        count = frames.shape[1] or tf.shape(frames)[1]
+        change = self._changes(maps, self.prior(fold_time(maps["memory_8"])).mean())
+        return [
+            frames + unfold_time(change[..., (k - 1) * self.channels : k * self.channels], count)
+            for k in horizons
+        ]
 
     def _reconstruct(self, clip):
         """Each frame decoded from the state before it and the posterior mean given it."""

@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from zoo.layers import fold_time
 from zoo.models.base import VideoModel, free_shapes
 
 BLOCK = 8  # pixels: the score map has one number per block of the frame
@@ -76,14 +75,16 @@ class ErrorScorer(VideoModel):
         if self.score_pooling == "mean":
             return tf.reduce_mean(score_map, axis=[2, 3])
         side = self.score_window // BLOCK
-        blocks = fold_time(score_map[..., None])
-        size = tf.shape(blocks)[1:3]
+        size = tf.shape(score_map)[2:4]
         # A frame smaller than the window is filled up with zeros, and they are not counted.
         missing = tf.maximum(side - size, 0)
-        blocks = tf.pad(blocks, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
+        windows = tf.pad(score_map, [[0, 0], [0, 0], [0, missing[0]], [0, missing[1]]])
         counted = tf.reduce_prod(tf.cast(tf.minimum(size, side), tf.float32))
-        windows = tf.nn.avg_pool2d(blocks, side, 1, "VALID") * (side**2 / counted)
-        return tf.reshape(tf.reduce_max(windows, axis=[1, 2, 3]), tf.shape(score_map)[:2])
+        # Sums of few blocks, down and then across: a fifth of the time of an average pooling.
+        down, across = (tf.maximum(size[axis], side) - side + 1 for axis in (0, 1))
+        windows = tf.add_n([windows[:, :, first : first + down] for first in range(side)])
+        windows = tf.add_n([windows[:, :, :, first : first + across] for first in range(side)])
+        return tf.reduce_max(windows, axis=[2, 3]) / counted
 
     def _step(self, clip, state):
         out = self._advance(clip, state)

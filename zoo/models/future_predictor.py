@@ -67,6 +67,14 @@ class FuturePredictor(ErrorScorer):
         """
         raise NotImplementedError
 
+    def _predict_at(self, maps, frames, horizons):
+        """Some horizons alone of what `_predict` gives: a list of `(batch, n, ...)` frames.
+
+        A live frame needs no more than two of them. A subclass may draw fewer.
+        """
+        predictions = self._predict(maps, frames)
+        return [predictions[:, :, ahead - 1] for ahead in horizons]
+
     # Scoring.
 
     @property
@@ -106,12 +114,15 @@ class FuturePredictor(ErrorScorer):
     def _advance(self, frames, state):
         count = frames.shape[1] or tf.shape(frames)[1]
         maps, changed = self._observe(frames, state)
-        predictions = tf.clip_by_value(self._predict(maps, frames), 0.0, 1.0)
-        expected, waiting = self._expected(maps, predictions, state)
+        following, scored = (
+            tf.clip_by_value(ahead, 0.0, 1.0)
+            for ahead in self._predict_at(maps, frames, (1, self.score_horizon))
+        )
+        expected, waiting = self._expected(maps, scored, state)
         error = tf.square(frames - expected)
         score, score_map = self._scored(error, state["frames_seen"])
         return {
-            "prediction": predictions[:, :, 0],
+            "prediction": following,
             "score": score,
             "score_map": score_map,
             "state": {
@@ -122,10 +133,17 @@ class FuturePredictor(ErrorScorer):
             },
         }
 
-    def _expected(self, maps, predictions, state):
-        """What each frame is compared with, and the predictions for frames still to come."""
-        count = predictions.shape[1] or tf.shape(predictions)[1]
-        queue = tf.concat([state["pending"], predictions[:, :, self.score_horizon - 1]], axis=1)
+    def _expected(self, maps, scored, state):
+        """What each frame is compared with, and the predictions for frames still to come.
+
+        `scored` `(batch, n, ...)` is what is predicted at each frame for `score_horizon` later.
+        """
+        if scored.shape[1] == 1:
+            # A live frame: what is expected of it is there already, and is not copied.
+            pending = state["pending"]
+            return pending[:, :1], {"pending": tf.concat([pending[:, 1:], scored], axis=1)}
+        count = scored.shape[1] or tf.shape(scored)[1]
+        queue = tf.concat([state["pending"], scored], axis=1)
         return queue[:, :count], {"pending": queue[:, count:]}
 
     # Prediction.

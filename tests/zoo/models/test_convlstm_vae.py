@@ -36,6 +36,18 @@ def test_predictions_line_up_with_the_frames_they_are_of(model):
     np.testing.assert_allclose(model.score(clip)[:, 8], windows, rtol=1e-4)
 
 
+def test_a_live_frame_is_predicted_as_at_all_horizons():
+    model = zoo.load("convlstm_vae", weights=None, **SMALL, score_horizon=3)
+    start = model.initial_state(4, 16, 24)
+    predictions, _ = model.predict_ahead(CLIP, start)
+    for clip in (CLIP[:, :1], CLIP):
+        out, last = model.advance(clip, start), clip.shape[1] - 1
+        np.testing.assert_allclose(out["prediction"], predictions[:, : last + 1, 0], atol=1e-6)
+        pending = out["state"]["pending"]
+        np.testing.assert_allclose(pending[:, -1], predictions[:, last, 2], atol=1e-6)
+    assert np.abs(predictions[:, :, 2] - predictions[:, :, 0]).max() > 1e-4
+
+
 def test_half_precision_leaves_the_last_frame_as_it_was():
     model = zoo.load("convlstm_vae", weights=None, dtype="mixed_bfloat16", **SMALL)
     for weight in model.decoder.weights:
