@@ -17,6 +17,7 @@ _PUBLIC = {
     "Conv3DAutoencoder": "zoo.models.conv3d_autoencoder",
     "ConvLSTMPredictor": "zoo.models.convlstm_predictor",
     "ConvLSTMVAE": "zoo.models.convlstm_vae",
+    "Foresight": "zoo.models.foresight",
     "MultiscaleGAN": "zoo.models.multiscale_gan",
     "PCA": "zoo.models.pca",
     "VideoGAN": "zoo.models.video_gan",

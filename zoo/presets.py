@@ -6,6 +6,7 @@ from zoo.models.composite_lstm import CompositeLSTM
 from zoo.models.conv3d_autoencoder import Conv3DAutoencoder
 from zoo.models.convlstm_predictor import ConvLSTMPredictor
 from zoo.models.convlstm_vae import ConvLSTMVAE
+from zoo.models.foresight import Foresight
 from zoo.models.multiscale_gan import MultiscaleGAN
 from zoo.models.pca import PCA
 from zoo.models.video_gan import VideoGAN
@@ -132,6 +133,15 @@ _ALL = (
         small={"filters": (8, 6)},
     ),
     Preset(
+        name="foresight/ucsd_ped2",
+        model_class=Foresight,
+        arguments=_PED2,
+        description="x",
+        paper="x",
+        training={**_PED2_TRAINING, "frames": 16},
+        small={"filters": (4, 6, 8), "scan_filters": (4, 8), "decoder_filters": (6, 8, 8), "blocks": 2},
+    ),
+    Preset(
         name="multiscale_gan/ucsd_ped2",
         model_class=MultiscaleGAN,
         arguments={**_PED2, "gradient_weight": 0.1, "adversarial_weight": 0.002},
@@ -251,6 +261,7 @@ PRESETS = {preset.name: preset for preset in _ALL}
 DEFAULTS = {
     "convlstm_vae": "convlstm_vae/ucsd_ped2",
     "convlstm_predictor": "convlstm_predictor/ucsd_ped2",
+    "foresight": "foresight/ucsd_ped2",
     "multiscale_gan": "multiscale_gan/ucsd_ped2",
     "video_gan": "video_gan/weizmann",
     "video_vae": "video_vae/ucsd_ped2",
