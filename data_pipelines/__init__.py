@@ -58,7 +58,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         ...     "footage/", ClipSpec(frames=10, fps=10, size=(128, 192), crop=(64, 64)),
         ...     task=tasks.predict_ahead(frames=4), batch=16, shuffle=True, repeat=True,
         ...     cache="memory")  # doctest: +SKIP
-        >>> model.fit(dataset, steps_per_epoch=100, epochs=5)  # doctest: +SKIP
+        >>> model.fit(dataset, steps_per_epoch=100, epochs=5, shuffle=False)  # doctest: +SKIP
     """
     for name, value, least in (("seed", seed, 0), ("first_epoch", first_epoch, 0),
                                ("skip", skip, 0), ("shuffle", shuffle, 0)):

@@ -1,10 +1,13 @@
 """What the README and the help tell the reader to type must exist."""
 
 import ast
+import logging
 import re
 import shlex
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import typer
 
@@ -63,3 +66,32 @@ def test_a_make_target_exists(target):
 @pytest.mark.parametrize("block", [block for language, block in CODE if language == "python"])
 def test_python_is_python(block):
     assert ast.parse(block).body
+
+
+@pytest.fixture
+def in_a_folder_of_footage(tmp_path, monkeypatch):
+    """The working folder holds `footage/` and `clips_by_class/`, each of three video files."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("footage/a", "footage/b", "footage/c", "clips_by_class/run/ann",
+                 "clips_by_class/run/bob", "clips_by_class/walk/ann"):  # fmt: skip
+        path = tmp_path / f"{name}.avi"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (192, 128))
+        for number in range(40):
+            frame = np.full((128, 192, 3), 60, np.uint8)
+            frame[40:80, 3 * number : 3 * number + 30] = 200
+            writer.write(frame)
+        writer.release()
+
+
+@pytest.mark.slow
+def test_python_runs_without_a_warning_but_for_what_needs_an_export(
+    in_a_folder_of_footage, caplog
+):
+    blocks = [block for language, block in CODE if language == "python" and "exported" not in block]
+    # An epoch in the middle of a pass over the footage, and one that goes on into the next.
+    shorter = re.sub(r"\b(steps_per_epoch|epochs)=\d+", r"\1=2", "\n".join(blocks))
+    assert shorter.count("model.fit(") == 1
+    with caplog.at_level(logging.WARNING):
+        exec(shorter, {})  # Warnings are errors, as pytest is set up.
+    assert caplog.messages == []

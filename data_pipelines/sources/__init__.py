@@ -50,7 +50,12 @@ def open_source(source, kind=None, split=None):
             raise ValueError(f"`source` {path} does not exist")
         if kind is not None and kind not in KINDS:
             raise ValueError(f"`kind` must be one of {sorted(KINDS)}. Received: kind={kind!r}")
-        source = KINDS[kind or _kind_of(path)](path)
+        kind = kind or _kind_of(path)
+        if kind != "video_files" and not path.is_dir():
+            raise ValueError(
+                f"`source` must be a folder of the kind {kind}. Received: {path}, which is a file"
+            )
+        source = KINDS[kind](path)
     if split is None:
         return source
     videos = [video for video in source.videos if video.split == split]

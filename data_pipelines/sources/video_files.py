@@ -21,6 +21,10 @@ _FASTEST = 1000.0
 _FIRST_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip", b"pnot")
 
 
+class NoVideo(ValueError):
+    """A file is text, empty or an image: no damage to a recording has made it so."""
+
+
 class VideoFile(Video):
     """A video file.
 
@@ -106,11 +110,11 @@ def open_source(path):
         each is a group of its own.
 
     Raises:
-        ValueError: The file is no video; or the folder holds none.
+        ValueError: The file is no video, or one that cannot be read; or the folder holds none.
     """
     path = Path(path)
     if not path.is_dir():
-        return Source("video_files", path, [VideoFile(path.name, path, group=path.name)])
+        return Source("video_files", path, [_only_file(path)])
     videos, others = [], []
     for file in files_below(path):
         if file.suffix.lower() not in VIDEO_SUFFIXES:
@@ -131,16 +135,28 @@ def open_source(path):
     return Source("video_files", path, videos)
 
 
+def _only_file(path):
+    try:
+        return VideoFile(path.name, path, group=path.name)
+    except ValueError as error:
+        recorded = path.suffix.lower() in VIDEO_SUFFIXES or lost_its_index(path)
+        if recorded and not isinstance(error, NoVideo):
+            raise  # The right file was given; it is damaged.
+        raise ValueError(
+            f"`source` must be a video file, or a folder of videos or images. Received: {error}"
+        ) from error
+
+
 def _opened(path):
     import cv2
 
     # OpenCV would read an image as a video of one frame, or of all files numbered like it.
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise ValueError(f"{path} is an image, not a video")
+        raise NoVideo(f"{path} is an image, not a video")
     # FFmpeg draws plain text as the screen of a terminal; every container has a zero byte early.
     with open(path, "rb") as file:
         if b"\0" not in file.read(4096):
-            raise ValueError(f"{path} is text or empty, not a video")
+            raise NoVideo(f"{path} is text or empty, not a video")
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         why = ""

@@ -193,17 +193,20 @@ class ConvLSTMVAE(FuturePredictor):
         return self.encoder.observe(frames, state, state["frames_seen"])
 
     def _predict(self, maps, frames, seed=None):
-        prior = self.prior(fold_time(maps["memory_8"]))
-        latent = prior.mean() if seed is None else prior.sample(seed=seed)
-        return self._decode(maps, latent, frames)
+        return self._decode(maps, self._prior_latent(maps, seed), frames)
 
-    def _predict_at(self, maps, frames, horizons):
+    def _predict_at(self, maps, frames, horizons, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
-        change = self._changes(maps, self.prior(fold_time(maps["memory_8"])).mean())
+        change = self._changes(maps, self._prior_latent(maps, seed))
         return [
             frames + unfold_time(change[..., (k - 1) * self.channels : k * self.channels], count)
             for k in horizons
         ]
+
+    def _prior_latent(self, maps, seed):
+        """The mean of the prior, or with a seed a draw from it."""
+        prior = self.prior(fold_time(maps["memory_8"]))
+        return prior.mean() if seed is None else prior.sample(seed=seed)
 
     def _reconstruct(self, clip):
         """Each frame decoded from the state before it and the posterior mean given it."""

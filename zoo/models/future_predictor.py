@@ -67,12 +67,12 @@ class FuturePredictor(ErrorScorer):
         """
         raise NotImplementedError
 
-    def _predict_at(self, maps, frames, horizons):
+    def _predict_at(self, maps, frames, horizons, seed=None):
         """Some horizons alone of what `_predict` gives: a list of `(batch, n, ...)` frames.
 
-        A live frame needs no more than two of them. A subclass may draw fewer.
+        A live frame needs no more than two of them, and a subclass may do without the others.
         """
-        predictions = self._predict(maps, frames)
+        predictions = self._predict(maps, frames, seed)
         return [predictions[:, :, ahead - 1] for ahead in horizons]
 
     # Scoring.
@@ -185,8 +185,8 @@ class FuturePredictor(ErrorScorer):
     def _next_frames(self, maps, frames, seed):
         """The `rollout_block` frames behind the last of some frames."""
         last = {name: value[:, -1:] for name, value in maps.items()}
-        ahead = self._predict(last, frames[:, -1:], seed)[:, 0, : self.rollout_block]
-        return tf.clip_by_value(ahead, 0.0, 1.0)
+        ahead = self._predict_at(last, frames[:, -1:], range(1, self.rollout_block + 1), seed)
+        return tf.clip_by_value(tf.concat(ahead, axis=1), 0.0, 1.0)
 
     @staticmethod
     def _draw_seed(seed, index):

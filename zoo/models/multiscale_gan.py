@@ -52,7 +52,9 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
         discriminator_filters: Channels of the three convolutions of each discriminator.
         lp_weight, gradient_weight, exponent: As of `SharpPrediction`; the paper calls the
             exponent p.
-        horizons, score_horizon: 1: this model predicts the next frame.
+        horizons: Frames predicted at each frame. The first is what is trained; the others come of
+            it by recursion, as in `rollout`, for a score that looks further ahead.
+        score_horizon: Which of them scores.
         **kwargs: Arguments of `AdversarialModel` and `WindowedPredictor`.
 
     Call arguments:
@@ -60,8 +62,8 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
             more than `context_frames` in training; height and width multiples of 8.
 
     Returns:
-        float32 `(batch, time - 1, 1, height, width, channels)`: the frame after each. Targets of
-        the same shape come from `data_pipelines.tasks.predict_ahead(frames=1)`.
+        float32 `(batch, time - K, K, height, width, channels)`, K the horizons: `[:, t, k]` is
+        frame t + k + 1 predicted at frame t.
 
     Raises:
         ValueError: If an argument or a clip breaks a rule; the message names it.
@@ -92,11 +94,6 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
         **kwargs,
     ):
         super().__init__(horizons=horizons, score_horizon=score_horizon, **kwargs)
-        if horizons != 1:
-            raise ValueError(
-                "`horizons` must be 1, since the next frame is what is predicted; `rollout` goes "
-                f"on from there. Received: horizons={horizons}"
-            )
         self.filters = tuple(tuple(counts) for counts in filters)
         if [len(counts) for counts in self.filters] != [3] * SCALES:
             raise ValueError(
@@ -143,10 +140,8 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
 
     def call(self, clip, training=False):
         clip = self._check_training_clip(clip)
-        windows = self._windows(clip)[:, :-1]
-        count = windows.shape[1] or tf.shape(windows)[1]
-        contexts = as_scales(as_channels(windows))
-        return unfold_time(self._generator_for(training)(contexts)[-1], count)[:, :, None]
+        windows = self._windows(clip)[:, : -self.horizons]
+        return self._ahead(windows, self.horizons, self._generator_for(training))
 
     def _windows(self, clip):
         shape = tf.shape(clip)
@@ -154,16 +149,29 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
         return maps["window"]
 
     def _predict(self, maps, frames, seed=None):
-        count = frames.shape[1] or tf.shape(frames)[1]
-        contexts = as_scales(as_channels(maps["window"]))
-        predictions = self._generator_for(training=False)(contexts)
-        return unfold_time(predictions[-1], count)[:, :, None]
+        return self._ahead(maps["window"], self.horizons, self._generator_for(training=False))
+
+    def _predict_at(self, maps, frames, horizons, seed=None):
+        ahead = self._ahead(maps["window"], max(horizons), self._generator_for(training=False))
+        return [ahead[:, :, horizon - 1] for horizon in horizons]
+
+    def _ahead(self, windows, steps, generator):
+        """Windows `(batch, n, context_frames, ...)` -> `(batch, n, steps, ...)` frames ahead."""
+        count = windows.shape[1] or tf.shape(windows)[1]
+        frames = []
+        for _ in range(steps):
+            following = unfold_time(generator(as_scales(as_channels(windows)))[-1], count)
+            frames.append(following[:, :, None])
+            # As a rollout has it, which is fed on frames.
+            seen = tf.clip_by_value(frames[-1], 0.0, 1.0)
+            windows = tf.concat([windows[:, :, 1:], seen], axis=2)
+        return tf.concat(frames, axis=2)
 
     def _draw(self, x, y, training):
         clip = self.check_clip(x, min_frames=self.context_frames + 1)
         first = self.context_frames - 1  # of the windows that lie within the clip
         contexts = as_scales(as_channels(self._windows(clip)[:, first:-1]))
-        targets = as_scales(fold_time(y[:, first:, 0]))
+        targets = as_scales(fold_time(clip[:, first + 1 :]))
         predictions = self._generator_for(training)(contexts)
         # By `call`: called as Keras has it, a loss divides by the replicas, as `objectives` does.
         loss = self.scale_loss

@@ -42,8 +42,8 @@ class RunFolder:
         Args:
             path: path of the folder; parents are made.
             command: str, the command line, kept for the reader.
-            arguments: dict of JSON values that decide what is trained; a run goes on only with
-                the same.
+            arguments: dict of JSON values that decide what is trained, `name` the model; a run
+                goes on only with the same.
             seed: int, the run's seed.
             **facts: more JSON values for `run.json`; those of the first start are kept.
 
@@ -51,8 +51,8 @@ class RunFolder:
             `RunFolder`, locked against a second process until it ends or `close()`.
 
         Raises:
-            ValueError: if the folder holds something else, or a run of other arguments (named),
-                or a run that another process is training.
+            ValueError: if the folder holds something else, a run of another model or of other
+                arguments (named), or a run that another process is training.
             OSError: if the folder cannot be made or written.
         """
         path = Path(path)
@@ -78,7 +78,8 @@ class RunFolder:
             dict, what `run.json` holds; None where there is none yet.
 
         Raises:
-            ValueError: if the folder holds something else, or a run of other arguments (named).
+            ValueError: if the folder holds something else, or a run of another model or of other
+                arguments (named).
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
@@ -208,6 +209,13 @@ def _read_record(path):
 
 
 def _check_same_arguments(path, before, now):
+    trained, asked = before.get("name"), now.get("name")
+    if trained and trained != asked:
+        # Another model has other settings, most of which nobody typed.
+        raise ValueError(
+            f"`out` holds a run of another model, {trained}, and {asked} was asked for. Give "
+            f"{trained} to go on with it, or another folder. Received: out={path}"
+        )
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
         said = "; ".join(f"`{key}` was {before.get(key)}, now {now.get(key)}" for key in differing)

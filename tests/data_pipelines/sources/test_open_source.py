@@ -26,6 +26,14 @@ def test_an_unknown_kind_lists_the_kinds(tmp_path):
                              "synthetic_cctv", "ucsd", "video_files", "weizmann"]
 
 
+def test_only_a_video_file_is_footage_without_a_folder(tmp_path, write_video):
+    file = write_video(tmp_path / "1.avi", frames=2)
+    assert open_source(file).kind == open_source(file, kind="video_files").kind == "video_files"
+    for kind in sorted(set(KINDS) - {"video_files"}):
+        with pytest.raises(ValueError, match=f"^`source` must be a folder of the kind {kind}"):
+            open_source(file, kind=kind)
+
+
 def test_videos_go_before_images(tmp_path, write_video, write_images):
     write_video(tmp_path / "1.avi", frames=2)
     write_images(tmp_path / "stills", ["1.png"], [1])

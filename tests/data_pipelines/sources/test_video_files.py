@@ -133,16 +133,28 @@ def test_what_is_no_video_is_left_out_of_a_folder_and_said(tmp_path, write_video
 @pytest.mark.parametrize(
     "name,content,message",
     [
-        ("bad.avi", b"\0\1garbage" * 500, "bad.avi cannot be opened as a video"),
         ("notes.txt", b"hello\n" * 900, "notes.txt is text or empty, not a video"),
+        ("text.mp4", b"hello\n" * 900, "text.mp4 is text or empty, not a video"),
         ("empty.mp4", b"", "empty.mp4 is text or empty, not a video"),
         ("picture.png", b"\x89PNG\0", "picture.png is an image, not a video"),
+        ("weights.h5", b"\0\1garbage" * 500, "weights.h5 cannot be opened as a video"),
     ],
 )
-def test_a_file_that_is_no_video_is_refused_alone(tmp_path, name, content, message):
+def test_a_file_that_is_no_video_is_the_wrong_source(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^`source` must be a video file, .*: /.*{message}"):
         open_source(tmp_path / name)
+
+
+def test_a_damaged_video_is_the_right_source(tmp_path, write_video):
+    (tmp_path / "bad.avi").write_bytes(b"\0\1garbage" * 500)
+    with pytest.raises(ValueError, match="^/.*bad.avi cannot be opened as a video$"):
+        open_source(tmp_path / "bad.avi")
+    # Known by its content, whatever its name.
+    cut = write_video(tmp_path / "whole.mp4", frames=30, codec="mp4v").rename(tmp_path / "cut.part")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    with pytest.raises(ValueError, match="^/.*cut.part cannot be opened as a video: it has no wh"):
+        open_source(cut)
 
 
 def test_a_folder_without_a_readable_video_is_refused(tmp_path):

@@ -273,6 +273,18 @@ def test_a_run_folder_is_looked_at_before_the_footage(footage, tmp_path, monkeyp
     assert not (tmp_path / "another").exists()
 
 
+def test_a_run_folder_of_another_model_is_said_without_settings(footage, tmp_path):
+    run = tmp_path / "run"
+    RunFolder.open(run, command="", arguments=prepare("convlstm_vae", footage).arguments).close()
+    (run / "checkpoints").mkdir()
+    result = invoke("train", "convlstm_predictor", "--data", str(footage), "--out", str(run))
+    trained, asked = "convlstm_vae/ucsd_ped2", "convlstm_predictor/ucsd_ped2"
+    assert (result.exit_code, result.stderr) == (2, (
+        f"zoo: `--out` holds a run of another model, {trained}, and {asked} was asked for. Give "
+        f"{trained} to go on with it, or another folder. Received: --out={run}\n"
+    ))  # fmt: skip
+
+
 def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(footage, tmp_path, monkeypatch):
     from zoo.commands import training_setup
 

@@ -151,10 +151,29 @@ def test_every_discriminator_ends_at_an_eighth_of_the_frame(model):
     np.testing.assert_allclose(verdicts[3], np.mean(maps, axis=(1, 2, 3)), rtol=1e-5)
 
 
+def test_further_ahead_it_predicts_as_a_rollout_does():
+    clip = np.concatenate([CLIP, CLIP[:, ::-1]], axis=1)
+    model = MultiscaleGAN(**SMALL, horizons=3, score_horizon=3)
+    start = model.initial_state(len(clip), *clip.shape[2:4])
+    predictions, _ = model.predict_ahead(clip, start)
+    future = model.rollout(clip, 3)
+    np.testing.assert_allclose(predictions[:, -1], future, atol=1e-5)
+    assert np.abs(future[:, 2] - future[:, 0]).max() > 1e-4
+    # As a Keras model it gives the same where there are frames to compare with.
+    np.testing.assert_allclose(
+        tf.clip_by_value(model(clip), 0.0, 1.0), predictions[:, :-3], atol=1e-5
+    )
+    # And a frame is scored by what was predicted three frames before.
+    error = np.square(clip[:, 3:] - predictions[:, :-3, 2]).mean(axis=-1)
+    blocks = error.reshape(*error.shape[:2], -1, 8, error.shape[3] // 8, 8).mean(axis=(3, 5))
+    scored = model.score_map(clip)[:, model.warm_up :]
+    np.testing.assert_allclose(scored, blocks[:, model.warm_up - 3 :], rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("argument", "value", "rule"),
     [
-        ("horizons", 2, "must be 1"),
+        ("horizons", 0, "must be at least 1"),
         ("filters", ((4, 4, 4),), "must hold three numbers for each of 4 scales"),
         ("discriminator_filters", (4, 4), "must hold 3 numbers"),
         ("lp_weight", -1.0, "and `gradient_weight` must not be negative"),

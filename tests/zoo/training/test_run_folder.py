@@ -46,6 +46,19 @@ def test_other_arguments_are_named(tmp_path):
     assert "batch" not in str(error.value)
 
 
+def test_another_model_is_named_and_none_of_its_settings(tmp_path):
+    open_run(tmp_path, name="vae/ped2", kl_warm_up_steps=500).close()
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ValueError) as error:
+        open_run(tmp_path, name="pca/ped2", window=4)
+    assert str(error.value) == (
+        "`out` holds a run of another model, vae/ped2, and pca/ped2 was asked for. Give vae/ped2 "
+        f"to go on with it, or another folder. Received: out={tmp_path}"
+    )
+    with pytest.raises(ValueError, match="`kl_warm_up_steps` was 500, now 9"):
+        open_run(tmp_path, name="vae/ped2", kl_warm_up_steps=9)
+
+
 def test_a_run_that_never_trained_takes_other_arguments(tmp_path):
     open_run(tmp_path, crop=30).close()
     assert open_run(tmp_path, crop=32).record["arguments"] == {"crop": 32}
