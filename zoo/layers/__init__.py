@@ -1,14 +1,17 @@
 """Layers that several models share."""
 
+from zoo.layers.changes import add_change, add_changes
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
 from zoo.layers.gaussian_latent import GaussianLatent, add_kl_weight
 from zoo.layers.neighbour_encoder import NeighbourEncoder
 from zoo.layers.patch_encoder import PatchEncoder
 from zoo.layers.patch_transform import PatchTransform
-from zoo.layers.pooling import descriptor_statistics
+from zoo.layers.pooling import descriptor_statistics, motion_statistics
+from zoo.layers.quasi_recurrent import QuasiRecurrent
 from zoo.layers.recent_frames import pad_start, recent_windows
 from zoo.layers.recurrent_encoder import RecurrentEncoder
+from zoo.layers.scan_encoder import ScanEncoder
 from zoo.layers.seeded_draws import add_draw_counter, next_draw_seed
 from zoo.layers.segments import cut_segments, join_segments, segment_count, segments_before
 from zoo.layers.space_time_block import SpaceTimeBlock, with_neighbours
@@ -24,17 +27,22 @@ __all__ = [
     "NeighbourEncoder",
     "PatchEncoder",
     "PatchTransform",
+    "QuasiRecurrent",
     "RecurrentEncoder",
+    "ScanEncoder",
     "SpaceTimeBlock",
     "SpaceTimeDecoder",
     "SpaceTimeEncoder",
     "SpectralConv2D",
+    "add_change",
+    "add_changes",
     "add_draw_counter",
     "add_kl_weight",
     "cut_segments",
     "descriptor_statistics",
     "fold_time",
     "join_segments",
+    "motion_statistics",
     "next_draw_seed",
     "pad_start",
     "recent_windows",

@@ -35,3 +35,39 @@ def descriptor_statistics(grid):
     changes = tf.cast(tf.shape(change)[1], tf.float32)
     change = tf.math.divide_no_nan(tf.reduce_sum(change, axis=1), changes)
     return tf.concat([mean, largest, spread, change], axis=-1)
+
+
+def motion_statistics(grid, clip):
+    """Pools a grid of descriptors where something moves.
+
+    Two numbers per channel, each averaged over space in proportion to how much the pixels under a
+    descriptor change, and then over time: the descriptor, and its absolute change from one moment
+    to the next. A person fills a small part of a frame; an average over all of it is about the
+    ground that the person walks on. Where nothing moves all places count alike.
+
+    Args:
+        grid: Tensor `(batch, time, height / s, width / s, depth)`.
+        clip: float32 `(batch, time, height, width, channels)` that the grid is of.
+
+    Returns:
+        float32 tensor `(batch, 2 * depth)`.
+
+    Example:
+
+    >>> clip = tf.random.uniform((2, 8, 32, 48, 1))
+    >>> motion_statistics(tf.random.normal((2, 8, 4, 6, 16)), clip).shape
+    TensorShape([2, 32])
+    """
+    grid = tf.cast(grid, tf.float32)
+    shape, size = tf.shape(grid), tf.shape(clip)
+    motion = tf.reduce_mean(tf.abs(clip[:, 1:] - clip[:, :-1]), axis=-1)
+    # Mean over the pixels under each descriptor.
+    motion = tf.reshape(
+        motion,
+        [shape[0], shape[1] - 1, shape[2], size[2] // shape[2], shape[3], size[3] // shape[3]],
+    )
+    motion = tf.reduce_mean(motion, axis=[3, 5]) + 1e-6
+    weights = (motion / tf.reduce_sum(motion, axis=[2, 3], keepdims=True))[..., None]
+    mean = tf.reduce_sum(weights * grid[:, 1:], axis=[2, 3])
+    change = tf.reduce_sum(weights * tf.abs(grid[:, 1:] - grid[:, :-1]), axis=[2, 3])
+    return tf.reduce_mean(tf.concat([mean, change], axis=-1), axis=1)

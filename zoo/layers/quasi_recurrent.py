@@ -96,7 +96,8 @@ class QuasiRecurrent(keras.layers.Layer):
             state = forget * state + update
             cells = state
         else:
-            cells, state = self._average(unfold_time(forget, time), unfold_time(update, time), state)
+            by_frame = (unfold_time(value, time) for value in (forget, update))
+            cells, state = self._average(*by_frame, state)
             cells = fold_time(cells)
         hidden = tf.sigmoid(output) * tf.cast(cells, self.compute_dtype)
         return unfold_time(hidden, time), state

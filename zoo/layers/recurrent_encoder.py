@@ -5,16 +5,13 @@ import tensorflow as tf
 
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameEncoder
-from zoo.layers.sizes import check_size
+from zoo.layers.stream_encoder import StreamEncoder, join_grid
 from zoo.layers.time_axis import fold_time, unfold_time
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class RecurrentEncoder(keras.Model):
+class RecurrentEncoder(StreamEncoder):
     """Strided convolutions on each frame, then a ConvLSTM at 1/4 and one at 1/8 of the frame.
-
-    Each frame comes with its difference to the frame before it, so that slow motion is there at
-    full resolution before anything is strided away.
 
     Args:
         channels: Channels of a frame, 1 or 3.
@@ -37,9 +34,7 @@ class RecurrentEncoder(keras.Model):
     """
 
     def __init__(self, channels=1, filters=(16, 48, 80), state_filters=(24, 80), **kwargs):
-        # Keras would round the pixels to bfloat16 on the way in; the layers inside cast.
-        super().__init__(autocast=False, **kwargs)
-        self.channels = channels
+        super().__init__(channels, **kwargs)
         self.filters = tuple(filters)
         self.state_filters = tuple(state_filters)
         policy = self.dtype_policy
@@ -49,7 +44,6 @@ class RecurrentEncoder(keras.Model):
 
     @property
     def depth(self):
-        """Channels of the descriptor grid."""
         return self.filters[2] + sum(self.state_filters)
 
     def build(self, input_shape=None):
@@ -59,7 +53,6 @@ class RecurrentEncoder(keras.Model):
         self.built = True
 
     def state_shapes(self, height, width):
-        """Shapes, without the batch, of the tensors that `observe` carries on."""
         fine = (height // 4, width // 4, self.state_filters[0])
         coarse = (height // 8, width // 8, self.state_filters[1])
         return {
@@ -71,25 +64,11 @@ class RecurrentEncoder(keras.Model):
         }
 
     def observe(self, frames, state, frames_seen):
-        """Takes in some frames after a state.
-
-        Args:
-            frames: float32 `(batch, n, height, width, channels)`.
-            state: Dict of float32 tensors as `state_shapes` names them, zeros at first.
-            frames_seen: int32 `(batch,)`, frames taken in before these.
-
-        Returns:
-            `(maps, state)`: a dict of maps `(batch, n, ...)` named `frame_2`, `frame_4`,
-            `frame_8` (of single frames) and `memory_4`, `memory_8` (of the video up to each
-            frame), in the compute dtype, and the state after the last frame.
+        """As `StreamEncoder` says; the maps are `frame_2`, `frame_4` and `frame_8`, of single
+        frames, and `memory_4` and `memory_8`, of the video up to each frame.
         """
         count = frames.shape[1] or tf.shape(frames)[1]
-        before = state["previous_frame"][:, None]
-        if frames.shape[1] != 1:
-            before = tf.concat([before, frames[:, :-1]], axis=1)
-        has_before = tf.cast(frames_seen[:, None] + tf.range(count)[None] > 0, tf.float32)
-        change = (frames - before) * has_before[:, :, None, None, None]
-        seen = tf.concat([frames, change], axis=-1)
+        seen = self.with_change(frames, state, frames_seen)
         frame_2, frame_4, frame_8 = (
             unfold_time(level, count) for level in self.frame_encoder(fold_time(seen))
         )
@@ -116,33 +95,11 @@ class RecurrentEncoder(keras.Model):
         return maps, new_state
 
     def grid(self, maps):
-        """Joins the maps of `observe` into the descriptor grid."""
-        pooled = fold_time(maps["memory_4"])
-        pooled = tf.nn.avg_pool2d(pooled, 2, 2, "VALID")
-        count = maps["memory_4"].shape[1] or tf.shape(maps["memory_4"])[1]
-        joined = [maps["frame_8"], maps["memory_8"], unfold_time(pooled, count)]
-        return tf.cast(tf.concat(joined, axis=-1), tf.float32)
-
-    def call(self, clip):
-        check_size(*clip.shape[2:4], 8)
-        shape = tf.shape(clip)
-        state = {
-            name: tf.zeros((shape[0], *sizes), tf.float32)
-            for name, sizes in self.state_shapes(shape[2], shape[3]).items()
-        }
-        maps, _ = self.observe(clip, state, tf.zeros((shape[0],), tf.int32))
-        return self.grid(maps)
-
-    def compute_output_shape(self, input_shape):
-        batch, time, height, width, _ = input_shape
-        reduced = (size and size // 8 for size in (height, width))
-        return (batch, time, *reduced, self.depth)
+        return join_grid([maps["frame_8"], maps["memory_8"]], maps["memory_4"])
 
     def get_config(self):
-        config = super().get_config()
         return {
-            **config,
-            "channels": self.channels,
+            **super().get_config(),
             "filters": self.filters,
             "state_filters": self.state_filters,
         }

@@ -59,12 +59,7 @@ class ConvLSTMPredictor(PatchPredictor):
         self.built = True
 
     def call(self, clip, training=False):
-        clip = self._check_training_clip(clip)
-        # The last frames are there to be predicted: nothing is predicted from them.
-        known = clip[:, : -self.horizons]
-        shape = tf.shape(known)
-        maps, _ = self._observe(known, self._initial_state(shape[0], shape[2], shape[3]))
-        return self._predict(maps, known)
+        return self._call_on_known(clip)
 
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]

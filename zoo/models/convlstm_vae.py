@@ -17,6 +17,8 @@ from zoo.layers import (
     FrameDecoder,
     GaussianLatent,
     RecurrentEncoder,
+    add_change,
+    add_changes,
     add_draw_counter,
     add_kl_weight,
     fold_time,
@@ -179,13 +181,7 @@ class ConvLSTMVAE(FuturePredictor):
 
     def _decode(self, maps, latent, frames):
         """Maps, latents (time in the batch) and frames -> the frames ahead of each."""
-        count = frames.shape[1] or tf.shape(frames)[1]
-        change = self._changes(maps, latent)
-        shape = tf.shape(change)
-        change = tf.reshape(
-            change, (-1, count, shape[1], shape[2], self.horizons, self.channels)
-        )
-        return frames[:, :, None] + tf.transpose(change, [0, 1, 4, 2, 3, 5])
+        return add_changes(frames, self._changes(maps, latent), self.horizons)
 
     # What `FuturePredictor` builds the verbs on.
 
@@ -196,12 +192,8 @@ class ConvLSTMVAE(FuturePredictor):
         return self._decode(maps, self._prior_latent(maps, seed), frames)
 
     def _predict_at(self, maps, frames, horizons, seed=None):
-        count = frames.shape[1] or tf.shape(frames)[1]
-        change = self._changes(maps, self._prior_latent(maps, seed))
-        return [
-            frames + unfold_time(change[..., (k - 1) * self.channels : k * self.channels], count)
-            for k in horizons
-        ]
+        changes = self._changes(maps, self._prior_latent(maps, seed))
+        return [add_change(frames, changes, horizon) for horizon in horizons]
 
     def _prior_latent(self, maps, seed):
         """The mean of the prior, or with a seed a draw from it."""

@@ -199,6 +199,14 @@ class FuturePredictor(ErrorScorer):
     def _check_training_clip(self, clip):
         return self.check_clip(clip, min_frames=self.horizons + 1)
 
+    def _call_on_known(self, clip):
+        """What `call` of a model gives that learns from its predictions alone."""
+        # The last frames are there to be predicted: nothing is predicted from them.
+        known = self._check_training_clip(clip)[:, : -self.horizons]
+        shape = tf.shape(known)
+        maps, _ = self._observe(known, self._initial_state(shape[0], shape[2], shape[3]))
+        return self._predict(maps, known)
+
     def get_config(self):
         return {
             **super().get_config(),

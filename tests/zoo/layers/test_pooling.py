@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zoo.layers import descriptor_statistics
+from zoo.layers import descriptor_statistics, motion_statistics
 
 
 def test_matches_numpy():
@@ -32,3 +32,33 @@ def test_a_single_moment_does_not_change():
     mean, largest = grid.mean(axis=(1, 2, 3)), grid.max(axis=(2, 3))[:, 0]
     expected = np.concatenate([mean, largest, np.zeros((2, 12))], axis=-1)
     np.testing.assert_allclose(descriptor_statistics(grid), expected, atol=1e-5)
+
+
+def test_motion_weighs_the_places():
+    rng = np.random.default_rng(0)
+    grid = rng.normal(size=(2, 5, 2, 3, 6)).astype("float32")
+    clip = rng.uniform(size=(2, 5, 16, 24, 3)).astype("float32")
+    moved = np.abs(np.diff(clip, axis=1)).mean(axis=-1).reshape(2, 4, 2, 8, 3, 8).mean(axis=(3, 5))
+    weights = (moved / moved.sum(axis=(2, 3), keepdims=True))[..., None]
+    expected = np.concatenate(
+        [
+            (weights * grid[:, 1:]).sum(axis=(2, 3)).mean(axis=1),
+            (weights * np.abs(np.diff(grid, axis=1))).sum(axis=(2, 3)).mean(axis=1),
+        ],
+        axis=-1,
+    )
+    np.testing.assert_allclose(motion_statistics(grid, clip), expected, rtol=1e-3, atol=1e-4)
+    # What stands still has no part in it.
+    still = clip.copy()
+    still[:, :, :, 8:] = 0.5
+    other = grid.copy()
+    other[:, :, :, 1:] += 9.0
+    np.testing.assert_allclose(
+        motion_statistics(grid, still), motion_statistics(other, still), atol=1e-3
+    )
+
+
+def test_where_nothing_moves_all_places_count_alike():
+    grid = np.random.default_rng(0).normal(size=(1, 4, 2, 3, 5)).astype("float32")
+    found = motion_statistics(grid, np.full((1, 4, 16, 24, 1), 0.3, "float32"))
+    np.testing.assert_allclose(found[:, :5], grid[:, 1:].mean(axis=(1, 2, 3)), atol=1e-5)
