@@ -138,7 +138,7 @@ _ALL = (
         arguments=_PED2,
         description="Gated averages over many time scales, eight frames ahead: this zoo's own.",
         paper="After Bradbury et al. 2017; Shi et al. 2015",
-        training={**_PED2_TRAINING, "frames": 16},
+        training={**_PED2_TRAINING, "frames": 16, "steps": 3000},
         small={
             "filters": (4, 6, 8),
             "scan_filters": (4, 8),
