@@ -61,6 +61,11 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
             "`directory` must be a folder of versions, not one version of a SavedModel. "
             f"Received: {directory}"
         )
+    if foreign := _foreign(directory):
+        raise ValueError(
+            "`directory` must be new, empty or a folder of versions, whose names are numbers. "
+            f"{directory} holds: {', '.join(foreign[:3])}{', ...' if foreign[3:] else ''}"
+        )
     if card is not None and not Path(card).is_file():
         raise ValueError(f"`card` must be a file. Received: {card}")
     module, functions = signatures.build(model, rollout_steps)
@@ -86,6 +91,17 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
             raise
         _to_disk(directory, files=False)
     return target
+
+
+def _foreign(directory):
+    """Names in a folder that are no versions, hidden files aside."""
+    if not directory.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in directory.iterdir()
+        if not path.name.startswith(".") and not (path.is_dir() and path.name.isdecimal())
+    )
 
 
 def versions(directory):

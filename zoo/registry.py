@@ -142,9 +142,9 @@ def load(name, weights="pretrained", dtype=None, **overrides):
     if weights == "pretrained":
         if not trained.exists():
             raise ValueError(
-                f"`name` must be trained: {name} has no trained weights. Pass weights=None for a "
-                "model with random weights, or the path of weights of your own. Received: "
-                f"weights={weights!r}"
+                f"`name` must be trained: {name} has no trained weights. Train it (`zoo train`) "
+                "and give the run folder, or in Python pass weights=None for random weights, or "
+                f"the path of your own. Received: weights={weights!r}"
             )
         path = trained
     elif weights is not None:

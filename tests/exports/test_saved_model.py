@@ -104,6 +104,13 @@ def test_a_file_or_a_single_version_is_no_folder_of_versions(model, exported, tm
         exports.export(model, tmp_path / "file")
     with pytest.raises(ValueError, match="not one version of a SavedModel"):
         exports.export(model, exported)
+    (tmp_path / "1").mkdir()
+    for name in ("2", ".hidden"):
+        (tmp_path / name).mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="or a folder of versions, .* holds: file$"):
+        exports.export(model, tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_version_that_fails_its_check_never_appears(model, quick, tmp_path):

@@ -38,7 +38,8 @@ def train(
     """Train and measure a classifier of clips on an exported encoder.
 
     The encoder stays as it is; a logistic regression on its embeddings is fitted, its
-    regularisation chosen inside the training part. A class folder holds clips, or one folder per
+    regularisation chosen inside the training part. Frames come at their own rate and size, so
+    clips should be of one rate. A class folder holds clips, or one folder per
     group (a person, a source video) of clips that must stay on one side of the split.
     """
     import exports

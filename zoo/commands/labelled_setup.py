@@ -75,4 +75,6 @@ def graph_of(model, verb):
     def graph(clip):
         return getattr(model, verb)(transforms.to_float(clip))
 
-    return lambda clip: graph(tf.constant(clip))
+    # Called as `tf.function`s, the graphs of several models count as one that is traced too often.
+    traced = graph.get_concrete_function()
+    return lambda clip: traced(tf.constant(clip))

@@ -433,6 +433,11 @@ def _train(setup, run):
         len(setup.held_out.videos) if setup.held_out else 0,
         training["steps"], training["batch"], run.record["precision"], setup.seed,
     )
+    if setup.held_out is None and not model.is_fitted_in_closed_form:
+        _LOG.warning(
+            "nothing is held out, so no weights are kept as the best; --validation-videos 1 holds "
+            "out the last video"
+        )
     extra = []
     if hasattr(model, "kl_weight"):
         extra.append(callbacks.KLWarmUp(training["kl_warm_up_steps"], training["kl_weight"]))

@@ -303,6 +303,7 @@ class VideoModel(keras.Model):
         # `tf.function` would first look at every tensor of the state to find it again.
         sizes = (*clip.shape, *(value.shape for value in state.values()))
         if sizes not in self._steps:
+            self._check_state_sizes(clip, state)
             self._run("step", clip, state)
             self._steps[sizes] = self._graphs["step"].get_concrete_function(clip, state)
         return self._steps[sizes](clip, state)
@@ -386,6 +387,16 @@ class VideoModel(keras.Model):
             name: value if tf.is_tensor(value) else tf.convert_to_tensor(value)
             for name, value in state.items()
         }
+
+    def _check_state_sizes(self, clip, state):
+        expected = self._initial_state(clip.shape[0], *clip.shape[2:4])
+        for name, value in state.items():
+            if value.shape != expected[name].shape:
+                raise ValueError(
+                    f"`state` must be that of frames like this one, {tuple(clip.shape[2:4])} in a "
+                    f"batch of {clip.shape[0]}: `{name}` must have the shape "
+                    f"{tuple(expected[name].shape)}. Received: {tuple(value.shape)}"
+                )
 
     def _check_verb(self, verb):
         if verb in self.verbs:
