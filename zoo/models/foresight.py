@@ -33,16 +33,8 @@ class Foresight(FuturePredictor):
         horizons, score_horizon: As of `FuturePredictor`.
         **kwargs: Arguments of `FuturePredictor`, `ErrorScorer` and `VideoModel`.
 
-    Call arguments:
-        clip: float32 `(batch, time, height, width, channels)` in [0, 1], more than `horizons`
-            frames; height and width multiples of 8.
-
-    Returns:
-        float32 `(batch, time - K, K, height, width, channels)`: `[:, t, k]` is frame t + k + 1
-        predicted at frame t.
-
-    Raises:
-        ValueError: If an argument or a clip breaks a rule; the message names it.
+    Call arguments, Returns and Raises: As of `ConvLSTMPredictor`, a change from the last known
+    frame at each of the horizons.
 
     Example:
 

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from zoo.layers import RecurrentEncoder
 
@@ -13,24 +12,6 @@ CLIP = np.random.default_rng(0).uniform(size=(2, 6, 16, 24, 1)).astype("float32"
 @pytest.fixture
 def encoder():
     return RecurrentEncoder(filters=(3, 4, 5), state_filters=(2, 6))
-
-
-def test_observing_in_pieces_gives_the_grid_of_the_whole(encoder):
-    grid = encoder(CLIP)
-    assert grid.shape == (2, 6, 2, 3, 13) and grid.dtype == tf.float32
-    state = {name: tf.zeros((2, *s)) for name, s in encoder.state_shapes(16, 24).items()}
-    pieces = []
-    for start, stop in ((0, 1), (1, 4), (4, 6)):
-        maps, state = encoder.observe(CLIP[:, start:stop], state, tf.fill((2,), start))
-        pieces.append(encoder.grid(maps))
-    np.testing.assert_allclose(tf.concat(pieces, axis=1), grid, atol=1e-6)
-
-
-def test_the_first_frame_does_not_count_as_a_change(encoder):
-    still = np.repeat(CLIP[:, :1], 2, axis=1)
-    state = {name: tf.zeros((2, *s)) for name, s in encoder.state_shapes(16, 24).items()}
-    maps, _ = encoder.observe(still, state, tf.zeros((2,), tf.int32))
-    np.testing.assert_allclose(maps["frame_8"][:, 0], maps["frame_8"][:, 1], atol=1e-6)
 
 
 def test_goes_into_a_sequential_and_freezes(encoder):
