@@ -135,7 +135,8 @@ _ALL = (
     Preset(
         name="foresight/ucsd_ped2",
         model_class=Foresight,
-        arguments=_PED2,
+        # Chosen on held-out training videos; see the card.
+        arguments={**_PED2, "score_horizon": 7},
         description="Gated averages over many time scales, eight frames ahead: this zoo's own.",
         paper="After Bradbury et al. 2017; Shi et al. 2015",
         training={**_PED2_TRAINING, "frames": 16, "steps": 3000},
