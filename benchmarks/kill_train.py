@@ -102,7 +102,9 @@ def kill_train(words, run, moment, share, seconds):
             return any(run.glob("checkpoints/.tmp-*"))
         return time.monotonic() - began[0] >= share * seconds
 
-    if not kill_when(process, is_due):
+    was_killed = kill_when(process, is_due)
+    # On its way out a run is finished already: there is nothing to go on with.
+    if not was_killed or json.loads((run / "run.json").read_text())["status"] == "finished":
         return Row("train", moment, ENDED, "", False)
     left = steps_of(run)
     halves = [path.name for path in run.glob("checkpoints/.tmp-*")]
