@@ -435,8 +435,10 @@ def _train(setup, run):
     )
     if setup.held_out is None and not model.is_fitted_in_closed_form:
         _LOG.warning(
-            "nothing is held out, so no weights are kept as the best; --validation-videos 1 holds "
-            "out the last video"
+            "nothing is held out, so no weights are kept as the best; %s",
+            "--validation-videos 1 holds some out"
+            if len(setup.train.videos) > 1
+            else "that takes more than one video",
         )
     extra = []
     if hasattr(model, "kl_weight"):

@@ -46,8 +46,9 @@ def motion_statistics(grid, clip):
     ground that the person walks on. Where nothing moves all places count alike.
 
     Args:
-        grid: Tensor `(batch, time, height / s, width / s, depth)`.
-        clip: float32 `(batch, time, height, width, channels)` that the grid is of.
+        grid: Tensor `(batch, time, height / s, width / s, depth)`, a moment for each frame.
+        clip: float32 `(batch, time, height, width, channels)` that the grid is of, two frames or
+            more.
 
     Returns:
         float32 tensor `(batch, 2 * depth)`.
@@ -59,7 +60,9 @@ def motion_statistics(grid, clip):
     TensorShape([2, 32])
     """
     grid = tf.cast(grid, tf.float32)
-    shape, size = tf.shape(grid), tf.shape(clip)
+    rule = "`clip` must have at least 2 frames"
+    with tf.control_dependencies([tf.debugging.assert_greater(tf.shape(clip)[1], 1, rule)]):
+        shape, size = tf.shape(grid), tf.shape(clip)
     motion = tf.reduce_mean(tf.abs(clip[:, 1:] - clip[:, :-1]), axis=-1)
     # Mean over the pixels under each descriptor.
     motion = tf.reshape(

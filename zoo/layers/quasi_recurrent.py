@@ -21,15 +21,15 @@ class QuasiRecurrent(keras.layers.Layer):
 
     All convolutions are of the frames, which go through them together; what is left for the loop
     over time is a sum and two products. A `ConvLSTM` of as many channels has a convolution of its
-    state in the loop, and more than twice the weights. The cell is float32 whatever the precision
-    policy, since it sums over the whole video.
+    state in the loop, and with as many channels below it more than twice the weights. The cell is
+    float32 whatever the precision policy, since it sums over the whole video.
 
     Args:
         filters: Number of channels of the state, at least 1.
         kernel_size: Height and width of the kernel in pixels, odd.
-        longest: Frames over which the slowest channel averages before training; the fastest
-            averages over one. The biases of the forget gates are spread so that each time scale
-            has its channels from the start (Tallec and Ollivier 2018).
+        longest: Frames over which the slowest of several channels averages before training, at
+            least one and a half, as the fastest does. The biases of the forget gates are spread
+            so that each time scale has its channels from the start (Tallec and Ollivier 2018).
 
     Call arguments:
         sequence: Tensor `(batch, time, height, width, channels)`.
@@ -87,7 +87,8 @@ class QuasiRecurrent(keras.layers.Layer):
         frames = tf.cast(fold_time(sequence), self.compute_dtype)
         gates = tf.nn.bias_add(tf.nn.conv2d(frames, kernel, strides=1, padding="SAME"), bias)
         candidate, forget, output = tf.split(gates, 3, axis=-1)
-        forget = tf.cast(tf.sigmoid(forget), tf.float32)
+        # In bfloat16 a gate that keeps more than 255 in 256 would round to 1 and never let go.
+        forget = tf.sigmoid(tf.cast(forget, tf.float32))
         update = (1.0 - forget) * tf.cast(tf.tanh(candidate), tf.float32)
         if state is None:
             shape = tf.shape(sequence)

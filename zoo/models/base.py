@@ -320,8 +320,9 @@ class VideoModel(keras.Model):
             of a model that predicts, `prediction` `(batch, n, height, width, channels)`.
         """
         self._check_verb("step")
-        clip = self.check_clip(clip, min_frames=1)
-        return self._run("advance", clip, self._check_state(state))
+        clip, state = self.check_clip(clip, min_frames=1), self._check_state(state)
+        self._check_state_sizes(clip, state)
+        return self._run("advance", clip, state)
 
     # The rules.
 
@@ -389,11 +390,13 @@ class VideoModel(keras.Model):
         }
 
     def _check_state_sizes(self, clip, state):
+        if not tf.executing_eagerly():
+            return
         expected = self._initial_state(clip.shape[0], *clip.shape[2:4])
         for name, value in state.items():
             if value.shape != expected[name].shape:
                 raise ValueError(
-                    f"`state` must be that of frames like this one, {tuple(clip.shape[2:4])} in a "
+                    f"`state` must be that of frames like these, {tuple(clip.shape[2:4])} in a "
                     f"batch of {clip.shape[0]}: `{name}` must have the shape "
                     f"{tuple(expected[name].shape)}. Received: {tuple(value.shape)}"
                 )

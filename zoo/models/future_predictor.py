@@ -92,8 +92,9 @@ class FuturePredictor(ErrorScorer):
             `(predictions, state)`: float32 `(batch, n, horizons, height, width, channels)` in
             [0, 1], and the state after the last frame.
         """
-        clip = self.check_clip(clip, min_frames=1)
-        return self._run("predict_ahead", clip, self._check_state(state))
+        clip, state = self.check_clip(clip, min_frames=1), self._check_state(state)
+        self._check_state_sizes(clip, state)
+        return self._run("predict_ahead", clip, state)
 
     def _predict_ahead(self, frames, state):
         count = frames.shape[1] or tf.shape(frames)[1]

@@ -58,8 +58,8 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
         **kwargs: Arguments of `AdversarialModel` and `WindowedPredictor`.
 
     Call arguments:
-        clip: float32 `(batch, time, height, width, channels)` in [0, 1], two frames or more, and
-            more than `context_frames` in training; height and width multiples of 8.
+        clip: float32 `(batch, time, height, width, channels)` in [0, 1], more than `horizons`
+            frames, and more than `context_frames` in training; height and width multiples of 8.
 
     Returns:
         float32 `(batch, time - K, K, height, width, channels)`, K the horizons: `[:, t, k]` is

@@ -64,7 +64,7 @@ def fit_in_one_pass(model, dataset, run, steps, *, batch, validation=None, previ
             images.on_step_end(ending.step, {})
         writer.close()
         write_weights(run.path / "model.weights.h5", model)
-        minutes = round((time.monotonic() - started) / 60, 2)
+        minutes = round((time.monotonic() - started) / 60, 4)
         run.update(status="finished", step=ending.step, minutes=minutes, best=best)
     return run
 

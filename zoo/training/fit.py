@@ -123,7 +123,7 @@ def fit(
         facts = {"seed": run.record["seed"], "seconds": seconds, "best": best}
         checkpoints.save(model, step, facts)
         last_saved = step
-        run.update(status="training", step=step, minutes=round(seconds / 60, 2), best=best)
+        run.update(status="training", step=step, minutes=round(seconds / 60, 4), best=best)
 
     def validated(step, values, is_best):
         with writer.as_default(step=step):

@@ -1,6 +1,8 @@
 """One vector per clip."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from zoo.layers import descriptor_statistics, motion_statistics
 
@@ -62,3 +64,8 @@ def test_where_nothing_moves_all_places_count_alike():
     grid = np.random.default_rng(0).normal(size=(1, 4, 2, 3, 5)).astype("float32")
     found = motion_statistics(grid, np.full((1, 4, 16, 24, 1), 0.3, "float32"))
     np.testing.assert_allclose(found[:, :5], grid[:, 1:].mean(axis=(1, 2, 3)), atol=1e-5)
+
+
+def test_of_a_single_frame_there_is_no_motion():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`clip` must have at least 2 frames"):
+        motion_statistics(np.zeros((1, 1, 2, 3, 5)), np.zeros((1, 1, 16, 24, 1), "float32"))

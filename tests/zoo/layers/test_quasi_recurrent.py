@@ -50,7 +50,7 @@ def test_state_carries_on_where_it_was_left(layer, sequence):
     np.testing.assert_allclose(state, last, atol=1e-6)
 
 
-def test_time_scales_are_spread_from_one_frame_to_the_longest():
+def test_time_scales_are_spread_up_to_the_longest():
     layer = QuasiRecurrent(5, longest=20)
     layer.build((None, None, None, None, 2))
     # Shown nothing, a channel keeps the share 1 - 1/T of its cell at each frame.
@@ -64,6 +64,10 @@ def test_the_cell_is_float32_under_mixed_precision(sequence):
     layer = QuasiRecurrent(4, dtype="mixed_bfloat16")
     hidden, cell = layer(sequence)
     assert hidden.dtype == tf.bfloat16 and cell.dtype == tf.float32
+    # A gate that is almost open still lets go.
+    layer.bias.assign(tf.repeat([0.0, 7.0, 0.0], 4))
+    _, cell = layer(tf.zeros((1, 1, 2, 2, 3)), state=tf.ones((1, 2, 2, 4)))
+    np.testing.assert_allclose(1 - cell, 1 / (1 + np.exp(7)), rtol=1e-3)
 
 
 @pytest.mark.parametrize(

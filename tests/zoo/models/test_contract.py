@@ -195,8 +195,10 @@ def test_bad_states_are_named(model, clip):
     with pytest.raises(ValueError, match="`state` must be a dict of .*Received: list"):
         model.step(clip[:, 0], [])
     for batch, height in ((BATCH, HEIGHT + 8), (BATCH + 1, HEIGHT)):
-        with pytest.raises(ValueError, match="`state` must be that of frames like this one"):
+        with pytest.raises(ValueError, match="`state` must be that of frames like these"):
             model.step(clip[:, 0], model.initial_state(batch, height, WIDTH))
+        with pytest.raises(ValueError, match="`state` must be that of frames like these"):
+            model.advance(clip, model.initial_state(batch, height, WIDTH))
     with pytest.raises(ValueError, match="The width of `frame` must be a multiple of"):
         model.initial_state(1, HEIGHT, WIDTH + 1)
     with pytest.raises(ValueError, match="`frame` must have the axes"):
