@@ -90,9 +90,7 @@ def lengths(model, context=None, steps=None):
     return max(model.clip_shape[0] - steps, half) if context is None else context, steps
 
 
-def evaluate_model(
-    model, source, *, context, steps, samples=0, limit=None, seed=0, report=None
-):
+def evaluate_model(model, source, *, context, steps, samples=0, limit=None, seed=0, report=None):
     """Measures the predictions of a model on windows of footage that do not overlap.
 
     Frames are brought to the model's size, colour and frame rate. Memory does not grow with the

@@ -193,9 +193,7 @@ def describe(videos, encoders, others, report=None):
             if encode.shape == features.shape and np.allclose(encode, features, SAME, SAME):
                 with_features = False
     described = {
-        name: {
-            kind: np.stack(found) for kind, found in kinds.items() if len(found) == len(videos)
-        }
+        name: {kind: np.stack(found) for kind, found in kinds.items() if len(found) == len(videos)}
         for name, kinds in parts.items()
     }
     return described | {name: np.stack(found) for name, found in flat.items()}

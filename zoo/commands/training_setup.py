@@ -429,9 +429,13 @@ def _train(setup, run):
     preview = keras.tree.map_structure(lambda part: part[:PREVIEW_CLIPS], preview)
     _LOG.info(
         "train %s: %d videos to train on, %d held out, %d steps of %d clips, %s, seed %d",
-        setup.preset.name, len(setup.train.videos),
+        setup.preset.name,
+        len(setup.train.videos),
         len(setup.held_out.videos) if setup.held_out else 0,
-        training["steps"], training["batch"], run.record["precision"], setup.seed,
+        training["steps"],
+        training["batch"],
+        run.record["precision"],
+        setup.seed,
     )
     if setup.held_out is None and not model.is_fitted_in_closed_form:
         _LOG.warning(

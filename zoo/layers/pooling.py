@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 STATISTICS = 4
+MOTION_STATISTICS = 6
 
 
 def descriptor_statistics(grid):
@@ -38,12 +39,14 @@ def descriptor_statistics(grid):
 
 
 def motion_statistics(grid, clip):
-    """Pools a grid of descriptors where something moves.
+    """Pools a grid of descriptors over the upper and over the lower half of what moves.
 
-    Two numbers per channel, each averaged over space in proportion to how much the pixels under a
-    descriptor change, and then over time: the descriptor, and its absolute change from one moment
-    to the next. A person fills a small part of a frame; an average over all of it is about the
-    ground that the person walks on. Where nothing moves all places count alike.
+    Three numbers per channel and half: the mean of the descriptors, how much that mean varies over
+    time (a standard deviation), and the mean absolute change of a descriptor from one moment to
+    the next. Means over space are weighted by how much the pixels under a descriptor change: a
+    person fills a small part of a frame, and an average over all of it is about the ground that
+    the person walks on. The halves lie about the centre of what moves, frame by frame, so that arms
+    and legs stay apart wherever the person goes. Where nothing moves all places count alike.
 
     Args:
         grid: Tensor `(batch, time, height / s, width / s, depth)`, a moment for each frame.
@@ -51,13 +54,14 @@ def motion_statistics(grid, clip):
             more.
 
     Returns:
-        float32 tensor `(batch, 2 * depth)`.
+        float32 tensor `(batch, 6 * depth)`: mean, variation and change of the upper half, then of
+        the lower.
 
     Example:
 
     >>> clip = tf.random.uniform((2, 8, 32, 48, 1))
     >>> motion_statistics(tf.random.normal((2, 8, 4, 6, 16)), clip).shape
-    TensorShape([2, 32])
+    TensorShape([2, 96])
     """
     grid = tf.cast(grid, tf.float32)
     rule = "`clip` must have at least 2 frames"
@@ -70,7 +74,28 @@ def motion_statistics(grid, clip):
         [shape[0], shape[1] - 1, shape[2], size[2] // shape[2], shape[3], size[3] // shape[3]],
     )
     motion = tf.reduce_mean(motion, axis=[3, 5]) + 1e-6
-    weights = (motion / tf.reduce_sum(motion, axis=[2, 3], keepdims=True))[..., None]
-    mean = tf.reduce_sum(weights * grid[:, 1:], axis=[2, 3])
-    change = tf.reduce_sum(weights * tf.abs(grid[:, 1:] - grid[:, :-1]), axis=[2, 3])
-    return tf.reduce_mean(tf.concat([mean, change], axis=-1), axis=1)
+    now, change = grid[:, 1:], tf.abs(grid[:, 1:] - grid[:, :-1])
+    found = []
+    for share in _halves(motion):
+        weights = share * motion
+        weights = (weights / tf.reduce_sum(weights, axis=[2, 3], keepdims=True))[..., None]
+        mean = tf.reduce_sum(weights * now, axis=[2, 3])
+        variation = tf.sqrt(tf.math.reduce_variance(mean, axis=1) + 1e-12)
+        change_here = tf.reduce_mean(tf.reduce_sum(weights * change, axis=[2, 3]), axis=1)
+        found += [tf.reduce_mean(mean, axis=1), variation, change_here]
+    return tf.concat(found, axis=-1)
+
+
+def _halves(motion):
+    """How much of each place is above, and below, the centre of what moves in its frame.
+
+    The edge between them is soft over a quarter of the spread of what moves, so that the halves
+    of something small do not jump from one row of descriptors to the next.
+    """
+    total = tf.reduce_sum(motion, axis=[2, 3], keepdims=True)
+    rows = tf.range(tf.shape(motion)[2], dtype=tf.float32)[:, None]
+    centre = tf.reduce_sum(motion * rows, axis=[2, 3], keepdims=True) / total
+    spread = tf.reduce_sum(motion * tf.square(rows - centre), axis=[2, 3], keepdims=True) / total
+    # Half a row: what moves within one row has no halves to tell apart.
+    below = 4.0 * (rows - centre) / (tf.sqrt(spread) + 0.5)
+    return tf.sigmoid(-below), tf.sigmoid(below)

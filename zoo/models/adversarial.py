@@ -213,13 +213,9 @@ class AdversarialModel(VideoModel):
         variables = self.optimized_variables
         with tf.GradientTape(persistent=True) as tape:
             losses, drawn = self.objectives(x, y, sample_weight)
-            scaled = {
-                name: getattr(self, name).scale_loss(loss) for name, loss in losses.items()
-            }
+            scaled = {name: getattr(self, name).scale_loss(loss) for name, loss in losses.items()}
         # All before the first step is taken: they are gradients at the same weights.
-        gradients = {
-            name: tape.gradient(loss, variables[name]) for name, loss in scaled.items()
-        }
+        gradients = {name: tape.gradient(loss, variables[name]) for name, loss in scaled.items()}
         for name, values in gradients.items():
             getattr(self, name).apply(values, variables[name])
         self._update_average()
@@ -228,9 +224,7 @@ class AdversarialModel(VideoModel):
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         drawn = self._draw(x, y, training=False)
-        loss = self.compute_loss(
-            x, drawn.targets, drawn.predictions, sample_weight, training=False
-        )
+        loss = self.compute_loss(x, drawn.targets, drawn.predictions, sample_weight, training=False)
         if self.discriminator is not None:
             verdicts = self.discriminator(drawn.fake, training=False)
             generator = _summed(generator_loss, verdicts, kind=self.adversarial_loss)

@@ -9,14 +9,15 @@ many in each layer from the start (Tallec and Ollivier 2018); what a ConvLSTM sp
 its state goes into more layers and more steps of training. A frame is scored by what was foreseen
 of it some frames before, as motion that people do not make shows with the horizon (multi-step
 prediction of Shi et al. 2015; scored ahead as `convlstm_vae` is). A clip is described by its
-descriptors where something moves, since a person fills a small part of a frame.
+descriptors where something moves, the upper half of it and the lower apart, and as its mirror
+image is: what somebody does is the same whichever way they face.
 """
 
 import keras
 import tensorflow as tf
 
 from zoo.layers import FrameDecoder, ScanEncoder, add_change, add_changes, fold_time
-from zoo.layers.pooling import motion_statistics
+from zoo.layers.pooling import MOTION_STATISTICS, motion_statistics
 from zoo.models.future_predictor import FuturePredictor
 
 
@@ -29,6 +30,8 @@ class Foresight(FuturePredictor):
         scan_filters: Channels of the quasi-recurrent layer at 1/4 and of those at 1/8.
         scan_layers: Quasi-recurrent layers at 1/8.
         longest: Frames over which the slowest channels average before training.
+        mirrored: Whether `encode` gives a clip and its mirror image the same vector, the mean of
+            what is seen in both. `features` tell left from right in either case.
         decoder_filters: Channels of the decoder at 1/2, 1/4 and 1/8.
         horizons, score_horizon: As of `FuturePredictor`.
         **kwargs: Arguments of `FuturePredictor`, `ErrorScorer` and `VideoModel`.
@@ -42,7 +45,7 @@ class Foresight(FuturePredictor):
     >>> model(tf.zeros((1, 12, 32, 48, 1))).shape
     TensorShape([1, 4, 8, 32, 48, 1])
     >>> model.encode(tf.zeros((1, 12, 32, 48, 1))).shape
-    TensorShape([1, 40])
+    TensorShape([1, 120])
     """
 
     verbs = ("encode", "features", "rollout", "score", "score_map", "step")
@@ -53,6 +56,7 @@ class Foresight(FuturePredictor):
         scan_filters=(24, 80),
         scan_layers=3,
         longest=16,
+        mirrored=True,
         decoder_filters=(32, 48, 96),
         horizons=8,
         score_horizon=8,
@@ -63,6 +67,7 @@ class Foresight(FuturePredictor):
         self.scan_filters = tuple(scan_filters)
         self.scan_layers = scan_layers
         self.longest = longest
+        self.mirrored = mirrored
         self.decoder_filters = tuple(decoder_filters)
         policy = self.dtype_policy
         self.encoder = ScanEncoder(
@@ -87,10 +92,12 @@ class Foresight(FuturePredictor):
 
     @property
     def embedding_dim(self):
-        return 2 * self.encoder.depth
+        return MOTION_STATISTICS * self.encoder.depth
 
     def _encode(self, clip):
-        return motion_statistics(self._run("features", clip), clip)
+        views = [clip, tf.reverse(clip, axis=[3])] if self.mirrored else [clip]
+        found = [motion_statistics(self._run("features", view), view) for view in views]
+        return tf.add_n(found) / len(found)
 
     def call(self, clip, training=False):
         return self._call_on_known(clip)
@@ -120,5 +127,6 @@ class Foresight(FuturePredictor):
             "scan_filters": self.scan_filters,
             "scan_layers": self.scan_layers,
             "longest": self.longest,
+            "mirrored": self.mirrored,
             "decoder_filters": self.decoder_filters,
         }

@@ -55,9 +55,7 @@ def test_figures_are_those_of_rollout_on_the_windows_of_the_videos(model):
 
 def test_draws_are_those_of_the_model(model):
     videos = source(Drawn("one", 14))
-    found = prediction_setup.evaluate_model(
-        model, videos, context=4, steps=3, samples=2, seed=4
-    )
+    found = prediction_setup.evaluate_model(model, videos, context=4, steps=3, samples=2, seed=4)
     seeds = [int(np.random.SeedSequence([4, 0, n]).generate_state(1)[0] >> 1) for n in range(2)]
     windows = np.stack([videos.videos[0].pixels[:7], videos.videos[0].pixels[7:]]) / 255
     windows = windows.astype(np.float32)

@@ -70,8 +70,9 @@ def test_configuration_round_trip(layer):
 def test_a_plain_convolution_where_no_norm_is_asked_for():
     plain = critic_convolution(5, 3, "judge", "float32", strides=2)
     assert not isinstance(plain, SpectralConv2D)
-    assert plain(INPUTS).shape == critic_convolution(
-        5, 3, "judge", "float32", strides=2, spectral=True
-    )(INPUTS).shape
+    assert (
+        plain(INPUTS).shape
+        == critic_convolution(5, 3, "judge", "float32", strides=2, spectral=True)(INPUTS).shape
+    )
     with pytest.raises(ValueError, match="`filters` must be at least 1. Received: filters=0"):
         SpectralConv2D(0, 3)

@@ -48,9 +48,20 @@ def test_a_live_frame_is_predicted_as_at_all_horizons(model):
 
 
 def test_a_clip_is_described_where_something_moves(model):
-    expected = motion_statistics(model.features(CLIP), CLIP)
-    np.testing.assert_allclose(model.encode(CLIP), expected, atol=1e-5)
-    assert expected.shape == (2, model.embedding_dim)
+    mirror = CLIP[:, :, :, ::-1]
+    here, there = (motion_statistics(model.features(clip), clip) for clip in (CLIP, mirror))
+    np.testing.assert_allclose(model.encode(CLIP), (here + there) / 2, atol=1e-5)
+    assert here.shape == (2, model.embedding_dim)
+
+
+def test_a_clip_and_its_mirror_image_have_one_vector_unless_told_otherwise(model):
+    mirror = CLIP[:, :, :, ::-1]
+    np.testing.assert_allclose(model.encode(CLIP), model.encode(mirror), atol=1e-5)
+    facing = zoo.load("foresight", weights=None, **SMALL, mirrored=False)
+    facing.set_weights(model.get_weights())
+    expected = motion_statistics(facing.features(CLIP), CLIP)
+    np.testing.assert_allclose(facing.encode(CLIP), expected, atol=1e-5)
+    assert np.abs(facing.encode(CLIP) - facing.encode(mirror)).max() > 1e-3
 
 
 def test_settings_reach_the_layers():
