@@ -36,7 +36,6 @@ import tensorflow as tf  # noqa: E402
 
 import data_pipelines  # noqa: E402
 import zoo  # noqa: E402
-from data_pipelines import tasks  # noqa: E402
 from zoo.registry import resolve  # noqa: E402
 
 SIDE, CONTEXT, FUTURE = 64, 10, 10
@@ -81,7 +80,7 @@ def main():
 
 def zoo_model(name, arguments):
     """A model of the catalogue, what it is trained on and the ways in which it predicts."""
-    from zoo.commands.training_setup import parse_setting
+    from zoo.commands.training_setup import parse_setting, task_of
     from zoo.registry import model_arguments
 
     preset = resolve(name)
@@ -89,16 +88,11 @@ def zoo_model(name, arguments):
     model = zoo.load(
         name, weights=None, **dict(parse_setting(text, known) for text in arguments.settings)
     )
-    split = {
-        "predict_ahead": lambda: tasks.predict_ahead(frames=model.horizons),
-        "reconstruct_and_predict": lambda: tasks.reconstruct_and_predict(frames=model.horizons),
-        "reconstruct": tasks.reconstruct,
-    }[model.task]()
     predictors = {"rollout": lambda context: model.rollout(context, FUTURE)}
     if getattr(model, "horizons", 0) >= FUTURE:
         predictors["direct"] = lambda context: forecast(model, context)
     training = preset.training
-    stream = training_stream(arguments, split, training["batch"])
+    stream = training_stream(arguments, task_of(model), training["batch"])
     return model, stream, predictors, training["learning_rate"]
 
 

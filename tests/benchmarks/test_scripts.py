@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines import Source, Video
+from data_pipelines import Source, Video, tasks
 from zoo.evaluation.selection import Candidate
+from zoo.registry import resolve
 
 SCRIPTS = (
-    "kill_train", "latents", "moving_mnist", "reconstruction", "scoring", "select_scoring",
-    "sharpness", "video_gan",
+    "foresight", "kill_train", "latents", "moving_mnist", "reconstruction", "scoring",
+    "select_scoring", "sharpness", "video_gan",
 )  # fmt: skip
 
 
@@ -39,6 +40,47 @@ class Steady(Video):
     def frames(self, start=0):
         for number in range(start, self.num_frames):
             yield np.full((16, 16, 1), number % 256, np.uint8)
+
+
+@pytest.mark.parametrize("name", ["ConvLSTMForesight", "FeatureForesight"])
+def test_variants_of_foresight_learn_score_and_load(script, name, tmp_path):
+    small = {**resolve("foresight").small, "clip_shape": (12, 16, 24, 1)}
+    model_class = getattr(script("foresight"), name)
+    model, other = model_class(**small), model_class(**small)
+    clip = np.random.default_rng(0).uniform(size=(2, 12, 16, 24, 1)).astype("float32")
+    inputs, targets = tasks.predict_ahead(frames=model.horizons)(tf.constant(clip))
+    model.ensure_built()
+    before = [np.array(weight) for weight in model.trainable_variables]
+    model.compile("adam", loss=model.default_loss(), jit_compile=False)
+    model.train_on_batch(inputs, targets)
+    still = [
+        weight.path
+        for weight, old in zip(model.trainable_variables, before, strict=True)
+        if np.array_equal(weight, old)
+    ]
+    # The averaged copy has no gradient, everything else has one.
+    assert not still and model.encode(clip).shape == (2, model.embedding_dim)
+    model.save_weights(tmp_path / "one.weights.h5")
+    other.ensure_built()
+    other.load_weights(tmp_path / "one.weights.h5")
+    np.testing.assert_allclose(other.score(clip), model.score(clip), rtol=1e-5)
+
+
+def test_seeds_are_summed_up(script):
+    module = script("foresight")
+    row = {"name": "foresight", "steps": 7, "parameters": 3, "auc_literature": 0.5}
+    probe = {"accuracy": 0.9, "accuracy_1_people": 0.5, "accuracy_2_people": 0.6}
+    rows = [
+        {**row, "auc_live": live, "encode": {**probe, "accuracy": accuracy}, "pooled": probe}
+        for live, accuracy in ((0.9, 0.8), (0.8, 0.7))
+    ]
+    rows[0]["random_weights"] = {"encode": probe, "pooled": probe}
+    found = module.summary("foresight", [*rows, {"name": "another", "auc_live": 0.0}])
+    assert found["seeds"] == 2
+    assert found["auc_live"] == pytest.approx({"mean": 0.85, "least": 0.8, "most": 0.9})
+    assert found["encode_accuracy"]["mean"] == pytest.approx(0.75)
+    (line,) = module.table([found]).splitlines()[1:]
+    assert "0.850 (0.800-0.900)" in line and "0.750 0.500 0.600; 0.900 0.500 0.600" in line
 
 
 def test_seeds_of_batches_differ_and_come_from_the_seed(script):

@@ -492,18 +492,22 @@ def initial_weights(init):
     return path
 
 
+def task_of(model):
+    """What a model is trained to do with a clip: a function of `data_pipelines.tasks`."""
+    tasks = data_pipelines.tasks
+    return {
+        "predict_ahead": lambda: tasks.predict_ahead(frames=model.horizons),
+        "reconstruct": tasks.reconstruct,
+        "generate": tasks.generate,
+        "reconstruct_and_predict": lambda: tasks.reconstruct_and_predict(frames=model.horizons),
+    }[model.task]()
+
+
 def _batches(setup, model, source, endless):
     """Gives a function of batches to skip that streams training clips, or held-out ones once."""
     training = setup.training
     clip = _clip_spec(training, model)
-    task = {
-        "predict_ahead": lambda: data_pipelines.tasks.predict_ahead(frames=model.horizons),
-        "reconstruct": data_pipelines.tasks.reconstruct,
-        "generate": data_pipelines.tasks.generate,
-        "reconstruct_and_predict": lambda: data_pipelines.tasks.reconstruct_and_predict(
-            frames=model.horizons
-        ),
-    }[model.task]()
+    task = task_of(model)
     cache = "memory" if _fits_memory(source, clip) else None
 
     def factory(skip):

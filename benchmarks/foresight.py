@@ -1,0 +1,338 @@
+"""`foresight` beside `convlstm_vae` and beside itself without each of its parts, for equal minutes.
+
+    python benchmarks/foresight.py --ped2 footage/ucsd_ped2 --weizmann footage/weizmann \\
+        --out runs/foresight_parts --minutes 5
+
+The speed of every variant is measured first, interleaved, so that what else the machine does meets
+all of them alike; a variant is then trained for the steps that it makes in `--minutes`. Each run
+is one of `zoo train`, and is gone on with where it was stopped; what is measured of it is kept in
+`--out` too, so the same command again measures what is missing and prints the whole table.
+
+Measured are the frame AUC on UCSD Ped2 under the protocol `live`, at the horizon that the preset
+scores by (the furthest, of a variant that has fewer), and the accuracy of a linear probe on
+Weizmann: all labels, leaving one person out, and the clips of one and of two people labelled.
+Random weights of the same model stand beside. `pooled` is the same probe on descriptors pooled as
+all models of the zoo can be, whatever a model's own `encode` does.
+
+`--seeds 3` gives `--of-three` its three seeds; all other variants have one.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import shlex
+import statistics
+import sys
+import time
+
+# Before TensorFlow is imported: its start is noise here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+import zoo  # noqa: E402
+from zoo.commands import anomaly_setup, representation_setup, training_setup  # noqa: E402
+from zoo.commands.labelled_setup import open_labelled  # noqa: E402
+from zoo.evaluation.card import portable  # noqa: E402
+from zoo.layers import RecurrentEncoder, ScanEncoder  # noqa: E402
+from zoo.models.foresight import Foresight  # noqa: E402
+from zoo.presets import PRESETS  # noqa: E402
+from zoo.training.precision import choose_precision  # noqa: E402
+from zoo.training.run_folder import machine  # noqa: E402
+from zoo.training.whole_files import read_json, write_json  # noqa: E402
+
+ROUNDS, STEPS_A_ROUND = 3, 6
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class ConvLSTMForesight(Foresight):
+    """`Foresight` on the ConvLSTM layers of `convlstm_vae`: one at 1/4 and one at 1/8."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = RecurrentEncoder(
+            self.channels, self.filters, self.scan_filters, name="memory", dtype=self.dtype_policy
+        )
+
+    def _observe(self, frames, state):
+        maps, state = super()._observe(frames, state)
+        return {**maps, "scan_4": maps["memory_4"], "scan_8": maps["memory_8"]}, state
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class FeatureForesight(Foresight):
+    """`Foresight` whose descriptors also predict those of four frames on, of an averaged copy.
+
+    The copy follows the encoder by an exponential average and has no gradient; there are no
+    negative pairs (Grill et al. 2020, "Bootstrap Your Own Latent"). What is compared is
+    standardised over each channel of a batch, so that a constant is no way out.
+    """
+
+    AHEAD, DECAY, WEIGHT = 4, 0.99, 0.05
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.copy = ScanEncoder(
+            self.channels, self.filters, self.scan_filters, self.scan_layers, self.longest,
+            name="copy", dtype=self.dtype_policy,
+        )  # fmt: skip
+        self.copy.trainable = False
+        self.head = keras.Sequential(
+            [keras.layers.Dense(160, activation="relu"), keras.layers.Dense(self.scan_filters[1])],
+            name="head",
+        )
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        self.copy.build()
+        self.head.build((None, None, None, None, self.scan_filters[1]))
+        self.copy.set_weights(self.encoder.get_weights())
+
+    def call(self, clip, training=False):
+        clip = self._check_training_clip(clip)
+        if training:
+            shape = tf.shape(clip)
+            start = self._initial_state(shape[0], shape[2], shape[3])
+            maps, _ = self._observe(clip, start)
+            ahead, _ = self.copy.observe(clip, start, start["frames_seen"])
+            predicted = self.head(maps["scan_8"][:, : -self.AHEAD], training=True)
+            wanted = tf.stop_gradient(ahead["scan_8"][:, self.AHEAD :])
+            error = tf.square(_standardised(predicted) - _standardised(wanted))
+            self.add_loss(self.WEIGHT * tf.reduce_mean(error))
+            for mine, theirs in zip(self.copy.weights, self.encoder.weights, strict=True):
+                mine.assign(self.DECAY * mine + (1.0 - self.DECAY) * theirs)
+            known = {name: value[:, : -self.horizons] for name, value in maps.items()}
+            return self._predict(known, clip[:, : -self.horizons])
+        return self._call_on_known(clip)
+
+
+def _standardised(values):
+    values = tf.cast(values, tf.float32)
+    mean, variance = tf.nn.moments(values, [0, 1, 2, 3])
+    return (values - mean) * tf.math.rsqrt(variance + 1e-4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """What is trained: a preset, and settings that differ from it.
+
+    Attributes:
+        preset: Name of a preset.
+        settings: "KEY=VALUE" each, as of `zoo train --set`.
+        model_class: A class in the place of the preset's, or None.
+    """
+
+    preset: str = "foresight/ucsd_ped2"
+    settings: tuple = ()
+    model_class: type | None = None
+
+
+VARIANTS = {
+    "foresight": Variant(),
+    "convlstm_vae": Variant("convlstm_vae/ucsd_ped2"),
+    "four horizons": Variant(settings=("horizons=4", "score_horizon=4")),
+    "one horizon": Variant(settings=("horizons=1", "score_horizon=1")),
+    "one layer at 1/8": Variant(settings=("scan_layers=1",)),
+    "one time scale": Variant(settings=("longest=2",)),
+    "ConvLSTM": Variant(model_class=ConvLSTMForesight),
+    "features ahead": Variant(model_class=FeatureForesight),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--ped2", required=True, help="UCSD Ped2")
+    parser.add_argument("--weizmann", required=True, help="the Weizmann strips")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the runs")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training, for each run")
+    parser.add_argument("--seeds", type=int, default=3, help="of each of --of-three")
+    parser.add_argument("--of-three", nargs="*", default=["foresight", "convlstm_vae"])
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--card", type=pathlib.Path, help="card of foresight to put the table in")
+    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, variant in VARIANTS.items():
+        register(name, variant)
+    speeds = measured_once(
+        arguments.out / "speeds.json", lambda: seconds_a_step(arguments.variants)
+    )
+    rows = []
+    for seed in range(arguments.seeds):
+        for name in arguments.variants:
+            if seed and name not in arguments.of_three:
+                continue
+            steps = max(1, round(60 * arguments.minutes / speeds[name]))
+            file = arguments.out / f"{slug(name)}.{seed}.json"
+            rows.append(
+                measured_once(file, lambda n=name, k=steps, s=seed: measure(n, k, s, arguments))
+            )
+    report = {
+        "command": portable(shlex.join(["python", *sys.argv])),
+        "minutes": arguments.minutes,
+        "precision": choose_precision("auto"),
+        "machine": machine(),
+        "rows": [summary(name, rows) for name in arguments.variants],
+    }
+    if arguments.card:
+        card = read_json(arguments.card)
+        card["evaluation"]["ablations"] = report
+        write_json(arguments.card, card)
+    print(json.dumps(report, indent=2) if arguments.json else table(report["rows"]))
+
+
+def slug(name):
+    return name.replace("/", "_").replace(" ", "_")
+
+
+def register(name, variant):
+    """Makes a variant that has a class of its own a preset, for `zoo.load` and the training."""
+    if variant.model_class is not None:
+        preset = PRESETS[variant.preset]
+        own = f"benchmark/{slug(name)}"
+        PRESETS[own] = dataclasses.replace(preset, name=own, model_class=variant.model_class)
+
+
+def preset_name(name):
+    variant = VARIANTS[name]
+    return f"benchmark/{slug(name)}" if variant.model_class else variant.preset
+
+
+def measured_once(file, measure):
+    """What is in a file, or is measured now and put there."""
+    if not file.is_file():
+        write_json(file, measure())
+    return read_json(file)
+
+
+def seconds_a_step(names):
+    """Dict from variant to the seconds of a training step: the least of rounds taken in turn."""
+    trainings = {name: steps_of(name) for name in names}
+    fastest = dict.fromkeys(names, float("inf"))
+    for _ in range(ROUNDS):
+        for name, train in trainings.items():
+            began = time.monotonic()
+            train(STEPS_A_ROUND)
+            fastest[name] = min(fastest[name], (time.monotonic() - began) / STEPS_A_ROUND)
+            say(f"{name}: {fastest[name]:.3f} s a step")
+    return fastest
+
+
+def steps_of(name):
+    """Function that trains a variant for some steps, on noise: its speed is that of footage."""
+    setup = training_setup.prepare(preset_name(name), ".", settings=list(VARIANTS[name].settings))
+    model = zoo.load(
+        preset_name(name), weights=None, dtype=choose_precision("auto"), **setup.overrides
+    )
+    model.compile(keras.optimizers.Adam(1e-3), loss=model.default_loss(), jit_compile=False)
+    training = setup.training
+    clip = tf.random.stateless_uniform(
+        (training["batch"], training["frames"], *training["crop"], model.channels), seed=(0, 0)
+    )
+    stream = tf.data.Dataset.from_tensors(clip).map(training_setup.task_of(model)).cache().repeat()
+    model.fit(stream, steps_per_epoch=2, verbose=0, shuffle=False)
+    return lambda steps: model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
+
+
+def measure(name, steps, seed, arguments):
+    """Trains a variant and measures it."""
+    say(f"{name}, seed {seed}: {steps} steps")
+    settings = list(VARIANTS[name].settings)
+    if "kl_warm_up_steps" in PRESETS[preset_name(name)].training:
+        # A quarter of the run, as in the preset.
+        settings.append(f"kl_warm_up_steps={steps // 4}")
+    setup = training_setup.prepare(
+        preset_name(name), arguments.ped2, given={"steps": steps}, seed=seed, settings=settings
+    )
+    run = training_setup.run(setup, arguments.out / f"{slug(name)}.{seed}", shlex.join(sys.argv))
+    model = zoo.load(str(run.path))
+    source = anomaly_setup.open_labelled(arguments.ped2)
+    scored = anomaly_setup.score_source(model, source)
+    anomaly = anomaly_setup.result(scored, model, source, name)
+    representation = representation_setup.evaluate_model(
+        model, open_labelled(arguments.weizmann), with_baselines=seed == 0
+    )
+    found = {
+        "name": name,
+        "seed": seed,
+        "steps": steps,
+        "parameters": int(sum(v.shape.num_elements() for v in model.trainable_variables)),
+        "auc_live": anomaly["auc_live"],
+        "auc_literature": anomaly["auc_literature"],
+        "encode": representation_setup.headline(representation["encode"]),
+        "pooled": representation_setup.headline(representation["features"]),
+    }
+    if seed == 0:
+        random = representation["baselines"]["random_weights"]
+        found["random_weights"] = {
+            part: representation_setup.headline(random[name])
+            for part, name in (("encode", "encode"), ("pooled", "features"))
+        }
+    keras.backend.clear_session()
+    return found
+
+
+def summary(name, rows):
+    """The seeds of a variant as one row: the mean of each figure, and its least and most."""
+    own = [row for row in rows if row["name"] == name]
+    figures = {
+        "auc_live": [row["auc_live"] for row in own],
+        "auc_literature": [row["auc_literature"] for row in own],
+        **{
+            f"{part}_{figure}": [row[part][figure] for row in own]
+            for part in ("encode", "pooled")
+            for figure in ("accuracy", "accuracy_1_people", "accuracy_2_people")
+        },
+    }
+    first = own[0]
+    return {
+        "name": name,
+        "seeds": len(own),
+        "steps": first["steps"],
+        "parameters": first["parameters"],
+        **{
+            figure: {"mean": statistics.fmean(found), "least": min(found), "most": max(found)}
+            for figure, found in figures.items()
+        },
+        "random_weights": first.get("random_weights"),
+    }
+
+
+def table(rows):
+    """The rows as text."""
+    heads = ("auc_live", "encode_accuracy", "encode_accuracy_1_people", "encode_accuracy_2_people",
+             "pooled_accuracy", "pooled_accuracy_1_people", "pooled_accuracy_2_people")  # fmt: skip
+    lines = [
+        f"{'':18s} {'steps':>5s} {'param.':>8s}  {'live AUC':20s}  encode: all, 1, 2 people; "
+        "random          pooled: all, 1, 2 people; random"
+    ]
+    for row in rows:
+        live, *others = (row[head] for head in heads)
+        spread = f"{live['mean']:.3f} ({live['least']:.3f}-{live['most']:.3f})"
+        words = [f"{value['mean']:.3f}" for value in others]
+        random = row["random_weights"] or {}
+        chance = {
+            part: " ".join(
+                f"{random[part][key]:.3f}"
+                for key in ("accuracy", "accuracy_1_people", "accuracy_2_people")
+            )  # fmt: skip
+            for part in random
+        }
+        lines.append(
+            f"{row['name']:18s} {row['steps']:5d} {row['parameters']:8d}  {spread:20s}  "
+            f"{' '.join(words[:3])}; {chance.get('encode', '-'):17s}  "
+            f"{' '.join(words[3:])}; {chance.get('pooled', '-')}"
+        )
+    return "\n".join(lines)
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
