@@ -124,6 +124,28 @@ _ALL = (
         small=_SMALL_VAE,
     ),
     Preset(
+        name="convlstm_vae/weizmann",
+        model_class=ConvLSTMVAE,
+        arguments={
+            "clip_shape": (16, 64, 64, 1),
+            "fps": 25.0,
+            "channels": 1,
+            "observation_scale": 0.03,
+            "posterior_share": 0.25,
+        },
+        description="The same on people who act in front of a wall, learned without labels.",
+        paper="As convlstm_vae/ucsd_ped2",
+        training={
+            **_PED2_TRAINING,
+            "stride": 2,
+            # Frames of this size are as large as the crops of larger ones.
+            "crop": None,
+            "steps": 1500,
+            "kl_warm_up_steps": 375,
+        },
+        small=_SMALL_VAE,
+    ),
+    Preset(
         name="convlstm_predictor/ucsd_ped2",
         model_class=ConvLSTMPredictor,
         arguments=_PED2,

@@ -13,7 +13,7 @@ from zoo.registry import resolve
 
 SCRIPTS = (
     "foresight", "kill_train", "latents", "moving_mnist", "reconstruction", "scoring",
-    "select_scoring", "sharpness", "video_gan",
+    "select_scoring", "sharpness", "video_gan", "weizmann",
 )  # fmt: skip
 
 
@@ -81,6 +81,27 @@ def test_seeds_are_summed_up(script):
     assert found["encode_accuracy"]["mean"] == pytest.approx(0.75)
     (line,) = module.table([found]).splitlines()[1:]
     assert "0.850 (0.800-0.900)" in line and "0.750 0.500 0.600; 0.900 0.500 0.600" in line
+
+
+def test_each_person_is_tested_by_the_encoder_that_has_not_seen_them(script):
+    module = script("weizmann")
+    labels = np.array(["walk", "wave"] * 4)
+    people = np.repeat(["a", "b", "c", "d"], 2)
+    good = np.where(labels == "walk", 1.0, -1.0)[:, None] * np.ones((1, 3))
+    mixed = dict.fromkeys("abc", good)
+    found = module.accuracies(dict.fromkeys("abcd", good), labels, people)
+    assert found == {"all": 1.0, "1": 1.0, "2": 1.0}
+    # One person, described as nobody else is, is named wrongly, and the others are not.
+    mixed["d"] = np.where((people == "d")[:, None], -good, good)
+    found = module.accuracies(mixed, labels, people)
+    assert found == {"all": 0.75, "1": 0.75, "2": 0.75}
+
+
+def test_labelled_people_are_drawn_without_a_set_twice(script):
+    some = script("weizmann").some
+    sets = some("abcdefgh", 2, 8, seed=0)
+    assert len({tuple(one) for one in sets}) == 8 and sets == some("abcdefgh", 2, 8, seed=0)
+    assert some("abc", 1, 8, seed=0) == [["a"], ["b"], ["c"]]
 
 
 def test_seeds_of_batches_differ_and_come_from_the_seed(script):
