@@ -9,8 +9,8 @@ from zoo.training.precision import choose_precision
     ("flags", "gpus", "expected"),
     [
         ({"avx2", "amx_bf16"}, [], "mixed_bfloat16"),
-        # Vector units alone: measured slower than float32.
-        ({"avx2", "avx512_bf16"}, [], "float32"),
+        ({"avx2", "avx512_bf16"}, [], "mixed_bfloat16"),
+        ({"avx2", "avx512f"}, [], "float32"),
         (set(), [], "float32"),
         (set(), [(9, 0)], "mixed_bfloat16"),
         (set(), [(8, 0)], "mixed_bfloat16"),
