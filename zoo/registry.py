@@ -6,6 +6,7 @@ import logging
 import pathlib
 
 from zoo.models.base import VideoModel
+from zoo.models.weights_layout import check_file_layout
 from zoo.presets import DEFAULTS, PRESETS, Preset
 from zoo.training.whole_files import read_json
 
@@ -179,8 +180,10 @@ def load_weights(model: VideoModel, path):
     """Loads weights, or says that they are of another model.
 
     Raises:
-        ValueError: If the file cannot be read or its weights are of other shapes.
+        ValueError: If the file cannot be read, or its weights are of other shapes, of another model
+            or of another layout of it.
     """
+    check_file_layout(path, model)
     try:
         model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from zoo.layers.pooling import STATISTICS, descriptor_statistics
 from zoo.layers.sizes import check_size
+from zoo.models.weights_layout import check_file_layout, check_layout, note_layout
 
 CLIP_AXES = "(batch, time, height, width, channels)"
 
@@ -37,6 +38,8 @@ class VideoModel(keras.Model):
         monitor: Name of the reported term whose smallest held-out value is the best.
         rollout_block: Frames that a rollout predicts at once before it is fed on them.
         samples_without_context: Whether `sample` takes `None` for its conditioning.
+        layout: Which version of its structure the weights are of; a class whose weights of before
+            no longer fit, or mean something else, raises it.
         is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
             Such a model has no gradients, no learning rate and nothing to resume.
     """
@@ -49,6 +52,7 @@ class VideoModel(keras.Model):
     rollout_block = 1
     samples_without_context = False
     monitor = "reconstruction"
+    layout = 1
     is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
@@ -492,9 +496,33 @@ class VideoModel(keras.Model):
         """Adds a batch's mean to a reported term, weighed by its clips as Keras weighs `loss`."""
         metric.update_state(value, sample_weight=tf.shape(tf.nest.flatten(batch)[0])[0])
 
+    # Files.
+
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """As Keras does it, and says in a `.weights.h5` file which layout it is of."""
+        super().save_weights(filepath, overwrite=overwrite, **kwargs)
+        if str(filepath).endswith(".weights.h5"):
+            note_layout(filepath, self)
+
+    def load_weights(self, filepath, **kwargs):
+        """As Keras does it.
+
+        Raises:
+            ValueError: If the file is of another model, or of another layout of this one.
+        """
+        check_file_layout(filepath, self)
+        super().load_weights(filepath, **kwargs)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        check_layout(cls, config.pop("layout", 1), "`config`")
+        return super().from_config(config, custom_objects)
+
     def get_config(self):
         return {
             **super().get_config(),
+            "layout": self.layout,
             "channels": self.channels,
             "clip_shape": self.clip_shape,
             "fps": self.fps,

@@ -1,0 +1,72 @@
+"""Weights of another structure are told by a sentence, not by shapes."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from zoo.models.convlstm_vae import ConvLSTMVAE
+from zoo.registry import resolve
+
+SMALL = resolve("convlstm_vae").small
+
+
+@pytest.fixture
+def model():
+    return zoo.load("convlstm_vae", weights=None, **SMALL)
+
+
+@pytest.fixture
+def weights(model, tmp_path):
+    model.save_weights(tmp_path / "one.weights.h5")
+    return tmp_path / "one.weights.h5"
+
+
+def test_a_file_says_what_it_is_of(weights):
+    with h5py.File(weights) as file:
+        found = dict(file.attrs)
+    assert (found["model"], found["layout"]) == ("ConvLSTMVAE", 1)
+    assert found["zoo_version"] == zoo.__version__
+
+
+def test_an_older_layout_is_named_with_the_version_that_wrote_it(weights, model, monkeypatch):
+    monkeypatch.setattr(ConvLSTMVAE, "layout", 2)
+    said = (
+        r"one.weights.h5 must be of layout 2 of ConvLSTMVAE.* Received: layout 1 written by "
+        rf"version {zoo.__version__} of the zoo; train again"
+    )
+    with pytest.raises(ValueError, match=said):
+        zoo.load("convlstm_vae", weights=weights, **SMALL)
+    with pytest.raises(ValueError, match=said):
+        model.load_weights(weights)
+
+
+def test_a_newer_layout_asks_for_a_newer_zoo(weights):
+    with h5py.File(weights, "a") as file:
+        file.attrs["layout"] = 3
+    with pytest.raises(ValueError, match="layout 1 of .* Received: layout 3 .* newer version"):
+        zoo.load("convlstm_vae", weights=weights, **SMALL)
+
+
+def test_a_file_that_says_nothing_is_of_the_first_layout(weights, model, monkeypatch):
+    with h5py.File(weights, "a") as file:
+        for name in list(file.attrs):
+            del file.attrs[name]
+    other = zoo.load("convlstm_vae", weights=weights, **SMALL)
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+    monkeypatch.setattr(ConvLSTMVAE, "layout", 2)
+    with pytest.raises(ValueError, match="Received: layout 1; train again"):
+        zoo.load("convlstm_vae", weights=weights, **SMALL)
+
+
+def test_a_keras_file_of_an_older_layout_is_named(model, tmp_path, monkeypatch):
+    model.save(tmp_path / "one.keras")
+    monkeypatch.setattr(ConvLSTMVAE, "layout", 2)
+    with pytest.raises(ValueError, match="must be of layout 2 of ConvLSTMVAE"):
+        keras.models.load_model(tmp_path / "one.keras")
+
+
+def test_weights_of_another_model_are_named(weights):
+    with pytest.raises(ValueError, match="do not fit ConvLSTMPredictor: they are of ConvLSTMVAE"):
+        zoo.load("convlstm_predictor", weights=weights, filters=(8, 6))
