@@ -67,8 +67,8 @@ class VideoVAE(WindowedPredictor):
         latent_dim: Latents of a segment at each place of 1/8 of the frame.
         free_bits: Nats of each group, at one place, that cost nothing in training; at least 0.
         horizons: Frames of a segment.
-        context_frames: Frames of the context; must be `horizons`, as a segment is the context of
-            the next.
+        context_frames: Frames of the context; `horizons`, which it is by default, as a segment is
+            the context of the next.
         seed: Of the draws in training, a whole number from 0 up to 2**31 - 1.
         **kwargs: Arguments of `FuturePredictor` and `VideoModel`.
 
@@ -114,15 +114,15 @@ class VideoVAE(WindowedPredictor):
         latent_dim=16,
         free_bits=0.05,
         horizons=4,
-        context_frames=4,
         seed=0,
         **kwargs,
     ):
-        super().__init__(horizons=horizons, context_frames=context_frames, **kwargs)
-        if context_frames != horizons:
+        kwargs.setdefault("context_frames", horizons)
+        super().__init__(horizons=horizons, **kwargs)
+        if self.context_frames != horizons:
             raise ValueError(
                 "`context_frames` must be `horizons`: each segment is the context of the next. "
-                f"Received: context_frames={context_frames}, horizons={horizons}"
+                f"Received: context_frames={self.context_frames}, horizons={horizons}"
             )
         if free_bits < 0:
             raise ValueError(f"`free_bits` must be at least 0. Received: free_bits={free_bits}")

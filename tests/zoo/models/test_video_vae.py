@@ -243,3 +243,7 @@ def test_futures_of_one_context_differ_from_each_other(model):
 def test_arguments_out_of_range_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         VideoVAE(**SMALL, **arguments)
+
+
+def test_the_context_is_a_segment_whatever_its_length():
+    assert VideoVAE(horizons=2, score_horizon=1).context_frames == 2
