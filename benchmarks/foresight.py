@@ -209,7 +209,7 @@ def measured_once(file, measure):
 
 
 def measured_speeds(file, names):
-    """Dict from variant to the seconds of a training step; what a file has is not measured again."""
+    """Dict from variant to the seconds of a training step; what the file has stays."""
     speeds = read_json(file) if file.is_file() else {}
     missing = [name for name in names if name not in speeds]
     if missing:
