@@ -4,6 +4,7 @@ https://arxiv.org/abs/1511.05440
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zoo.layers.convolution import convolution
@@ -57,9 +58,43 @@ class PyramidEncoder(keras.Model):
     def build(self, input_shape=None):
         for scale, layers in enumerate(self.into):
             _build_chain(layers, self.channels * (self.context_frames + (scale > 0)))
-        for counts, layers in zip(self.filters, self.out_of, strict=False):
-            _build_chain(layers, counts[1])
+        for scale, layers in enumerate(self.out_of):
+            _build_chain(layers, self.filters[scale][1])
+            self.begin_as_copy(scale, layers)
         self.built = True
+
+    def begin_as_copy(self, scale, out_of):
+        """Sets the generator of a scale, built, so that it begins as a copy of the last frame.
+
+        The background of a fixed camera is then there from the first step, and what is learned is
+        what moves. Two channels of each layer carry the last frame and the enlarged prediction from
+        below through, as rectifiers let through what is not negative; the last layer gives the one
+        less the other. A scale with too few channels for both begins at random.
+
+        Args:
+            scale: Its number, the coarsest first.
+            out_of: Its layers behind those of this encoder.
+        """
+        layers, last = [*self.into[scale], *out_of], self.channels * (self.context_frames - 1)
+        carried = self.channels * (2 if scale else 1)
+        if min(layer.filters for layer in layers[:-1]) < carried:
+            return
+        # Of frames stacked as channels the last comes last, and then what is enlarged.
+        sources = range(last, last + carried)
+        for layer in layers[:-1]:
+            kernel = np.array(layer.kernel)
+            middle = kernel.shape[0] // 2
+            kernel[..., :carried] = 0.0
+            for channel, source in enumerate(sources):
+                kernel[middle, middle, source, channel] = 1.0
+            layer.kernel.assign(kernel)
+            sources = range(carried)
+        kernel = np.array(layers[-1].kernel)
+        middle = kernel.shape[0] // 2
+        for channel in range(carried):
+            sign = 1.0 if channel < self.channels else -1.0
+            kernel[middle, middle, channel, channel % self.channels] = sign
+        layers[-1].kernel.assign(kernel)
 
     def pyramid(self, contexts):
         """Runs the generators from coarse to fine.
@@ -133,6 +168,7 @@ class PyramidGenerator(keras.Model):
     def build(self, input_shape=None):
         self.encoder.build()
         _build_chain(self.finest, self.encoder.filters[-1][1])
+        self.encoder.begin_as_copy(SCALES - 1, self.finest)
         self.built = True
 
     def call(self, contexts):
@@ -235,7 +271,7 @@ def _pair(counts, kernel_size, name, policy):
 def _to_frame(counts, channels, name, policy):
     return [
         convolution(counts[2], 3, f"{name}_out_0", policy),
-        convolution(channels, 3, f"{name}_out_1", policy, activation=None, stddev=1e-2),
+        convolution(channels, 3, f"{name}_out_1", policy, activation=None, stddev=1e-3),
     ]
 
 

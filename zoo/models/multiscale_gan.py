@@ -8,12 +8,12 @@ all of it, and `u_k` the enlargement to that scale,
 is the next frame, and a discriminator at each scale judges `(X_k, Y_k)`. What differs, to be
 trained on a processor: a generator has four convolutions, where the two finer ones of the paper
 have six, and at the two coarser scales 3/8 of the paper's channels, at the third a tenth of them
-in all and at the finest a twentieth. Its output is not squashed by a tanh but cut off at [0, 1]
-outside training; frames are made smaller by averages and larger by bilinear interpolation; losses
-are means over pixels, summed over scales, with weights for means; the verdict of a discriminator
-is a mean over places instead of fully connected layers, since frames of any size must do, and its
-layers stride where the paper's pool; both sides are optimised by Adam, not by plain gradient
-descent, at the same time.
+in all and at the finest a twentieth; each begins as a copy of the last frame, and its output is
+not squashed by a tanh but cut off at [0, 1] outside training; frames are made smaller by averages
+and larger by bilinear interpolation; losses are means over pixels, summed over scales, with weights
+for means; the verdict of a discriminator is a mean over places instead of fully connected layers,
+since frames of any size must do, and its layers stride where the paper's pool; both sides are
+optimised by Adam, not by plain gradient descent, at the same time.
 """
 
 import keras

@@ -22,6 +22,19 @@ def model():
     return zoo.load("multiscale_gan", weights=None, **SMALL)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_begins_with_copies_of_the_last_frame(channels):
+    filters = 4 * ((8, 8, 8),)
+    model = MultiscaleGAN(filters, discriminator_filters=(4, 4, 6), channels=channels)
+    clip = np.random.default_rng(0).uniform(size=(2, 5, 16, 24, channels)).astype("float32")
+    predicted = np.asarray(model(clip)[:, 3, 0])
+    # Nearer than the frame before it is, or a mean of the four; not equal, or nothing would learn.
+    assert 0 < np.abs(predicted - clip[:, 3]).max() < 0.05
+    for scale, drawn in enumerate(model.generator(as_scales(as_channels(clip[:, None, :4])))):
+        expected = as_scales(clip[:, 3])[scale]
+        np.testing.assert_allclose(drawn, expected, atol=0.05)
+
+
 def test_scales_are_averages_of_blocks():
     frames = CLIP[0]
     for scale, smaller in zip((8, 4, 2, 1), as_scales(frames), strict=True):
