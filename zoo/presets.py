@@ -291,7 +291,16 @@ _ALL = (
     Preset(
         name="pca/ucsd_ped2",
         model_class=PCA,
-        arguments={**_PED2, "window": 6, "components": 64},
+        # How it scores was chosen on held-out training videos, the window of the largest average
+        # too: over 16 pixels no linear way that was tried beats a copy of the last frame.
+        arguments={
+            **_PED2,
+            "window": 6,
+            "components": 64,
+            "score_branch": "prediction",
+            "score_horizon": 1,
+            "score_window": 48,
+        },
         description="Principal components of patches of 8x8 pixels and six frames.",
         paper="Kiran et al. 2018",
         # One pass over every window of every video.
