@@ -11,7 +11,7 @@ is one of `zoo train`, and is gone on with where it was stopped; what is measure
 Measured are the frame AUC on UCSD Ped2 under the protocol `live`, at the horizon that the preset
 scores by (the furthest, of a variant that has fewer), and the accuracy of a linear probe on
 Weizmann: all labels, leaving one person out, and the clips of one and of two people labelled.
-Random weights of the same model stand beside. `pooled` is the same probe on descriptors pooled as
+Random weights of the same model stand beside those of `--of-three`. `pooled` is the same probe on descriptors pooled as
 all models of the zoo can be, whatever a model's own `encode` does.
 
 `--seeds 3` gives `--of-three` its three seeds; all other variants have one.
@@ -261,8 +261,10 @@ def measure(name, steps, seed, arguments):
     source = anomaly_setup.open_labelled(arguments.ped2)
     scored = anomaly_setup.score_source(model, source)
     anomaly = anomaly_setup.result(scored, model, source, name)
+    # Of the variants that have several seeds: the others are compared with those alone.
+    beside_random = seed == 0 and name in arguments.of_three
     representation = representation_setup.evaluate_model(
-        model, open_labelled(arguments.weizmann), with_baselines=seed == 0
+        model, open_labelled(arguments.weizmann), with_baselines=beside_random
     )
     found = {
         "name": name,
@@ -274,7 +276,7 @@ def measure(name, steps, seed, arguments):
         "encode": representation_setup.headline(representation["encode"]),
         "pooled": representation_setup.headline(representation["features"]),
     }
-    if seed == 0:
+    if beside_random:
         random = representation["baselines"]["random_weights"]
         found["random_weights"] = {
             part: representation_setup.headline(random[name])
