@@ -11,8 +11,8 @@ is one of `zoo train`, and is gone on with where it was stopped; what is measure
 Measured are the frame AUC on UCSD Ped2 under the protocol `live`, at the horizon that the preset
 scores by (the furthest, of a variant that has fewer), and the accuracy of a linear probe on
 Weizmann: all labels, leaving one person out, and the clips of one and of two people labelled.
-Random weights of the same model stand beside those of `--of-three`. `pooled` is the same probe on descriptors pooled as
-all models of the zoo can be, whatever a model's own `encode` does.
+Random weights stand beside the variants of `--of-three`. `pooled` is the same probe on descriptors
+pooled as all models of the zoo can be, whatever a model's own `encode` does.
 
 `--seeds 3` gives `--of-three` its three seeds; all other variants have one.
 """
