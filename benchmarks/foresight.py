@@ -11,10 +11,11 @@ is one of `zoo train`, and is gone on with where it was stopped; what is measure
 Measured are the frame AUC on UCSD Ped2 under the protocol `live`, at the horizon that the preset
 scores by (the furthest, of a variant that has fewer), and the accuracy of a linear probe on
 Weizmann: all labels, leaving one person out, and the clips of one and of two people labelled.
-Random weights stand beside the variants of `--of-three`. `pooled` is the same probe on descriptors
-pooled as all models of the zoo can be, whatever a model's own `encode` does.
+Random weights stand beside the variants of `--several-seeds`. `pooled` is the same probe on
+descriptors pooled as all models of the zoo can be, whatever a model's own `encode` does.
 
-`--seeds 3` gives `--of-three` its three seeds; all other variants have one.
+The variants of `--several-seeds` are trained with `--seeds` of them, the others with one. What is
+measured in a folder is of one number of minutes, one precision and one machine.
 """
 
 import argparse
@@ -150,20 +151,29 @@ def main():
     parser.add_argument("--weizmann", required=True, help="the Weizmann strips")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the runs")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training, for each run")
-    parser.add_argument("--seeds", type=int, default=3, help="of each of --of-three")
-    parser.add_argument("--of-three", nargs="*", default=["foresight", "convlstm_vae"])
+    parser.add_argument("--seeds", type=int, default=3, help="of each of --several-seeds")
+    parser.add_argument("--several-seeds", nargs="*", choices=list(VARIANTS),
+                        default=["foresight", "convlstm_vae"])  # fmt: skip
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--card", type=pathlib.Path, help="card of foresight to put the table in")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    setting = {
+        "minutes": arguments.minutes,
+        "precision": choose_precision("auto"),
+        "machine": machine(),
+    }
+    known = measured_once(arguments.out / "setting.json", lambda: setting)
+    if known != setting:
+        parser.error(f"{arguments.out} holds what was measured with {known}, not with {setting}")
     for name, variant in VARIANTS.items():
         register(name, variant)
     speeds = measured_speeds(arguments.out / "speeds.json", arguments.variants)
     rows = []
     for seed in range(arguments.seeds):
         for name in arguments.variants:
-            if seed and name not in arguments.of_three:
+            if seed and name not in arguments.several_seeds:
                 continue
             steps = max(1, round(60 * arguments.minutes / speeds[name]))
             file = arguments.out / f"{slug(name)}.{seed}.json"
@@ -172,9 +182,7 @@ def main():
             )
     report = {
         "command": portable(shlex.join(["python", *sys.argv])),
-        "minutes": arguments.minutes,
-        "precision": choose_precision("auto"),
-        "machine": machine(),
+        **setting,
         "rows": [summary(name, rows) for name in arguments.variants],
     }
     if arguments.card:
@@ -262,7 +270,7 @@ def measure(name, steps, seed, arguments):
     scored = anomaly_setup.score_source(model, source)
     anomaly = anomaly_setup.result(scored, model, source, name)
     # Of the variants that have several seeds: the others are compared with those alone.
-    beside_random = seed == 0 and name in arguments.of_three
+    beside_random = seed == 0 and name in arguments.several_seeds
     representation = representation_setup.evaluate_model(
         model, open_labelled(arguments.weizmann), with_baselines=beside_random
     )

@@ -53,6 +53,12 @@ def test_variants_of_foresight_learn_score_and_load(script, name, tmp_path):
     before = [np.array(weight) for weight in model.trainable_variables]
     model.compile("adam", loss=model.default_loss(), jit_compile=False)
     model.train_on_batch(inputs, targets)
+    if name == "FeatureForesight":
+        # It follows from behind: what it was before the first step, then a hundredth of a step on.
+        model.train_on_batch(inputs, targets)
+        copy, encoder = model.copy.get_weights()[0], model.encoder.get_weights()[0]
+        kernel = next(old for old in before if old.shape == copy.shape)
+        assert 0 < np.abs(copy - kernel).max() < 0.1 * np.abs(encoder - kernel).max()
     still = [
         weight.path
         for weight, old in zip(model.trainable_variables, before, strict=True)

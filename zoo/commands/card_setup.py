@@ -5,7 +5,7 @@ from pathlib import Path
 
 import data_pipelines
 from zoo import registry
-from zoo.evaluation.card import file_facts, model_card, with_evaluation, with_sections_of
+from zoo.evaluation.card import NOT_FOR, file_facts, model_card, with_evaluation, with_sections_of
 from zoo.training.run_folder import machine, versions
 from zoo.training.whole_files import read_json, write_json
 
@@ -31,6 +31,7 @@ DATA_FACTS = {
         "image of it is part of this project.",
         "reference": "Srivastava, Mansimov and Salakhutdinov, Unsupervised Learning of Video "
         "Representations using LSTMs, ICML 2015",
+        "not_for": ("Footage of a camera: it has seen nothing but moving digits.",),
     },
     "synthetic_cctv": {
         "name": "Made-up street under a camera",
@@ -144,12 +145,15 @@ def write_card(path, name, model, source, figures, command, run=None, section=No
     folder = Path(run or name)
     selection = folder / "selection.json"
     preset = registry.resolve(read_json(folder / "config.json")["preset"])
+    data = dict(training_data(record, source))
+    not_for = data.pop("not_for", NOT_FOR)
     card = model_card(
         model,
         preset,
         record,
         evaluation,
-        data=training_data(record, source),
+        data=data,
+        not_for=not_for,
         weights=_weights(name),
         selection=read_json(selection) if selection.is_file() else None,
         **stated,

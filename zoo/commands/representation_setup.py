@@ -110,6 +110,11 @@ def result(figures, model, source, name):
             f"The encoder was trained with the classes of these videos, on {seen} of the "
             f"{len(source.videos)}: it is no test of what is learnt without labels."
         )
+    if source.kind in model.found_on:
+        said.append(
+            f"Part of {type(model).__name__} was found by trial on this footage: compare it with "
+            "its own random weights, which gain by it too."
+        )
     return {
         "model": str(name),
         "data": Path(source.path).name,

@@ -20,6 +20,8 @@ NOT_FOR = (
 # others; those of every other evaluation in a section of its own below it.
 SECTIONS = ("prediction", "representation")
 
+MOST_NAMES = 200  # of videos in a card; of more, such as generated ones, it says how many
+
 _TRANSPOSED = {"MatMul": "transpose_a", "BatchMatMulV2": "adj_x"}
 
 
@@ -35,6 +37,7 @@ def model_card(
     weights=None,
     selection=None,
     section=None,
+    not_for=NOT_FOR,
 ):
     """Puts together a card that holds one evaluation.
 
@@ -49,6 +52,7 @@ def model_card(
         weights: Path of the weights file, or None.
         selection: Dict which says how epoch, horizon and pooling were chosen, or None.
         section: As for `with_evaluation`.
+        not_for: What the model must not be taken for, sentences.
 
     Returns:
         Dict of JSON values.
@@ -63,6 +67,10 @@ def model_card(
     training = {
         key: value for key, value in run.items() if key not in ("status", "best", "arguments")
     }
+    for key in ("train_videos", "held_out_videos"):
+        if len(names := training.get(key) or []) > MOST_NAMES:
+            training[f"{key}_count"] = len(names)
+            del training[key]
     training["command"] = portable(run["command"])
     training["arguments"] = {
         key: _portable_path(value) if isinstance(value, str) else value
@@ -92,7 +100,7 @@ def model_card(
         "training": training,
         "selection": selection,
         "evaluation": {},
-        "not_for": list(NOT_FOR),
+        "not_for": list(not_for),
     }
     return with_evaluation(card, evaluation, command=command, versions=versions, section=section)
 

@@ -10,7 +10,16 @@ def leaky_relu(inputs):
     return tf.nn.leaky_relu(inputs, alpha=0.1)
 
 
-def convolution(filters, kernel_size, name, dtype, strides=1, activation=leaky_relu, stddev=None):
+def convolution(
+    filters,
+    kernel_size,
+    name,
+    dtype,
+    strides=1,
+    activation=leaky_relu,
+    stddev=None,
+    initializer=None,
+):
     """A `keras.layers.Conv2D` with "same" padding.
 
     Args:
@@ -21,11 +30,14 @@ def convolution(filters, kernel_size, name, dtype, strides=1, activation=leaky_r
         strides: Stride in pixels.
         activation: What follows, or `None`.
         stddev: Standard deviation of the initial weights; `None` takes that of He et al. 2015.
+        initializer: Of the kernel, instead.
 
     Returns:
         The layer, not built.
     """
-    initializer = "he_normal" if stddev is None else keras.initializers.RandomNormal(stddev=stddev)
+    if initializer is None:
+        normal = keras.initializers.RandomNormal
+        initializer = "he_normal" if stddev is None else normal(stddev=stddev)
     return keras.layers.Conv2D(
         filters,
         kernel_size,

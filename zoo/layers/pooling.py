@@ -46,7 +46,8 @@ def motion_statistics(grid, clip):
     the next. Means over space are weighted by how much the pixels under a descriptor change: a
     person fills a small part of a frame, and an average over all of it is about the ground that
     the person walks on. The halves lie about the centre of what moves, frame by frame, so that arms
-    and legs stay apart wherever the person goes. Where nothing moves all places count alike.
+    and legs stay apart wherever the person goes. Where nothing moves all places of a half count
+    alike.
 
     Args:
         grid: Tensor `(batch, time, height / s, width / s, depth)`, a moment for each frame.

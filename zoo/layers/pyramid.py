@@ -41,12 +41,13 @@ class PyramidEncoder(keras.Model):
         self.context_frames = context_frames
         self.filters = tuple(tuple(counts) for counts in filters)
         policy = self.dtype_policy
+        last = channels * (context_frames - 1)  # of frames stacked as channels
         self.into = [
-            _pair(counts, 3 if scale == 0 else 5, f"scale_{scale}", policy)
+            _pair(counts, scale, channels, last, policy)
             for scale, counts in enumerate(self.filters)
         ]
         self.out_of = [
-            _to_frame(counts, channels, f"scale_{scale}", policy)
+            _to_frame(counts, scale, channels, f"scale_{scale}", policy)
             for scale, counts in enumerate(self.filters[:-1])
         ]
 
@@ -58,43 +59,9 @@ class PyramidEncoder(keras.Model):
     def build(self, input_shape=None):
         for scale, layers in enumerate(self.into):
             _build_chain(layers, self.channels * (self.context_frames + (scale > 0)))
-        for scale, layers in enumerate(self.out_of):
-            _build_chain(layers, self.filters[scale][1])
-            self.begin_as_copy(scale, layers)
+        for counts, layers in zip(self.filters, self.out_of, strict=False):
+            _build_chain(layers, counts[1])
         self.built = True
-
-    def begin_as_copy(self, scale, out_of):
-        """Sets the generator of a scale, built, so that it begins as a copy of the last frame.
-
-        The background of a fixed camera is then there from the first step, and what is learned is
-        what moves. Two channels of each layer carry the last frame and the enlarged prediction from
-        below through, as rectifiers let through what is not negative; the last layer gives the one
-        less the other. A scale with too few channels for both begins at random.
-
-        Args:
-            scale: Its number, the coarsest first.
-            out_of: Its layers behind those of this encoder.
-        """
-        layers, last = [*self.into[scale], *out_of], self.channels * (self.context_frames - 1)
-        carried = self.channels * (2 if scale else 1)
-        if min(layer.filters for layer in layers[:-1]) < carried:
-            return
-        # Of frames stacked as channels the last comes last, and then what is enlarged.
-        sources = range(last, last + carried)
-        for layer in layers[:-1]:
-            kernel = np.array(layer.kernel)
-            middle = kernel.shape[0] // 2
-            kernel[..., :carried] = 0.0
-            for channel, source in enumerate(sources):
-                kernel[middle, middle, source, channel] = 1.0
-            layer.kernel.assign(kernel)
-            sources = range(carried)
-        kernel = np.array(layers[-1].kernel)
-        middle = kernel.shape[0] // 2
-        for channel in range(carried):
-            sign = 1.0 if channel < self.channels else -1.0
-            kernel[middle, middle, channel, channel % self.channels] = sign
-        layers[-1].kernel.assign(kernel)
 
     def pyramid(self, contexts):
         """Runs the generators from coarse to fine.
@@ -163,12 +130,11 @@ class PyramidGenerator(keras.Model):
         self.encoder = PyramidEncoder(
             channels, context_frames, filters, name="encoder", dtype=policy
         )
-        self.finest = _to_frame(filters[-1], channels, "finest", policy)
+        self.finest = _to_frame(filters[-1], SCALES - 1, channels, "finest", policy)
 
     def build(self, input_shape=None):
         self.encoder.build()
         _build_chain(self.finest, self.encoder.filters[-1][1])
-        self.encoder.begin_as_copy(SCALES - 1, self.finest)
         self.built = True
 
     def call(self, contexts):
@@ -261,17 +227,71 @@ def as_scales(frames):
     return scales
 
 
-def _pair(counts, kernel_size, name, policy):
+@keras.saving.register_keras_serializable(package="zoo")
+class Carrying(keras.initializers.Initializer):
+    """Random weights of a convolution, but for a few that carry channels through it.
+
+    Args:
+        stddev: Standard deviation of the random ones; `None` takes that of He et al. 2015.
+        taps: Tuples `(input channel, output channel, weight)`: the weight between these two in
+            the middle of the kernel.
+        cleared: Number of output channels, from the first, that get nothing else.
+    """
+
+    def __init__(self, stddev, taps, cleared):
+        self.stddev = stddev
+        self.taps = tuple(tuple(tap) for tap in taps)
+        self.cleared = cleared
+
+    def __call__(self, shape, dtype=None):
+        random = (
+            keras.initializers.HeNormal()
+            if self.stddev is None
+            else keras.initializers.RandomNormal(stddev=self.stddev)
+        )(shape, dtype)
+        carried = np.zeros(shape, "float32")
+        kept = np.arange(shape[-1]) >= self.cleared
+        kept = np.broadcast_to(kept, shape).astype("float32")
+        for source, target, weight in self.taps:
+            carried[shape[0] // 2, shape[1] // 2, source, target] = weight
+            kept[shape[0] // 2, shape[1] // 2, source, target] = 0.0
+        return random * kept + carried
+
+    def get_config(self):
+        return {"stddev": self.stddev, "taps": self.taps, "cleared": self.cleared}
+
+
+# A generator begins as a copy of the last frame: the background of a fixed camera is there from
+# the first step, and what is learned is what moves. The first channels of its layers carry the last
+# frame, and the enlarged prediction from below, as rectifiers let through what is not negative;
+# its last layer gives the one less the other. A scale with too few channels begins at random.
+
+
+def _carried(counts, scale, channels):
+    """How many channels carry: none where they do not fit in."""
+    carried = channels * (2 if scale else 1)
+    return carried if min(counts) >= carried else 0
+
+
+def _pair(counts, scale, channels, last, policy):
+    carried = _carried(counts, scale, channels)
+    size, name = 3 if scale == 0 else 5, f"scale_{scale}"
+    first = Carrying(None, [(last + n, n, 1.0) for n in range(carried)], carried)
+    second = Carrying(None, [(n, n, 1.0) for n in range(carried)], carried)
     return [
-        convolution(counts[0], kernel_size, f"{name}_into_0", policy),
-        convolution(counts[1], 3, f"{name}_into_1", policy),
+        convolution(counts[0], size, f"{name}_into_0", policy, initializer=first),
+        convolution(counts[1], 3, f"{name}_into_1", policy, initializer=second),
     ]
 
 
-def _to_frame(counts, channels, name, policy):
+def _to_frame(counts, scale, channels, name, policy):
+    carried = _carried(counts, scale, channels)
+    first = Carrying(None, [(n, n, 1.0) for n in range(carried)], carried)
+    taps = [(n, n % channels, 1.0 if n < channels else -1.0) for n in range(carried)]
+    second = Carrying(1e-3, taps, 0)
     return [
-        convolution(counts[2], 3, f"{name}_out_0", policy),
-        convolution(channels, 3, f"{name}_out_1", policy, activation=None, stddev=1e-3),
+        convolution(counts[2], 3, f"{name}_out_0", policy, initializer=first),
+        convolution(channels, 3, f"{name}_out_1", policy, activation=None, initializer=second),
     ]
 
 

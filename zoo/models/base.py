@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from zoo.layers.pooling import STATISTICS, descriptor_statistics
 from zoo.layers.sizes import check_size
-from zoo.models.weights_layout import check_file_layout, check_layout, note_layout
+from zoo.models.weights_layout import (
+    check_file_layout,
+    check_layout,
+    modified,
+    note_layout,
+)
 
 CLIP_AXES = "(batch, time, height, width, channels)"
 
@@ -40,6 +45,8 @@ class VideoModel(keras.Model):
         samples_without_context: Whether `sample` takes `None` for its conditioning.
         layout: Which version of its structure the weights are of; a class whose weights of before
             no longer fit, or mean something else, raises it.
+        found_on: Kinds of footage on which a part of the model was found by trial, so that figures
+            measured there are no test of it.
         is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
             Such a model has no gradients, no learning rate and nothing to resume.
     """
@@ -53,6 +60,7 @@ class VideoModel(keras.Model):
     samples_without_context = False
     monitor = "reconstruction"
     layout = 1
+    found_on = ()
     is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
@@ -500,8 +508,10 @@ class VideoModel(keras.Model):
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As Keras does it, and says in a `.weights.h5` file which layout it is of."""
+        before = modified(filepath)
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
-        if str(filepath).endswith(".weights.h5"):
+        # Not into a file that Keras was told to leave, nor where it wrote shards or elsewhere.
+        if str(filepath).endswith(".weights.h5") and modified(filepath) != before:
             note_layout(filepath, self)
 
     def load_weights(self, filepath, **kwargs):
@@ -516,7 +526,7 @@ class VideoModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        check_layout(cls, config.pop("layout", 1), "`config`")
+        check_layout(cls, config.pop("layout", 1), "The saved model")
         return super().from_config(config, custom_objects)
 
     def get_config(self):

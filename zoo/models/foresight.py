@@ -8,9 +8,9 @@ that all convolutions are of frames and go through together, with time scales fr
 many in each layer from the start (Tallec and Ollivier 2018); what a ConvLSTM spends on convolving
 its state goes into more layers and more steps of training. A frame is scored by what was foreseen
 of it some frames before, as motion that people do not make shows with the horizon (multi-step
-prediction of Shi et al. 2015; scored ahead as `convlstm_vae` is). A clip is described by its
-descriptors where something moves, the upper half of it and the lower apart, and as its mirror
-image is: what somebody does is the same whichever way they face.
+prediction of Shi et al. 2015; scored ahead as `convlstm_vae` is). The vector of a clip
+pools the upper and the lower half of what moves apart, and is the same for its mirror image: what
+somebody does is the same whichever way they face.
 """
 
 import keras
@@ -31,7 +31,8 @@ class Foresight(FuturePredictor):
         scan_layers: Quasi-recurrent layers at 1/8.
         longest: Frames over which the slowest channels average before training.
         mirrored: Whether `encode` gives a clip and its mirror image the same vector, the mean of
-            what is seen in both. `features` tell left from right in either case.
+            what is seen in both, for twice the time. `features` tell left from right in either
+            case.
         decoder_filters: Channels of the decoder at 1/2, 1/4 and 1/8.
         horizons, score_horizon: As of `FuturePredictor`.
         **kwargs: Arguments of `FuturePredictor`, `ErrorScorer` and `VideoModel`.
@@ -49,6 +50,7 @@ class Foresight(FuturePredictor):
     """
 
     verbs = ("encode", "features", "rollout", "score", "score_map", "step")
+    found_on = ("weizmann",)  # how it pools a clip
 
     def __init__(
         self,

@@ -4,7 +4,15 @@ A model class counts the versions of its structure in `layout`. Weights of anoth
 fit, or would fit and mean something else; here that is said in a sentence.
 """
 
+import pathlib
+
 ATTRIBUTES = ("model", "layout", "zoo_version")
+
+
+def modified(path):
+    """When a local file was last written, in nanoseconds, or None where there is none."""
+    path = pathlib.Path(path)
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 def note_layout(path, model):
@@ -19,7 +27,7 @@ def note_layout(path, model):
     from zoo import __version__
 
     values = (type(model).__name__, model.layout, __version__)
-    with h5py.File(path, "a") as file:
+    with h5py.File(path, "r+") as file:
         for name, value in zip(ATTRIBUTES, values, strict=True):
             file.attrs[name] = value
 
@@ -43,7 +51,9 @@ def check_file_layout(path, model):
             name, layout, version = (file.attrs.get(attribute) for attribute in ATTRIBUTES)
     except OSError:
         return  # No such file, or none of HDF5: Keras says so.
-    if name is not None and name != type(model).__name__:
+    # Weights of a class fit those that are made from it.
+    known = {parent.__name__ for parent in type(model).__mro__}
+    if name is not None and name not in known:
         raise ValueError(
             f"The weights in {path} do not fit {type(model).__name__}: they are of {name}"
         )
@@ -60,7 +70,7 @@ def check_layout(model_class, layout, origin, version=None):
         return
     written = f" written by version {version} of the zoo" if version else ""
     advice = (
-        "train again, or use that version"
+        "train again, or use the version of the zoo that it is of"
         if layout < model_class.layout
         else "a newer version of the zoo is needed"
     )

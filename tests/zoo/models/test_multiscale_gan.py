@@ -35,6 +35,14 @@ def test_training_begins_with_copies_of_the_last_frame(channels):
         np.testing.assert_allclose(drawn, expected, atol=0.05)
 
 
+def test_a_model_may_be_built_within_a_graph():
+    model = MultiscaleGAN(4 * ((4, 6, 4),), discriminator_filters=(4, 4, 6))
+    grid = tf.function(model.encoder)(CLIP)
+    assert grid.shape == (2, 6, 2, 3, 24)
+    kernel = np.array(model.encoder.into[0][0].kernel)
+    assert kernel[1, 1, 3, 0] == 1.0 and np.count_nonzero(kernel[..., 0]) == 1
+
+
 def test_scales_are_averages_of_blocks():
     frames = CLIP[0]
     for scale, smaller in zip((8, 4, 2, 1), as_scales(frames), strict=True):

@@ -56,7 +56,7 @@ def test_a_file_that_says_nothing_is_of_the_first_layout(weights, model, monkeyp
     other = zoo.load("convlstm_vae", weights=weights, **SMALL)
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
     monkeypatch.setattr(ConvLSTMVAE, "layout", 2)
-    with pytest.raises(ValueError, match="Received: layout 1; train again"):
+    with pytest.raises(ValueError, match="Received: layout 1; train again, or use the version"):
         zoo.load("convlstm_vae", weights=weights, **SMALL)
 
 
@@ -70,3 +70,29 @@ def test_a_keras_file_of_an_older_layout_is_named(model, tmp_path, monkeypatch):
 def test_weights_of_another_model_are_named(weights):
     with pytest.raises(ValueError, match="do not fit ConvLSTMPredictor: they are of ConvLSTMVAE"):
         zoo.load("convlstm_predictor", weights=weights, filters=(8, 6))
+
+
+def test_weights_of_a_class_fit_what_is_made_from_it(weights, model):
+    class Mine(ConvLSTMVAE):
+        pass
+
+    mine = Mine(**{**resolve("convlstm_vae").arguments, **SMALL})
+    mine.ensure_built()
+    mine.load_weights(weights)
+    np.testing.assert_array_equal(mine.get_weights()[0], model.get_weights()[0])
+
+
+def test_a_file_that_keras_did_not_write_is_left_alone(weights, model, monkeypatch):
+    before = weights.read_bytes()
+    monkeypatch.setattr("builtins.input", lambda *_: "n")
+    monkeypatch.setattr(ConvLSTMVAE, "layout", 2)
+    model.save_weights(weights, overwrite=False)
+    assert weights.read_bytes() == before
+
+
+def test_shards_are_written_as_keras_writes_them(model, tmp_path):
+    with pytest.warns(UserWarning, match="renamed to .*one.weights.json"):
+        model.save_weights(tmp_path / "one.weights.h5", max_shard_size=0.001)
+    assert not (tmp_path / "one.weights.h5").exists()
+    assert list(tmp_path.glob("one*.h5"))
+    model.load_weights(tmp_path / "one.weights.json")
