@@ -39,7 +39,7 @@ import zoo  # noqa: E402
 from zoo.commands import anomaly_setup, representation_setup, training_setup  # noqa: E402
 from zoo.commands.labelled_setup import open_labelled  # noqa: E402
 from zoo.evaluation.card import portable  # noqa: E402
-from zoo.layers import RecurrentEncoder, ScanEncoder  # noqa: E402
+from zoo.layers import RecurrentEncoder  # noqa: E402
 from zoo.models.foresight import Foresight  # noqa: E402
 from zoo.presets import PRESETS  # noqa: E402
 from zoo.training.precision import choose_precision  # noqa: E402
@@ -62,59 +62,6 @@ class ConvLSTMForesight(Foresight):
     def _observe(self, frames, state):
         maps, state = super()._observe(frames, state)
         return {**maps, "scan_4": maps["memory_4"], "scan_8": maps["memory_8"]}, state
-
-
-@keras.saving.register_keras_serializable(package="benchmarks")
-class FeatureForesight(Foresight):
-    """`Foresight` whose descriptors also predict those of four frames on, of an averaged copy.
-
-    The copy follows the encoder by an exponential average and has no gradient; there are no
-    negative pairs (Grill et al. 2020, "Bootstrap Your Own Latent"). What is compared is
-    standardised over each channel of a batch, so that a constant is no way out.
-    """
-
-    AHEAD, DECAY, WEIGHT = 4, 0.99, 0.05
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.copy = ScanEncoder(
-            self.channels, self.filters, self.scan_filters, self.scan_layers, self.longest,
-            name="copy", dtype=self.dtype_policy,
-        )  # fmt: skip
-        self.copy.trainable = False
-        self.head = keras.Sequential(
-            [keras.layers.Dense(160, activation="relu"), keras.layers.Dense(self.scan_filters[1])],
-            name="head",
-        )
-
-    def build(self, input_shape=None):
-        super().build(input_shape)
-        self.copy.build()
-        self.head.build((None, None, None, None, self.scan_filters[1]))
-        self.copy.set_weights(self.encoder.get_weights())
-
-    def call(self, clip, training=False):
-        clip = self._check_training_clip(clip)
-        if training:
-            shape = tf.shape(clip)
-            start = self._initial_state(shape[0], shape[2], shape[3])
-            maps, _ = self._observe(clip, start)
-            ahead, _ = self.copy.observe(clip, start, start["frames_seen"])
-            predicted = self.head(maps["scan_8"][:, : -self.AHEAD], training=True)
-            wanted = tf.stop_gradient(ahead["scan_8"][:, self.AHEAD :])
-            error = tf.square(_standardised(predicted) - _standardised(wanted))
-            self.add_loss(self.WEIGHT * tf.reduce_mean(error))
-            for mine, theirs in zip(self.copy.weights, self.encoder.weights, strict=True):
-                mine.assign(self.DECAY * mine + (1.0 - self.DECAY) * theirs)
-            known = {name: value[:, : -self.horizons] for name, value in maps.items()}
-            return self._predict(known, clip[:, : -self.horizons])
-        return self._call_on_known(clip)
-
-
-def _standardised(values):
-    values = tf.cast(values, tf.float32)
-    mean, variance = tf.nn.moments(values, [0, 1, 2, 3])
-    return (values - mean) * tf.math.rsqrt(variance + 1e-4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +88,7 @@ VARIANTS = {
     "one layer at 1/8": Variant(settings=("scan_layers=1",)),
     "one time scale": Variant(settings=("longest=2",)),
     "ConvLSTM": Variant(model_class=ConvLSTMForesight),
-    "features ahead": Variant(model_class=FeatureForesight),
+    "features ahead": Variant(settings=("feature_weight=0.05",)),
 }
 
 

@@ -169,6 +169,8 @@ _ALL = (
             "decoder_filters": (6, 8, 8),
             "horizons": 4,
             "score_horizon": 4,
+            "feature_weight": 0.1,
+            "feature_horizon": 2,
         },
     ),
     Preset(

@@ -42,10 +42,9 @@ class Steady(Video):
             yield np.full((16, 16, 1), number % 256, np.uint8)
 
 
-@pytest.mark.parametrize("name", ["ConvLSTMForesight", "FeatureForesight"])
-def test_variants_of_foresight_learn_score_and_load(script, name, tmp_path):
-    small = {**resolve("foresight").small, "clip_shape": (12, 16, 24, 1)}
-    model_class = getattr(script("foresight"), name)
+def test_foresight_on_a_conv_lstm_learns_scores_and_loads(script, tmp_path):
+    small = {**resolve("foresight").small, "feature_weight": 0.0, "clip_shape": (12, 16, 24, 1)}
+    model_class = script("foresight").ConvLSTMForesight
     model, other = model_class(**small), model_class(**small)
     clip = np.random.default_rng(0).uniform(size=(2, 12, 16, 24, 1)).astype("float32")
     inputs, targets = tasks.predict_ahead(frames=model.horizons)(tf.constant(clip))
@@ -53,18 +52,11 @@ def test_variants_of_foresight_learn_score_and_load(script, name, tmp_path):
     before = [np.array(weight) for weight in model.trainable_variables]
     model.compile("adam", loss=model.default_loss(), jit_compile=False)
     model.train_on_batch(inputs, targets)
-    if name == "FeatureForesight":
-        # It follows from behind: what it was before the first step, then a hundredth of a step on.
-        model.train_on_batch(inputs, targets)
-        copy, encoder = model.copy.get_weights()[0], model.encoder.get_weights()[0]
-        kernel = next(old for old in before if old.shape == copy.shape)
-        assert 0 < np.abs(copy - kernel).max() < 0.1 * np.abs(encoder - kernel).max()
     still = [
         weight.path
         for weight, old in zip(model.trainable_variables, before, strict=True)
         if np.array_equal(weight, old)
     ]
-    # The averaged copy has no gradient, everything else has one.
     assert not still and model.encode(clip).shape == (2, model.embedding_dim)
     model.save_weights(tmp_path / "one.weights.h5")
     other.ensure_built()

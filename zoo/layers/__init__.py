@@ -1,5 +1,6 @@
 """Layers that several models share."""
 
+from zoo.layers.averaging import follow
 from zoo.layers.changes import add_change, add_changes
 from zoo.layers.conv_lstm import ConvLSTM
 from zoo.layers.frame_codec import FrameDecoder, FrameEncoder
@@ -41,6 +42,7 @@ __all__ = [
     "cut_segments",
     "descriptor_statistics",
     "fold_time",
+    "follow",
     "join_segments",
     "motion_statistics",
     "next_draw_seed",

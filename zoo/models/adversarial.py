@@ -9,6 +9,7 @@ import typing
 import keras
 import tensorflow as tf
 
+from zoo.layers import follow
 from zoo.losses import ADVERSARIAL_LOSSES, discriminator_loss, generator_loss, gradient_penalty
 from zoo.models.base import VideoModel
 
@@ -243,26 +244,12 @@ class AdversarialModel(VideoModel):
     def _update_average(self):
         if self.average is None:
             return
-        done = tf.cast(self.optimizer.iterations, tf.float32)
-        # The first steps move far, so the average follows more closely at first.
-        decay = tf.minimum(self.average_decay, (1.0 + done) / (10.0 + done))
-        pairs = [
-            (average.value, weight.value)
-            for average, weight in zip(self.average.weights, self.generator.weights, strict=True)
-        ]
-
-        def update(strategy, decay):
-            for average, weight in pairs:
-                strategy.extended.update(
-                    average,
-                    lambda average, weight, decay: average.assign(
-                        decay * average + (1.0 - decay) * weight
-                    ),
-                    args=(weight, decay),
-                    group=False,
-                )
-
-        tf.distribute.get_replica_context().merge_call(update, args=(decay,))
+        follow(
+            self.average.weights,
+            self.generator.weights,
+            self.average_decay,
+            self.optimizer.iterations,
+        )
 
     def _generator_for(self, training):
         """The generator that is trained, or outside training its average where there is one."""

@@ -317,6 +317,9 @@ def test_keras_fit_lowers_the_loss_and_reports_its_terms(model, clip):
     if hasattr(trained, "kl_weight"):
         assert history["kl"][-1] > 0
         extra = float(trained.kl_weight) * after["kl"]
+    if getattr(trained, "feature_weight", 0):
+        assert history["features"][-1] > 0
+        extra = trained.feature_weight * after["features"]
     assert parts + extra == pytest.approx(after["loss"], rel=1e-4)
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from data_pipelines import tasks
 from zoo.layers import motion_statistics
 from zoo.registry import resolve
 
@@ -62,6 +63,78 @@ def test_a_clip_and_its_mirror_image_have_one_vector_unless_told_otherwise(model
     expected = motion_statistics(facing.features(CLIP), CLIP)
     np.testing.assert_allclose(facing.encode(CLIP), expected, atol=1e-5)
     assert np.abs(facing.encode(CLIP) - facing.encode(mirror)).max() > 1e-3
+
+
+def trained(model, steps):
+    inputs, targets = tasks.predict_ahead(frames=model.horizons)(tf.constant(CLIP))
+    model.compile("adam", loss=model.default_loss(), jit_compile=False)
+    return [model.train_on_batch(inputs, targets, return_dict=True) for _ in range(steps)]
+
+
+def test_the_target_encoder_follows_by_its_average(model):
+    start = [np.array(weight) for weight in model.encoder.weights]
+    for target, weight in zip(model.target_encoder.weights, start, strict=True):
+        np.testing.assert_array_equal(target, weight)
+    trained(model, 1)
+    first = [np.array(weight) for weight in model.encoder.weights]
+    # decay = (1 + 1) / (10 + 1) after the first step, while the average is young.
+    expected = [2 / 11 * old + 9 / 11 * new for old, new in zip(start, first, strict=True)]
+    for target, weight in zip(model.target_encoder.weights, expected, strict=True):
+        np.testing.assert_allclose(target, weight, atol=1e-6)
+    assert not model.target_encoder.trainable_variables
+
+
+def test_descriptors_predict_those_of_the_target_encoder(model):
+    """The reported error against the equation, in NumPy."""
+    ahead = model.feature_horizon
+    rng = np.random.default_rng(1)
+    for weight in model.target_encoder.weights:
+        weight.assign(weight + rng.normal(scale=0.1, size=weight.shape))
+
+    def descriptors(encoder, clip):
+        shapes = encoder.state_shapes(*clip.shape[2:4]).items()
+        state = {name: tf.zeros((len(clip), *shape)) for name, shape in shapes}
+        maps, _ = encoder.observe(tf.constant(clip), state, tf.zeros((len(clip),), tf.int32))
+        return np.asarray(maps["scan_8"])
+
+    known = descriptors(model.encoder, CLIP[:, :-ahead])
+    folded = known.reshape(-1, *known.shape[2:])
+    predicted = np.asarray(model.feature_out(model.feature_hidden(folded))).reshape(known.shape)
+    target = descriptors(model.target_encoder, CLIP)[:, ahead:]
+
+    def standardised(values):
+        axes = (0, 1, 2, 3)
+        return (values - values.mean(axes)) / np.sqrt(values.var(axes) + 1e-4)
+
+    expected = np.square(standardised(predicted) - standardised(target)).mean()
+    inputs, targets = tasks.predict_ahead(frames=model.horizons)(tf.constant(CLIP))
+    model.compile("adam", loss=model.default_loss(), jit_compile=False)
+    found = model.evaluate(inputs, targets, verbose=0, return_dict=True)
+    assert found["features"] == pytest.approx(expected, rel=1e-3)
+    added = found["loss"] - found["reconstruction"]
+    assert added == pytest.approx(model.feature_weight * expected, rel=1e-2)
+
+
+def test_pixels_are_predicted_as_without_descriptors(model):
+    plain = zoo.load("foresight", weights=None, **{**SMALL, "feature_weight": 0.0})
+    assert not hasattr(plain, "target_encoder")
+    plain.encoder.set_weights(model.encoder.get_weights())
+    plain.decoder.set_weights(model.decoder.get_weights())
+    np.testing.assert_allclose(plain(CLIP), model(CLIP), atol=1e-6)
+    np.testing.assert_allclose(plain.score(CLIP), model.score(CLIP), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"feature_weight": -0.1}, "`feature_weight` must be at least 0"),
+        ({"feature_horizon": 5}, "`feature_horizon` must be from 1 to horizons=4"),
+        ({"target_decay": 1.0}, "`target_decay` must be from 0 to below 1"),
+    ],
+)
+def test_arguments_out_of_range_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.load("foresight", weights=None, **{**SMALL, **arguments})
 
 
 def test_settings_reach_the_layers():
