@@ -38,12 +38,12 @@ import tensorflow as tf  # noqa: E402
 import zoo  # noqa: E402
 from zoo.commands import anomaly_setup, representation_setup, training_setup  # noqa: E402
 from zoo.commands.labelled_setup import open_labelled  # noqa: E402
-from zoo.evaluation.card import portable  # noqa: E402
+from zoo.evaluation.card import with_evaluation  # noqa: E402
 from zoo.layers import RecurrentEncoder  # noqa: E402
 from zoo.models.foresight import Foresight  # noqa: E402
 from zoo.presets import PRESETS  # noqa: E402
 from zoo.training.precision import choose_precision  # noqa: E402
-from zoo.training.run_folder import machine  # noqa: E402
+from zoo.training.run_folder import machine, versions  # noqa: E402
 from zoo.training.whole_files import read_json, write_json  # noqa: E402
 
 ROUNDS, STEPS_A_ROUND = 3, 6
@@ -127,15 +127,11 @@ def main():
             rows.append(
                 measured_once(file, lambda n=name, k=steps, s=seed: measure(n, k, s, arguments))
             )
-    report = {
-        "command": portable(shlex.join(["python", *sys.argv])),
-        **setting,
-        "rows": [summary(name, rows) for name in arguments.variants],
-    }
+    report = {**setting, "rows": [summary(name, rows) for name in arguments.variants]}
     if arguments.card:
-        card = read_json(arguments.card)
-        card["evaluation"]["ablations"] = report
-        write_json(arguments.card, card)
+        card, command = read_json(arguments.card), shlex.join(["python", *sys.argv])
+        stated = {"command": command, "versions": versions(), "section": "ablations"}
+        write_json(arguments.card, with_evaluation(card, report, **stated))
     print(json.dumps(report, indent=2) if arguments.json else table(report["rows"]))
 
 

@@ -18,7 +18,7 @@ NOT_FOR = (
 
 # The figures of anomaly detection stand in `evaluation` itself, as they did when there were no
 # others; those of every other evaluation in a section of its own below it.
-SECTIONS = ("prediction", "representation")
+SECTIONS = ("prediction", "representation", "ablations")
 
 MOST_NAMES = 200  # of videos in a card; of more, such as generated ones, it says how many
 
