@@ -164,7 +164,7 @@ def test_an_encoder_that_was_trained_with_the_classes_is_noted(source, tmp_path)
         "arguments": {"data": source.path}, "train_videos": ["move/ann", "still/bo", "still/eve"],
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps(record))
-    trained = types.SimpleNamespace(labels=("move", "still"), embedding_dim=4)
+    trained = types.SimpleNamespace(labels=("move", "still"), found_on=(), embedding_dim=4)
 
     def notes(model, footage, name=tmp_path):
         return representation_setup.result({"notes": []}, model, footage, name)["notes"]
@@ -172,6 +172,8 @@ def test_an_encoder_that_was_trained_with_the_classes_is_noted(source, tmp_path)
     (note,) = notes(trained, source)
     assert "trained with the classes of these videos, on 2 of the 6" in note
     elsewhere = Source("labelled_folders", "/disk/others", source.videos)
-    without = types.SimpleNamespace(labels=(), embedding_dim=4)
+    without = types.SimpleNamespace(labels=(), found_on=(), embedding_dim=4)
     assert notes(trained, elsewhere) == notes(without, source) == []
     assert notes(trained, source, "convlstm_vae") == []
+    tried = types.SimpleNamespace(labels=(), found_on=("labelled_folders",), embedding_dim=4)
+    assert "found by trial on this footage" in notes(tried, source)[0]
