@@ -9,7 +9,7 @@ import numpy as np
 import data_pipelines
 from data_pipelines.clips import windows
 from data_pipelines.decoding import prepared_frames
-from zoo.commands.card_setup import notes, run_record, training_on
+from zoo.commands.card_setup import notes, training_on
 from zoo.evaluation.prediction import evaluate
 
 BATCH = 8  # windows that are predicted at once: enough to fill two cores
@@ -22,9 +22,9 @@ def open_footage(data, name, split=None):
     Args:
         data: Path of footage.
         name: Preset or run folder.
-        split: "train", "test" or "held_out" (the videos that the run `name` held out); None takes
-            test where there is one, else held_out where `data` is what the run was trained on,
-            else everything.
+        split: "train", "test" or "held_out" (the videos that the training of `name` held out);
+            None takes test where there is one, else held_out where `data` is what the model was
+            trained on, else everything.
 
     Returns:
         `(source, split)`: `data_pipelines.Source` and the split taken, "all" for everything.
@@ -33,7 +33,7 @@ def open_footage(data, name, split=None):
         ValueError: If there is no footage, or no such split.
     """
     source = data_pipelines.open_source(data)
-    record = _training_of(name, data)
+    record = training_on(name, source)
     held_out = set(record.get("held_out_videos", ()))
     if split is None:
         split = "test" if "test" in source.splits else HELD_OUT if held_out else None
@@ -41,8 +41,8 @@ def open_footage(data, name, split=None):
         return data_pipelines.open_source(source, split=split), split or "all"
     if not held_out:
         raise ValueError(
-            "`split` can be held_out only for a run folder, on the footage that it was trained "
-            f"on, of which it held some out. Received: {name} on {data}"
+            "`split` can be held_out only for a model on the footage that it was trained on, of "
+            f"which it held some out. Received: {name} on {data}"
         )
     return source.subset([v for v in source.videos if v.name in held_out]), split
 
@@ -55,7 +55,7 @@ def common_footage(data, names):
         names: List of presets and run folders.
 
     Returns:
-        As `open_footage`: test where there is one; else what every run folder that was trained on
+        As `open_footage`: test where there is one; else what every model that was trained on
         `data` held out, where they have some in common; else everything.
 
     Raises:
@@ -64,7 +64,7 @@ def common_footage(data, names):
     source = data_pipelines.open_source(data)
     if "test" in source.splits:
         return data_pipelines.open_source(source, split="test"), "test"
-    records = [record for name in names if (record := _training_of(name, data))]
+    records = [record for name in names if (record := training_on(name, source))]
     kept = [set(record.get("held_out_videos", ())) for record in records]
     common = set.intersection(*kept) if kept else set()
     videos = [video for video in source.videos if video.name in common]
@@ -185,13 +185,6 @@ def result(figures, model, source, name, split, *, context, samples=0, limit=Non
         "frames_per_second_of_video": model.fps,
         "notes": said + notes(source),
     }
-
-
-def _training_of(name, data):
-    """The record of the run `name`, where it was trained on this very footage; else empty."""
-    record = run_record(name) or {}
-    trained_on = record.get("arguments", {}).get("data")
-    return record if trained_on and Path(trained_on).resolve() == Path(data).resolve() else {}
 
 
 def _to_float(held):

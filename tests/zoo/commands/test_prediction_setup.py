@@ -107,12 +107,12 @@ def test_what_was_held_out_is_predicted(tmp_path, monkeypatch, model):
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(record))
     videos = [Drawn(name, 8) for name in "abc"]
-    opened = source(*videos, path=footage)
-    monkeypatch.setattr(
-        prediction_setup.data_pipelines, "open_source",
-        lambda data, split=None: opened if not split else opened.subset(
-            [v for v in opened.videos if v.split == split]),
-    )  # fmt: skip
+
+    def opened(data, split=None):
+        found = source(*videos, path=getattr(data, "path", data))
+        return found.subset([v for v in videos if v.split == split]) if split else found
+
+    monkeypatch.setattr(prediction_setup.data_pipelines, "open_source", opened)
 
     def names(data, name, split=None):
         found, said = prediction_setup.open_footage(data, name, split)
@@ -122,8 +122,12 @@ def test_what_was_held_out_is_predicted(tmp_path, monkeypatch, model):
     # Elsewhere, and for a preset, nothing was held out.
     assert names(tmp_path / "other", run) == (["a", "b", "c"], "all")
     assert names(footage, "convlstm_vae") == (["a", "b", "c"], "all")
-    with pytest.raises(ValueError, match="held_out only for a run folder"):
+    with pytest.raises(ValueError, match="held_out only for a model on the footage"):
         names(footage, "convlstm_vae", "held_out")
+    # A preset's card says what its training held out.
+    with monkeypatch.context() as patched:
+        patched.setattr(prediction_setup, "training_on", lambda name, source: record)
+        assert names(footage, "convlstm_vae/weizmann") == (["c"], "held_out")
     videos[1].split = "test"
     assert names(footage, run) == (["b"], "test")
     assert names(footage, run, "held_out") == (["c"], "held_out")
