@@ -94,7 +94,9 @@ def page(entry):
     evaluations = card.get("evaluation") or {}
     lines += _figures("anomaly", evaluations)
     for section in SECTIONS:
-        lines += _figures(section, evaluations.get(section) or {})
+        # A table of many models: the JSON has it.
+        if section != "ablations":
+            lines += _figures(section, evaluations.get(section) or {})
     lines += ["", *_rows(origin)]
     if card.get("not_for"):
         lines += ["", "not for"]

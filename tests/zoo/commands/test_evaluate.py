@@ -152,7 +152,7 @@ def test_bad_input_of_a_prediction_is_said(footage, run_folder, monkeypatch):
 
     message = error(run_folder, "--data", footage, "--steps", 60)
     assert "`--data` must hold a video of at least 68 frames at 10 frames per second" in message
-    assert "`--split` can be held_out only for a run folder, on the footage" in error(
+    assert "`--split` can be held_out only for a model on the footage" in error(
         run_folder, "--data", footage, "--split", "held_out"
     )
     model = zoo.load(run_folder)
