@@ -132,7 +132,9 @@ def _figures(title, evaluation):
         return []
     rows = {evaluation.get("model", "model"): evaluation}
     rows |= {name.replace("_", " "): row for name, row in baselines.items()}
-    table = [(title, *(key.replace("_", " ") for key in keys))]
+    # What follows `accuracy` is accuracies too.
+    heads = [key.removeprefix("accuracy_").replace("_", " ") for key in keys]
+    table = [(title, *heads)]
     for name, row in rows.items():
         table.append((f"  {name}", *(_number(row.get(key)) for key in keys)))
     where = evaluation.get("data")
