@@ -85,7 +85,9 @@ def in_a_folder_of_footage(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_python_runs_without_a_warning_but_for_what_needs_an_export(in_a_folder_of_footage, caplog):
+def test_python_runs_without_a_warning_but_for_what_needs_an_export(
+    in_a_folder_of_footage, caplog
+):
     blocks = [block for language, block in CODE if language == "python" and "exported" not in block]
     # An epoch in the middle of a pass over the footage, and one that goes on into the next.
     shorter = re.sub(r"\b(steps_per_epoch|epochs)=\d+", r"\1=2", "\n".join(blocks))

@@ -1,7 +1,7 @@
 """The command `zoo`; `python -m zoo` is the same.
 
-zoo quickstart --out runs/quickstart    # three minutes: the whole road on a made-up camera
-zoo --help                              # every command
+    zoo quickstart --out runs/quickstart    # three minutes: the whole road on a made-up camera
+    zoo --help                              # every command
 """
 
 import os

@@ -181,7 +181,9 @@ class Validation(StepCallback):
         self.model.reset_metrics()
         if self.monitor not in values:
             known = ", ".join(values)
-            raise ValueError(f"`monitor` must be one of {known}. Received: monitor={self.monitor}")
+            raise ValueError(
+                f"`monitor` must be one of {known}. Received: monitor={self.monitor}"
+            )
         value = float(values[self.monitor])
         # Nothing would ever be below NaN.
         is_best = math.isfinite(value) and (self.best is None or value < self.best["value"])

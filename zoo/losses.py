@@ -90,7 +90,6 @@ class DecayingSquaredError(GaussianNegativeLogLikelihood):
         total = tf.reduce_sum(weights * by_frame, axis=1)
         return total / (tf.cast(frames, tf.float32) ** 2 * 2 * self.scale**2)
 
-
 @keras.saving.register_keras_serializable(package="zoo")
 class GradientDifference(keras.losses.Loss):
     """Difference of the image gradients of two videos, which a blurred prediction fails.

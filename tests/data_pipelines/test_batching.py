@@ -70,9 +70,8 @@ def test_a_stream_goes_on_where_it_was_left(numbered, cache, certain):
     # Noise, so that a crop at another place is another clip.
     for number, video in enumerate(source.videos):
         video.pixels = np.random.default_rng(number).integers(0, 255, video.pixels.shape, np.uint8)
-    options = dict(
-        cache=cache, shuffle=5, seed=7, repeat=True, batch=4, augment=("flip", "brightness")
-    )
+    options = dict(cache=cache, shuffle=5, seed=7, repeat=True, batch=4,
+                   augment=("flip", "brightness"))
     whole = arrays(load(source, clip, **options), 12)
     # TensorFlow's own seed is no part of what an element depends on.
     tf.random.set_seed(99)
@@ -109,31 +108,18 @@ def test_a_clip_has_one_crop_for_all_frames(array_video):
 def test_videos_of_any_size_are_cropped(array_video, cache):
     rng = np.random.default_rng(0)
     videos = [array_video(f"v{h}", rng.integers(0, 255, (6, h, 24, 3), np.uint8)) for h in (16, 40)]
-    stream = load(
-        _source(*videos),
-        ClipSpec(frames=3, channels=3, crop=(16, 16), crop_mode="center"),
-        cache=cache,
-        batch=4,
-    )
+    stream = load(_source(*videos), ClipSpec(frames=3, channels=3, crop=(16, 16),
+                                             crop_mode="center"), cache=cache, batch=4)
     (batch,) = arrays(stream)
-    expected = [
-        v.pixels[s : s + 3, t : t + 16, 4:20]
-        for v, t in zip(videos, (0, 12), strict=True)
-        for s in (0, 3)
-    ]
+    expected = [v.pixels[s : s + 3, t : t + 16, 4:20] for v, t in zip(videos, (0, 12), strict=True)
+                for s in (0, 3)]
     np.testing.assert_allclose(batch, np.stack(expected) / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("cache", CACHES)
 def test_shapes_are_known_and_targets_come_with_a_task(numbered, cache):
-    stream = load(
-        numbered(40),
-        ClipSpec(frames=8, crop=(8, 8)),
-        cache=cache,
-        batch=2,
-        drop_remainder=True,
-        task=tasks.predict_ahead(3),
-    )
+    stream = load(numbered(40), ClipSpec(frames=8, crop=(8, 8)), cache=cache, batch=2,
+                  drop_remainder=True, task=tasks.predict_ahead(3))
     inputs, targets = stream.element_spec
     assert inputs.shape == (2, 8, 8, 8, 1) and targets.shape == (2, 5, 3, 8, 8, 1)
     assert inputs.dtype == targets.dtype == tf.float32
@@ -165,16 +151,8 @@ def test_a_clip_comes_with_the_class_of_its_video(labelled, cache):
 
 @pytest.mark.parametrize("cache", CACHES)
 def test_shuffled_and_resumed_a_class_stays_with_its_clip(labelled, cache):
-    options = dict(
-        clip=ClipSpec(frames=3, crop=(8, 8)),
-        labels=("a", "b", "c"),
-        cache=cache,
-        shuffle=5,
-        seed=2,
-        repeat=True,
-        batch=5,
-        augment=("flip",),
-    )
+    options = dict(clip=ClipSpec(frames=3, crop=(8, 8)), labels=("a", "b", "c"), cache=cache,
+                   shuffle=5, seed=2, repeat=True, batch=5, augment=("flip",))
     whole = list(load(labelled, **options).take(9))
     classes = {0: 1, 1: 0, 3: 0, 4: 1}
     for clip, label in whole:
@@ -205,11 +183,8 @@ def test_a_task_of_two_arguments_is_given_the_class(labelled):
 
 
 def test_a_video_without_a_class_is_named(labelled):
-    with pytest.raises(
-        ValueError,
-        match=r"`labels` must hold the label of every video. Received: "
-        r"labels=\['a', 'b'\], and video2 with the label 'c'",
-    ):
+    with pytest.raises(ValueError, match=r"`labels` must hold the label of every video. Received: "
+                                         r"labels=\['a', 'b'\], and video2 with the label 'c'"):
         load(labelled, ClipSpec(frames=3), labels=("a", "b"))
     labelled.videos[3].label = None
     with pytest.raises(ValueError, match="and video3 with the label None"):
@@ -233,13 +208,9 @@ def test_a_video_too_short_is_left_out_and_named(numbered, cache, caplog):
 
 @pytest.mark.parametrize("cache", CACHES)
 def test_only_short_videos_are_an_error(numbered, cache):
-    with pytest.raises(
-        ValueError,
-        match=(
+    with pytest.raises(ValueError, match=(
             r"no video is as long as a clip of 19 frames \(`frames`=10, `frame_step`=2\); "
-            "the longest of 2 is video0 with 9 frames"
-        ),
-    ):
+            "the longest of 2 is video0 with 9 frames")):
         load(numbered(9, 5), ClipSpec(frames=10, frame_step=2), cache=cache)
 
 

@@ -42,15 +42,8 @@ def test_frames_are_equal_streamed_and_from_memory(tmp_path, write_video):
 def test_the_example_of_the_documentation_trains_plain_keras(numbered):
     import keras
 
-    stream = load(
-        numbered(30),
-        ClipSpec(frames=5, crop=(8, 8)),
-        task=tasks.reconstruct(),
-        batch=4,
-        repeat=True,
-        shuffle=True,
-        cache="memory",
-    )
+    stream = load(numbered(30), ClipSpec(frames=5, crop=(8, 8)), task=tasks.reconstruct(), batch=4,
+                  repeat=True, shuffle=True, cache="memory")
     model = keras.Sequential([keras.layers.Conv3D(1, 1)])
     model.compile("sgd", "mse")
     history = model.fit(stream, steps_per_epoch=3, epochs=2, shuffle=False, verbose=0)
@@ -69,15 +62,8 @@ def test_ped2_feeds_crops_of_moving_people(real_data):
     clip = ClipSpec(frames=10, size=(128, 192), crop=(64, 64))
     motion = {}
     for mode in ("motion", "random"):
-        stream = load(
-            source,
-            ClipSpec(**{**clip.__dict__, "crop_mode": mode}),
-            batch=16,
-            shuffle=True,
-            repeat=True,
-            cache="memory",
-            split="train",
-        )
+        stream = load(source, ClipSpec(**{**clip.__dict__, "crop_mode": mode}), batch=16,
+                      shuffle=True, repeat=True, cache="memory", split="train")
         pixels = np.concatenate([x.numpy() for x in stream.take(4)])
         assert pixels.shape == (64, 10, 64, 64, 1)
         motion[mode] = np.square(np.diff(pixels, axis=1)).mean()

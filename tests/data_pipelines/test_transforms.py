@@ -180,10 +180,8 @@ def test_motion_crops_stay_in_the_frame_where_the_edge_moves():
 
 def test_motion_crops_of_a_still_clip_go_everywhere():
     clip = np.broadcast_to(np.arange(64, dtype=np.uint8).reshape(1, 1, 64, 1), (2, 8, 64, 1))
-    lefts = {
-        int(transforms.motion_crop(clip, (8, 8), tf.constant([1, s]))[0, 0, 0, 0])
-        for s in range(40)
-    }
+    lefts = {int(transforms.motion_crop(clip, (8, 8), tf.constant([1, s]))[0, 0, 0, 0])
+             for s in range(40)}
     assert min(lefts) < 10 and max(lefts) > 45
 
 

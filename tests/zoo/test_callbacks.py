@@ -45,13 +45,8 @@ def test_progress_writes_lines_with_the_time_left(model, batches, monkeypatch):
     clock = itertools.count(step=2.0)
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
-    fit(
-        model,
-        batches,
-        20,
-        callbacks.Progress(40, batch=4, every_sec=30, stream=stream),
-        first_step=20,
-    )
+    fit(model, batches, 20, callbacks.Progress(40, batch=4, every_sec=30, stream=stream),
+        first_step=20)
     lines = stream.getvalue().splitlines()
     # Three readings of the clock a step, two seconds apart: six seconds a step, two of them in it.
     assert 3 <= len(lines) <= 5
@@ -86,10 +81,7 @@ def test_tensorboard_has_the_loss_its_terms_the_rate_and_the_speed(model, batche
     writer.close()
     events = read_events(tmp_path)
     assert set(events.Tags()["tensors"]) == {
-        "train/loss",
-        "train/mae",
-        "learning_rate",
-        "clips_per_sec",
+        "train/loss", "train/mae", "learning_rate", "clips_per_sec"
     }
     logged = scalars(events, "train/loss")
     assert list(logged) == [25, 30]
@@ -194,7 +186,8 @@ def test_the_kl_weight_follows_the_steps_of_the_whole_run(batches, first_step, s
     note = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: seen.append(float(model.kl_weight.value))
     )
-    fit(model, batches, len(expected), callbacks.KLWarmUp(steps, 2.0), note, first_step=first_step)
+    fit(model, batches, len(expected), callbacks.KLWarmUp(steps, 2.0), note,
+        first_step=first_step)
     np.testing.assert_allclose(seen, expected)
 
 

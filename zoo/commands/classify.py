@@ -65,7 +65,9 @@ def train(
         typer.echo(line)
 
 
-def train_classifier(export, videos, window=16, stride=8, test_groups=None, with_baselines=True):
+def train_classifier(
+    export, videos, window=16, stride=8, test_groups=None, with_baselines=True
+):
     """Fits and measures a classifier on an export.
 
     Args:

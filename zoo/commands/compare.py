@@ -28,7 +28,9 @@ def compare(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Of prediction: frames to predict.")
     ] = None,
-    context: Annotated[int | None, typer.Option(min=1, help="Of prediction: frames shown.")] = None,
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Of prediction: frames shown.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Of prediction: most windows.")] = None,
     out: Annotated[Path | None, typer.Option(help="Picture to write, .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,

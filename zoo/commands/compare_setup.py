@@ -257,6 +257,7 @@ def _points(values):
 
 def _few_points(probe, level):
     points = [
-        (count, found["accuracy"], found["standard_error"]) for count, found in probe[level].items()
+        (count, found["accuracy"], found["standard_error"])
+        for count, found in probe[level].items()
     ]
     return [*points, ("all", probe["accuracy"], None)]

@@ -287,7 +287,9 @@ def _path(embeddings, labels, strengths):
         basis = np.linalg.qr(standardised.T)[0]
         standardised = standardised @ basis
     # Newton's way: the same decisions as by L-BFGS in a third of the time.
-    regression = LogisticRegression(solver="newton-cg", max_iter=2000, tol=1e-4, warm_start=True)
+    regression = LogisticRegression(
+        solver="newton-cg", max_iter=2000, tol=1e-4, warm_start=True
+    )
     fitted = []
     for strength in strengths:
         regression.set_params(C=strength).fit(standardised, labels)

@@ -49,7 +49,9 @@ class ModelScorer:
             self._prediction = tf.zeros_like(clip[:, 0])
         outputs = self._graph(clip.shape[2:])(clip, self._prediction, self._state)
         self._state, self._prediction = outputs["state"], outputs["prediction"]
-        return {name: outputs[name][0].numpy() for name in ("score", "frame_error", "score_map")}
+        return {
+            name: outputs[name][0].numpy() for name in ("score", "frame_error", "score_map")
+        }
 
     def _graph(self, frame_shape):
         frame_shape = tuple(int(n) for n in frame_shape)

@@ -24,7 +24,9 @@ def add_changes(frames, changes, horizons):
     """
     count = frames.shape[1] or tf.shape(frames)[1]
     shape = tf.shape(changes)
-    changes = tf.reshape(changes, (-1, count, shape[1], shape[2], horizons, frames.shape[-1]))
+    changes = tf.reshape(
+        changes, (-1, count, shape[1], shape[2], horizons, frames.shape[-1])
+    )
     return frames[:, :, None] + tf.transpose(changes, [0, 1, 4, 2, 3, 5])
 
 
@@ -40,4 +42,6 @@ def add_change(frames, changes, horizon):
     """
     count = frames.shape[1] or tf.shape(frames)[1]
     channels = frames.shape[-1]
-    return frames + unfold_time(changes[..., (horizon - 1) * channels : horizon * channels], count)
+    return frames + unfold_time(
+        changes[..., (horizon - 1) * channels : horizon * channels], count
+    )

@@ -39,4 +39,6 @@ def unfold_time(frames, time):
         return tf.reshape(frames, [-1, time, *frames.shape[1:]])
     shape = tf.shape(frames)
     clip = tf.reshape(frames, tf.concat([[shape[0] // time, time], shape[1:]], axis=0))
-    return tf.ensure_shape(clip, [None, time if isinstance(time, int) else None, *frames.shape[1:]])
+    return tf.ensure_shape(
+        clip, [None, time if isinstance(time, int) else None, *frames.shape[1:]]
+    )

@@ -125,7 +125,9 @@ class VideoDiscriminator(keras.Model):
         self.num_classes = num_classes
         self.frame_filters = tuple(frame_filters)
         policy = self.dtype_policy
-        self.encoder = ClipEncoder(channels, filters, spectral_norm, name="encoder", dtype=policy)
+        self.encoder = ClipEncoder(
+            channels, filters, spectral_norm, name="encoder", dtype=policy
+        )
         self.last = critic_convolution(
             2 * filters[2], 3, "last", policy, strides=2, spectral=spectral_norm
         )

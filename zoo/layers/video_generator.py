@@ -91,7 +91,9 @@ class VideoGenerator(keras.Model):
         self.move_4 = _dense(2 * middle, "move_4", policy)
         self.up_2 = convolution(4 * fine, 1, "up_2", policy)
         self.mix_2 = convolution(fine, 3, "mix_2", policy)
-        self.up_1 = convolution(4 * (channels + 1), 3, "up_1", policy, activation=None, stddev=2e-2)
+        self.up_1 = convolution(
+            4 * (channels + 1), 3, "up_1", policy, activation=None, stddev=2e-2
+        )
         self.background = FrameDecoder(self.filters, channels, name="background", dtype=policy)
 
     def build(self, input_shape=None):

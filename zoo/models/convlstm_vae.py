@@ -119,7 +119,9 @@ class ConvLSTMVAE(FuturePredictor):
         self.future_summary.build((None, None, None, self.filters[2]))
         self.posterior.build((None, None, None, memory_8 + 24 * self.horizons))
         frame_2, frame_4, _ = self.filters
-        self.decoder.build([(frame_2,), (frame_4 + memory_4,), (memory_8 + self.latent_dim,)])
+        self.decoder.build(
+            [(frame_2,), (frame_4 + memory_4,), (memory_8 + self.latent_dim,)]
+        )
         self.draws = add_draw_counter(self)
         self.kl_weight = add_kl_weight(self)
         self.built = True

@@ -107,7 +107,9 @@ class FuturePredictor(ErrorScorer):
             **self._state_shapes(height, width),
             "pending": (self.score_horizon, height, width, self.channels),
         }
-        state = {name: tf.zeros((batch, *shape), tf.float32) for name, shape in shapes.items()}
+        state = {
+            name: tf.zeros((batch, *shape), tf.float32) for name, shape in shapes.items()
+        }
         return {**state, "frames_seen": tf.zeros((batch,), tf.int32)}
 
     def _advance(self, frames, state):
@@ -174,7 +176,9 @@ class FuturePredictor(ErrorScorer):
         )
         shape = tf.concat([[shape[0], count * self.rollout_block], shape[2:]], axis=0)
         future = tf.reshape(tf.transpose(blocks.stack(), [1, 0, 2, 3, 4, 5]), shape)[:, :steps]
-        return tf.ensure_shape(future, [context.shape[0], None, *context.shape[2:4], self.channels])
+        return tf.ensure_shape(
+            future, [context.shape[0], None, *context.shape[2:4], self.channels]
+        )
 
     def _carry(self, state, changed, count):
         return {**state, **changed, "frames_seen": state["frames_seen"] + count}

@@ -152,7 +152,9 @@ class VideoGAN(AdversarialModel, ErrorScorer):
                 self.spectral_norm, name=name, dtype=policy,
             ),
         )  # fmt: skip
-        self.diversity_metric = keras.metrics.Mean(name="diversity") if diversity_weight else None
+        self.diversity_metric = (
+            keras.metrics.Mean(name="diversity") if diversity_weight else None
+        )
 
     @property
     def num_classes(self):
@@ -258,18 +260,14 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         # The class is left out for the discriminator too, real videos included.
         told = tf.random.stateless_uniform((batch,), seeds[2]) >= UNKNOWN_SHARE
         told = told | is_alone
-        return (
-            {
-                "content": content,
-                "motion": noise[:, None] * motion,
-                "label": tf.where(told, paired, self.num_classes),
-                "real_label": tf.where(told, label, self.num_classes),
-                "frame": frame,
-                "has_frame": has_frame,
-            },
-            own,
-            alone,
-        )
+        return {
+            "content": content,
+            "motion": noise[:, None] * motion,
+            "label": tf.where(told, paired, self.num_classes),
+            "real_label": tf.where(told, label, self.num_classes),
+            "frame": frame,
+            "has_frame": has_frame,
+        }, own, alone
 
     def _diversity(self, drawn, content, alone):
         """How far apart two samples of one class are per unit of their content codes."""
@@ -300,7 +298,8 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         if unknown or (frame is None and label is None):
             raise ValueError(
                 "`conditioning` must hold a `first_frame`, a `label` or both. "
-                f"Received: {sorted(conditioning)}" + ("" if unknown else ", all None")
+                f"Received: {sorted(conditioning)}"
+                + ("" if unknown else ", all None")
             )
         if label is not None:
             label = self._checked_label(label)
@@ -425,7 +424,9 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         ahead = tf.reshape(tf.clip_by_value(ahead, 0.0, 1.0), shape)
         ahead = tf.ensure_shape(ahead, frames.shape)
         queue = tf.concat([state["pending"], ahead], axis=1)
-        score, score_map = self._scored(tf.square(frames - queue[:, :count]), state["frames_seen"])
+        score, score_map = self._scored(
+            tf.square(frames - queue[:, :count]), state["frames_seen"]
+        )
         new_state = {"pending": queue[:, -1:], "frames_seen": state["frames_seen"] + count}
         return {"prediction": ahead, "score": score, "score_map": score_map, "state": new_state}
 

@@ -8,13 +8,7 @@ from data_pipelines.sources.base import ImageFiles, Source, natural_order, read_
 def test_names_are_ordered_as_people_number_them():
     names = ["10.jpg", "9.jpg", "100.jpg", "frame2.png", "frame10.png", "Frame1.png", "1.jpg"]
     assert natural_order(names) == [
-        "1.jpg",
-        "9.jpg",
-        "10.jpg",
-        "100.jpg",
-        "Frame1.png",
-        "frame2.png",
-        "frame10.png",
+        "1.jpg", "9.jpg", "10.jpg", "100.jpg", "Frame1.png", "frame2.png", "frame10.png",
     ]
 
 
@@ -61,10 +55,8 @@ def test_videos_of_a_source_share_what_was_said(numbered, caplog):
 
 def test_rate_and_splits_are_those_of_the_videos(array_video):
     frames = np.zeros((2, 4, 4, 1), np.uint8)
-    videos = [
-        array_video("a", frames, fps=10.0, split="train"),
-        array_video("b", frames, fps=10.0, split="test"),
-    ]
+    videos = [array_video("a", frames, fps=10.0, split="train"),
+              array_video("b", frames, fps=10.0, split="test")]
     source = Source("ucsd", None, videos)
     assert source.fps == 10.0 and source.splits == ("test", "train")
     assert source.subset(videos[:1]).splits == ("train",)

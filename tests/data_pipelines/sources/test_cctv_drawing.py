@@ -45,9 +45,8 @@ def test_a_nearer_person_hides_a_farther_one(camera):
     for order in ([far, near], [near, far]):
         assert drawn(camera, order, far)[1].sum() < 0.6 * alone
     behind = walker(camera, 14.0, seed=2)
-    np.testing.assert_array_equal(
-        drawn(camera, [far, behind], far)[1], drawn(camera, [far], far)[1]
-    )
+    np.testing.assert_array_equal(drawn(camera, [far, behind], far)[1],
+                                  drawn(camera, [far], far)[1])
 
 
 def test_people_walk_in_and_out_of_view(camera):

@@ -19,9 +19,7 @@ def test_every_folder_with_images_is_a_video(tmp_path, write_images):
     source = open_source(tmp_path)
     assert source.kind == "frame_folders"
     assert [(v.name, v.group) for v in source.videos] == [
-        ("cam2/a", "cam2"),
-        ("cam2/b", "cam2"),
-        ("cam10", "cam10"),
+        ("cam2/a", "cam2"), ("cam2/b", "cam2"), ("cam10", "cam10"),
     ]
     assert [int(next(v.frames())[0, 0, 0]) for v in source.videos] == [3, 2, 1]
 

@@ -7,12 +7,8 @@ import pytest
 from data_pipelines import ClipSpec, load, open_source
 from data_pipelines.sources import moving_mnist
 
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
 def idx(array):
@@ -175,11 +171,8 @@ def test_sequences_stream_as_they_are_kept(write_mnist):
 def test_what_is_missing_is_named(write_mnist):
     folder = write_mnist(pack=True)
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(
-        ValueError,
-        match="must hold the four files of MNIST, gzipped or not: "
-        ".* Missing: t10k-labels-idx1-ubyte$",
-    ):
+    with pytest.raises(ValueError, match="must hold the four files of MNIST, gzipped or not: "
+                                         ".* Missing: t10k-labels-idx1-ubyte$"):
         open_source(folder)
     with pytest.raises(ValueError, match="`seed` must be at least 0. Received: seed=-1"):
         moving_mnist.open_source(folder, seed=-1)
@@ -190,40 +183,21 @@ def test_what_is_missing_is_named(write_mnist):
 @pytest.mark.parametrize(
     "name,content,message",
     [
-        (
-            FILES[0],
-            b"",
-            "must be an idx file of bytes in 3 dimensions, which begins with 00000803 "
-            ".*Received: 0 bytes that begin with nothing",
-        ),
+        (FILES[0], b"", "must be an idx file of bytes in 3 dimensions, which begins with 00000803 "
+                        ".*Received: 0 bytes that begin with nothing"),
         (FILES[0], idx(np.zeros(9, np.uint8)), "begins with 00000803 .* begin with 00000801"),
-        (
-            FILES[0],
-            idx(np.zeros((2, 28, 28), np.uint8))[:12],
-            "Received: 12 bytes that begin with 00000803",
-        ),
-        (
-            FILES[2],
-            idx(np.zeros((2, 28, 28), np.uint8))[:-1],
-            "must hold 2 x 28 x 28 bytes after its header, as that says. Received: 1567 bytes",
-        ),
-        (
-            FILES[2],
-            gzip.compress(idx(np.zeros((2, 28, 28), np.uint8)))[:-9],
-            "must be a whole gzip file. Received: one that is damaged or cut off",
-        ),
+        (FILES[0], idx(np.zeros((2, 28, 28), np.uint8))[:12],
+         "Received: 12 bytes that begin with 00000803"),
+        (FILES[2], idx(np.zeros((2, 28, 28), np.uint8))[:-1],
+         "must hold 2 x 28 x 28 bytes after its header, as that says. Received: 1567 bytes"),
+        (FILES[2], gzip.compress(idx(np.zeros((2, 28, 28), np.uint8)))[:-9],
+         "must be a whole gzip file. Received: one that is damaged or cut off"),
         (FILES[2], b"\x1f\x8b" + bytes(30), "must be a whole gzip file"),
-        (
-            FILES[0],
-            idx(np.zeros((2, 28, 27), np.uint8)),
-            r"must hold images of 28x28. Received: shape \(2, 28, 27\)",
-        ),
+        (FILES[0], idx(np.zeros((2, 28, 27), np.uint8)),
+         r"must hold images of 28x28. Received: shape \(2, 28, 27\)"),
         (FILES[0], idx(np.zeros((0, 28, 28), np.uint8)), r"Received: shape \(0, 28, 28\)"),
-        (
-            FILES[1],
-            idx(np.zeros(6, np.uint8)),
-            "must hold a label for each of the 7 images of train-images.*Received: 6 labels",
-        ),
+        (FILES[1], idx(np.zeros(6, np.uint8)),
+         "must hold a label for each of the 7 images of train-images.*Received: 6 labels"),
     ],
     # A packed file holds the time: as names, the bytes would differ from one process to the next.
     ids=range(9),

@@ -10,13 +10,8 @@ from data_pipelines.sources.synthetic_cctv import make, make_kinds
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    return make(
-        tmp_path_factory.mktemp("scenes") / "street",
-        seed=3,
-        train_videos=1,
-        test_videos=3,
-        frames=220,
-    )
+    return make(tmp_path_factory.mktemp("scenes") / "street", seed=3, train_videos=1,
+                test_videos=3, frames=220)
 
 
 def pixels(video):
@@ -27,8 +22,7 @@ def test_the_scene_reads_back(scene):
     source = open_source(scene)
     assert source.kind == "synthetic_cctv" and source.fps == 10.0
     assert [(v.name, v.split, v.num_frames) for v in source.videos] == [
-        ("train/000", "train", 220)
-    ] + [(f"test/{n:03d}", "test", 220) for n in range(3)]
+        ("train/000", "train", 220)] + [(f"test/{n:03d}", "test", 220) for n in range(3)]
     assert pixels(source.videos[0]).shape == (220, 96, 144, 3)
     batch = next(iter(load(scene, ClipSpec(frames=8, crop=(32, 32)), split="train", batch=4)))
     assert batch.shape == (4, 8, 32, 32, 1)
@@ -97,10 +91,8 @@ def test_normal_people_walk_one_way_and_nearer_ones_move_faster(scene):
         # The shift over three frames that explains the columns' sums best, in pixels.
         profile = moving[:, rows].mean(1)
         before, after = profile[:-3, 15:-15].ravel(), profile[3:]
-        fits = [
-            np.corrcoef(before, np.roll(after, -s, 1)[:, 15:-15].ravel())[0, 1]
-            for s in range(-12, 13)
-        ]
+        fits = [np.corrcoef(before, np.roll(after, -s, 1)[:, 15:-15].ravel())[0, 1]
+                for s in range(-12, 13)]
         return int(np.argmax(fits)) - 12
 
     far, near = shift(slice(36, 46)), shift(slice(62, 80))

@@ -19,11 +19,7 @@ def test_a_file_gives_its_frames_in_order(tmp_path, write_video, suffix, codec):
     source = open_source(path)
     (video,) = source.videos
     assert (source.kind, video.name, video.fps, video.num_frames) == (
-        "video_files",
-        path.name,
-        12.5,
-        30,
-    )
+        "video_files", path.name, 12.5, 30)
     assert np.abs(levels(video) - 5 * np.arange(30)).max() < 4
     assert np.abs(levels(video, start=7) - 5 * np.arange(7, 30)).max() < 4
     assert len(levels(video, start=40)) == 0
@@ -33,9 +29,8 @@ def test_a_file_gives_its_frames_in_order(tmp_path, write_video, suffix, codec):
 def test_colours_are_rgb(tmp_path):
     import cv2
 
-    writer = cv2.VideoWriter(
-        str(tmp_path / "red.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48)
-    )
+    writer = cv2.VideoWriter(str(tmp_path / "red.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10,
+                             (64, 48))
     red = np.zeros((48, 64, 3), np.uint8)
     red[..., 2] = 200
     for _ in range(3):
@@ -49,10 +44,7 @@ def test_a_folder_is_read_to_its_depth_in_natural_order(tmp_path, write_video):
     for name in ("cam10/1.avi", "cam2/10.avi", "cam2/9.avi"):
         write_video(tmp_path / name, frames=4)
     assert [v.name for v in open_source(tmp_path).videos] == [
-        "cam2/9.avi",
-        "cam2/10.avi",
-        "cam10/1.avi",
-    ]
+        "cam2/9.avi", "cam2/10.avi", "cam10/1.avi"]
 
 
 def test_a_video_that_breaks_off_is_used_up_to_there_and_said_once(tmp_path, write_video, caplog):
@@ -66,8 +58,7 @@ def test_a_video_that_breaks_off_is_used_up_to_there_and_said_once(tmp_path, wri
     assert 4 < len(found[0]) < 36 and len(found[0]) == len(found[1])
     assert np.abs(found[0] - 5 * np.arange(len(found[0]))).max() < 4
     assert [r.message for r in caplog.records] == [
-        f"{path} breaks off: {len(found[0])} frames read, 40 declared"
-    ]
+        f"{path} breaks off: {len(found[0])} frames read, 40 declared"]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])

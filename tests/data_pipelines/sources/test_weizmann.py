@@ -13,12 +13,8 @@ def write_strip(path, frames):
 
 @pytest.fixture
 def strips(tmp_path):
-    for name in (
-        "walk/ann_walk.jpg",
-        "walk/lena_walk1.jpg",
-        "walk/lena_walk2.jpg",
-        "wave1/ann_wave1.jpg",
-    ):
+    for name in ("walk/ann_walk.jpg", "walk/lena_walk1.jpg", "walk/lena_walk2.jpg",
+                 "wave1/ann_wave1.jpg"):
         write_strip(tmp_path / name, 5)
     return tmp_path
 
@@ -79,8 +75,7 @@ def test_the_actions_train_a_grey_model_with_and_without_their_labels(real_data)
         np.testing.assert_array_equal(clips, unlabelled)
         for pixels, label in zip(255 * clips.numpy(), labels.numpy(), strict=True):
             found = {
-                number
-                for (number, _), frames in windows.items()
+                number for (number, _), frames in windows.items()
                 for start in range(0, len(frames) - 15, 16)
                 if np.abs(frames[start : start + 16] - pixels).max() < 1.01
             }

@@ -62,27 +62,15 @@ def test_the_table_lists_models_then_baselines_then_reasons(footage, run_folder)
     [
         (["convlstm_vea"], 2, "Did you mean convlstm_vae"),
         (["convlstm_vae", "convlstm_vae"], 2, "must differ"),
-        (
-            ["convlstm_vae", "--evaluation", "tracking"],
-            2,
-            "must be one of anomaly, prediction, rep",
-        ),
+        (["convlstm_vae", "--evaluation", "tracking"], 2,
+         "must be one of anomaly, prediction, rep"),
         (["convlstm_vae", "--out", "picture.jpg"], 2, "must end in .png"),
-        (
-            ["convlstm_vae", "--evaluation", "anomaly", "--steps", "3"],
-            2,
-            "of the evaluation predict",
-        ),
-        (
-            ["convlstm_vae", "--evaluation", "anomaly"],
-            2,
-            "must come with the truth for every frame",
-        ),
-        (
-            ["video_gan"],
-            1,
-            "none of the models can be measured; video_gan: `NAMES` must be trained",
-        ),
+        (["convlstm_vae", "--evaluation", "anomaly", "--steps", "3"], 2,
+         "of the evaluation predict"),
+        (["convlstm_vae", "--evaluation", "anomaly"], 2,
+         "must come with the truth for every frame"),
+        (["video_gan"], 1,
+         "none of the models can be measured; video_gan: `NAMES` must be trained"),
     ],
 )
 def test_bad_input_is_said(footage, arguments, code, message):

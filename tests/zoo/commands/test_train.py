@@ -19,15 +19,8 @@ from zoo.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = (
-    "frames=6",
-    "stride=3",
-    "crop=16,16",
-    "size=32,32",
-    "horizons=1",
-    "score_horizon=1",
-    "filters=2,2,2",
-    "state_filters=2,2",
-    "decoder_filters=2,2,2",
+    "frames=6", "stride=3", "crop=16,16", "size=32,32", "horizons=1", "score_horizon=1",
+    "filters=2,2,2", "state_filters=2,2", "decoder_filters=2,2,2",
 )
 STEPS = 10
 
@@ -410,7 +403,9 @@ def test_settings_of_another_type_are_refused(text, known):
         parse_setting(text, {"a": known})
 
 
-@pytest.mark.parametrize(("held_out", "expected"), [(None, 1), (0, 0), (2, 2), (3, 3)])
+@pytest.mark.parametrize(
+    ("held_out", "expected"), [(None, 1), (0, 0), (2, 2), (3, 3)]
+)
 def test_the_last_videos_are_held_out(footage, held_out, expected):
     source = data_pipelines.open_source(footage)
     train, rest = split_videos(source, held_out)
@@ -515,7 +510,9 @@ def test_a_model_in_closed_form_trains_by_the_same_command(footage, tmp_path):
     model = zoo.load(str(tmp_path / "run"))
     assert (model.window, model.components) == (2, 5)
     clips = data_pipelines.load(
-        data_pipelines.open_source(footage).subset(data_pipelines.open_source(footage).videos[:3]),
+        data_pipelines.open_source(footage).subset(
+            data_pipelines.open_source(footage).videos[:3]
+        ),
         data_pipelines.ClipSpec(frames=4, stride=1, size=(32, 32), channels=1),
     )
     alone = zoo.load("pca", weights=None, window=2, components=5)

@@ -127,7 +127,9 @@ def _videos(names=("one", "two"), seed=0):
         labels, score = _scores(seed + index, frames=80)
         _, error = _scores(seed + index + 50, frames=80)
         videos.append(
-            anomaly.ScoredVideo(name, labels, score, np.abs(error) + 3 * index + labels, warm_up=1)
+            anomaly.ScoredVideo(
+                name, labels, score, np.abs(error) + 3 * index + labels, warm_up=1
+            )
         )
     return videos
 

@@ -106,7 +106,9 @@ def _share_of_blue(picture):
 
 def test_bars_are_as_long_as_their_numbers_and_baselines_grey():
     def bars(number, **arguments):
-        return _comparison(pictures.draw_bars, {"AUC": {"mine": number, "copy": 0.5}}, **arguments)
+        return _comparison(
+            pictures.draw_bars, {"AUC": {"mine": number, "copy": 0.5}}, **arguments
+        )
 
     # The other bar is of the second colour, or grey, and so not counted.
     blue = {number: _share_of_blue(bars(number)) for number in (0.25, 0.5, 1.0)}

@@ -63,7 +63,7 @@ def test_errors_match_numpy_and_the_baselines_see_the_training_clips_alone():
     assert report["mse"] == pytest.approx(np.square(halved).mean(), rel=1e-5)
     # 23 numbers in 12 patches: two each; patches of 16 do not fit a width of 24.
     assert report["numbers_per_frame"] == 23 / 8
-    ((name, error),) = report["pca_mse"].items()
+    (name, error), = report["pca_mse"].items()
     assert name == "4x8x8, 2 components"
     pca = PatchPCA(4, 8, 2)
     for clip in TRAIN:

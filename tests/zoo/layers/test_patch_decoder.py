@@ -10,7 +10,8 @@ from zoo.layers.patch_decoder import GENERATED, build_decoder, decoder_layers, u
 RNG = np.random.default_rng(0)
 PATCH, STEPS, OUTPUTS = 2, 3, 4
 STATES = [
-    tuple(RNG.normal(size=(2, 3, 5, count)).astype("float32") for _ in range(2)) for count in (3, 6)
+    tuple(RNG.normal(size=(2, 3, 5, count)).astype("float32") for _ in range(2))
+    for count in (3, 6)
 ]
 PATCHES = RNG.uniform(size=(2, 3, 5, OUTPUTS)).astype("float32")
 
@@ -71,9 +72,13 @@ def test_steps_and_sizes_may_be_unknown_to_the_graph(given, inputs):
     cells, draw = decoder(inputs)
     free = [tf.TensorSpec((None, None, None, count), tf.float32) for count in (3, 3, 6, 6)]
     graph = tf.function(
-        lambda steps, *states: unroll(cells, draw, [states[:2], states[2:]], steps, PATCH, given),
+        lambda steps, *states: unroll(
+            cells, draw, [states[:2], states[2:]], steps, PATCH, given
+        ),
         input_signature=[tf.TensorSpec((), tf.int32), *free],
         autograph=False,
     )
     frames = graph(STEPS, *STATES[0], *STATES[1])
-    np.testing.assert_allclose(frames, unroll(cells, draw, STATES, STEPS, PATCH, given), atol=1e-6)
+    np.testing.assert_allclose(
+        frames, unroll(cells, draw, STATES, STEPS, PATCH, given), atol=1e-6
+    )

@@ -230,9 +230,8 @@ def test_one_optimiser_alone_lends_its_settings_to_the_other():
     assert other.get_config()["beta_1"] == 0.5
     assert float(other.learning_rate) == pytest.approx(2e-3)
     counts = [len(v) for v in model.optimized_variables.values()]
-    assert counts == [
-        len(side.trainable_variables) for side in (model.generator, model.discriminator)
-    ]
+    assert counts == [len(side.trainable_variables) for side in (model.generator,
+                                                                 model.discriminator)]
 
 
 def test_half_precision_scales_both_losses():
@@ -246,7 +245,8 @@ def test_half_precision_scales_both_losses():
     model.train_on_batch(CLIPS[:3], TARGETS[:3])
     for side in (model.generator, model.discriminator):
         assert all(v.dtype == "float32" for v in side.trainable_variables)
-    moved = [np.any(a != b) for a, b in zip(before, values(model.trainable_variables), strict=True)]
+    moved = [np.any(a != b) for a, b in zip(before, values(model.trainable_variables),
+                                            strict=True)]
     assert all(moved)
     whole = compiled(make(r1_weight=0.1))
     expected = whole.train_on_batch(CLIPS[:3], TARGETS[:3], return_dict=True)

@@ -60,7 +60,9 @@ def test_scoring_predicts_at_every_frame_what_training_predicts_after_the_last()
     out = model.advance(CLIP, model.initial_state(2, 16, 24))
     for t in (1, 4, 8):
         after = model(CLIP[:, : t + 1])["prediction"]
-        np.testing.assert_allclose(out["prediction"][:, t], np.clip(after[:, 0], 0, 1), atol=1e-5)
+        np.testing.assert_allclose(
+            out["prediction"][:, t], np.clip(after[:, 0], 0, 1), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("conditional", [(), ("reconstruction",), ("prediction",)])

@@ -62,11 +62,8 @@ def test_the_layout_of_a_weights_file_is_that_of_the_trained_ones(tmp_path):
     """Keras finds weights by these paths: to change one is to lose the files that there are."""
     model = zoo.load("convlstm_predictor", weights=None, **SMALL)
     model.save_weights(tmp_path / "model.weights.h5")
-    cells = [
-        f"{stack}/conv_lstm{index}"
-        for stack in ("encoder/cells", "forecaster")
-        for index in ("", "_1")
-    ]
+    cells = [f"{stack}/conv_lstm{index}" for stack in ("encoder/cells", "forecaster")
+             for index in ("", "_1")]
     expected = [f"{cell}/vars/{number}" for cell in cells for number in range(3)]
     expected += [f"layers/conv2d/vars/{number}" for number in range(2)]
     found = []

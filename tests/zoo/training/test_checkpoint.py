@@ -55,7 +55,9 @@ def test_nothing_there_restores_nothing(tmp_path, make_model):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "no_state", "state_cut", "empty"])
-def test_a_broken_checkpoint_is_skipped_for_the_one_before(tmp_path, make_model, damage, caplog):
+def test_a_broken_checkpoint_is_skipped_for_the_one_before(
+    tmp_path, make_model, damage, caplog
+):
     model = compiled(make_model())
     checkpoints = Checkpoints(tmp_path / "c")
     checkpoints.save(model, 1)

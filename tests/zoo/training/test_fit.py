@@ -76,13 +76,8 @@ def test_a_killed_run_goes_on_to_the_weights_of_an_undisturbed_one(
     train(undisturbed, batches, open_run("undisturbed"))
     with pytest.raises(Killed):
         # No checkpoint by the clock in so short a run, hence one at each step.
-        train(
-            make_model(dtype=dtype),
-            batches,
-            open_run(),
-            callbacks=[At(4, kill)],
-            checkpoint_every_sec=0,
-        )
+        train(make_model(dtype=dtype), batches, open_run(), callbacks=[At(4, kill)],
+              checkpoint_every_sec=0)
     asked = []
 
     def counted(skip):
@@ -116,14 +111,8 @@ def test_the_best_of_a_killed_run_is_remembered(make_model, batches, open_run):
     held_out = batches(50).take(2).cache()
     arguments = {"validation": held_out, "validate_every": 2, "learning_rate": 0.5}
     with pytest.raises(Killed):
-        train(
-            make_model(),
-            batches,
-            open_run(),
-            callbacks=[At(4, kill)],
-            checkpoint_every_sec=0,
-            **arguments,
-        )
+        train(make_model(), batches, open_run(), callbacks=[At(4, kill)],
+              checkpoint_every_sec=0, **arguments)
     path = open_run().path / "checkpoints" / "step-00000003" / "state.json"
     state = json.loads(path.read_text())
     state["best"] = {"value": -1.0, "step": 2}
@@ -276,14 +265,12 @@ def test_a_full_disk_ends_the_run_and_keeps_the_older_checkpoint(
 def test_a_loss_that_is_not_finite_ends_the_run_with_the_checkpoint_before(
     make_model, batches, open_run
 ):
-    bad = tf.data.Dataset.from_tensors((tf.zeros((4, 8, 8, 1)), tf.fill((4, 8, 8, 1), math.nan)))
+    bad = tf.data.Dataset.from_tensors(
+        (tf.zeros((4, 8, 8, 1)), tf.fill((4, 8, 8, 1), math.nan))
+    )
     with pytest.raises(FloatingPointError, match="the loss at step 3 is nan"):
-        train(
-            make_model(),
-            lambda skip: batches(skip).take(2).concatenate(bad),
-            open_run(),
-            checkpoint_every_sec=0,
-        )
+        train(make_model(), lambda skip: batches(skip).take(2).concatenate(bad), open_run(),
+              checkpoint_every_sec=0)
     run = open_run()
     assert run.record["step"] == 2
     assert (run.path / "checkpoints" / "step-00000002").is_dir()
@@ -300,9 +287,8 @@ def test_a_checkpoint_of_another_model_is_refused(make_model, batches, open_run)
 def test_a_stream_that_ends_is_an_error(make_model, batches, open_run):
     with pytest.warns(UserWarning, match="ran out of data"):
         with pytest.raises(ValueError, match="must give endless batches.* after step"):
-            train(
-                make_model(), lambda skip: batches(skip).take(2), open_run(), checkpoint_every_sec=0
-            )
+            train(make_model(), lambda skip: batches(skip).take(2), open_run(),
+                  checkpoint_every_sec=0)
 
 
 def test_no_step_is_refused(make_model, batches, open_run):

@@ -110,9 +110,7 @@ def test_the_commit_is_that_of_the_source_and_says_when_files_differ(tmp_path, m
     def git(*words):
         done = subprocess.run(
             ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path), *words],
-            capture_output=True,
-            text=True,
-            check=True,
+            capture_output=True, text=True, check=True,
         )
         return done.stdout.strip()
 
