@@ -3,10 +3,11 @@
     python benchmarks/foresight.py --ped2 footage/ucsd_ped2 --weizmann footage/weizmann \\
         --out runs/foresight_parts --minutes 5
 
-The speed of every variant is measured first, interleaved, so that what else the machine does meets
-all of them alike; a variant is then trained for the steps that it makes in `--minutes`. Each run
-is one of `zoo train`, and is gone on with where it was stopped; what is measured of it is kept in
-`--out` too, so the same command again measures what is missing and prints the whole table.
+The speed of every variant is measured first (`equal_minutes.py`); a variant is then trained for the
+steps that it makes in `--minutes`. Each run is one of `zoo train`, and is gone on with where it was
+stopped; what is measured of it is kept in `--out` too, so the same command again measures what is
+missing and prints the whole table. The minutes that a run took in fact, with whatever else the
+machine did, stand beside.
 
 Measured are the frame AUC on UCSD Ped2 under the protocol `live`, at the horizon that the preset
 scores by (the furthest, of a variant that has fewer), and the accuracy of a linear probe on
@@ -26,14 +27,13 @@ import pathlib
 import shlex
 import statistics
 import sys
-import time
 
 # Before TensorFlow is imported: its start is noise here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import equal_minutes  # noqa: E402
 import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
 import zoo  # noqa: E402
 from zoo.commands import anomaly_setup, representation_setup, training_setup  # noqa: E402
@@ -45,8 +45,6 @@ from zoo.presets import PRESETS  # noqa: E402
 from zoo.training.precision import choose_precision  # noqa: E402
 from zoo.training.run_folder import machine, versions  # noqa: E402
 from zoo.training.whole_files import read_json, write_json  # noqa: E402
-
-ROUNDS, STEPS_A_ROUND = 3, 6
 
 
 @keras.saving.register_keras_serializable(package="benchmarks")
@@ -105,29 +103,47 @@ def main():
     parser.add_argument("--card", type=pathlib.Path, help="card of foresight to put the table in")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error(f"--seeds must be at least 1. Received: {arguments.seeds}")
+    if arguments.card and not arguments.card.is_file():
+        parser.error(f"--card must be a file. Received: {arguments.card}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     setting = {
         "minutes": arguments.minutes,
         "precision": choose_precision("auto"),
         "machine": machine(),
+        "ped2": os.path.abspath(arguments.ped2),
+        "weizmann": os.path.abspath(arguments.weizmann),
     }
     known = measured_once(arguments.out / "setting.json", lambda: setting)
     if known != setting:
         parser.error(f"{arguments.out} holds what was measured with {known}, not with {setting}")
     for name, variant in VARIANTS.items():
         register(name, variant)
-    speeds = measured_speeds(arguments.out / "speeds.json", arguments.variants)
+    speeds = measured_speeds(arguments.out / "speeds.json", arguments)
     rows = []
     for seed in range(arguments.seeds):
         for name in arguments.variants:
             if seed and name not in arguments.several_seeds:
                 continue
-            steps = max(1, round(60 * arguments.minutes / speeds[name]))
+            steps = equal_minutes.steps_in(arguments.minutes, speeds[name])
             file = arguments.out / f"{slug(name)}.{seed}.json"
             rows.append(
                 measured_once(file, lambda n=name, k=steps, s=seed: measure(n, k, s, arguments))
             )
-    report = {**setting, "rows": [summary(name, rows) for name in arguments.variants]}
+    for row in rows:
+        # A run that settings of another day have made would pass for one of today's.
+        if row["settings"] != list(VARIANTS[row["name"]].settings):
+            parser.error(f"{arguments.out} holds {row['name']} as made with {row['settings']}")
+    random = {
+        name: measured_once(
+            arguments.out / f"{slug(name)}.random.json",
+            lambda n=name: measure_random(n, arguments),
+        )
+        for name in arguments.variants
+        if name in arguments.several_seeds
+    }
+    report = {**setting, "rows": [summary(n, rows, random.get(n)) for n in arguments.variants]}
     if arguments.card:
         card, command = read_json(arguments.card), shlex.join(["python", *sys.argv])
         stated = {"command": command, "versions": versions(), "section": "ablations"}
@@ -159,85 +175,72 @@ def measured_once(file, measure):
     return read_json(file)
 
 
-def measured_speeds(file, names):
+def measured_speeds(file, arguments):
     """Dict from variant to the seconds of a training step; what the file has stays."""
     speeds = read_json(file) if file.is_file() else {}
-    missing = [name for name in names if name not in speeds]
+    missing = [name for name in arguments.variants if name not in speeds]
     if missing:
-        write_json(file, speeds | seconds_a_step(missing))
+        setups = {name: set_up(name, arguments) for name in missing}
+        write_json(file, speeds | equal_minutes.seconds_a_step(setups, say))
     return read_json(file)
 
 
-def seconds_a_step(names):
-    """Dict from variant to the seconds of a training step: the least of rounds taken in turn."""
-    trainings = {name: steps_of(name) for name in names}
-    fastest = dict.fromkeys(names, float("inf"))
-    for _ in range(ROUNDS):
-        for name, train in trainings.items():
-            began = time.monotonic()
-            train(STEPS_A_ROUND)
-            fastest[name] = min(fastest[name], (time.monotonic() - began) / STEPS_A_ROUND)
-            say(f"{name}: {fastest[name]:.3f} s a step")
-    return fastest
-
-
-def steps_of(name):
-    """Function that trains a variant for some steps, on noise: its speed is that of footage."""
-    setup = training_setup.prepare(preset_name(name), ".", settings=list(VARIANTS[name].settings))
-    model = zoo.load(
-        preset_name(name), weights=None, dtype=choose_precision("auto"), **setup.overrides
+def set_up(name, arguments, steps=None, seed=0):
+    settings = list(VARIANTS[name].settings)
+    if steps and "kl_warm_up_steps" in PRESETS[preset_name(name)].training:
+        # A quarter of the run, as in the preset.
+        settings.append(f"kl_warm_up_steps={steps // 4}")
+    return training_setup.prepare(
+        preset_name(name), arguments.ped2, given={"steps": steps}, seed=seed, settings=settings
     )
-    model.compile(keras.optimizers.Adam(1e-3), loss=model.default_loss(), jit_compile=False)
-    training = setup.training
-    clip = tf.random.stateless_uniform(
-        (training["batch"], training["frames"], *training["crop"], model.channels), seed=(0, 0)
-    )
-    stream = tf.data.Dataset.from_tensors(clip).map(training_setup.task_of(model)).cache().repeat()
-    model.fit(stream, steps_per_epoch=2, verbose=0, shuffle=False)
-    return lambda steps: model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
 
 
 def measure(name, steps, seed, arguments):
     """Trains a variant and measures it."""
     say(f"{name}, seed {seed}: {steps} steps")
-    settings = list(VARIANTS[name].settings)
-    if "kl_warm_up_steps" in PRESETS[preset_name(name)].training:
-        # A quarter of the run, as in the preset.
-        settings.append(f"kl_warm_up_steps={steps // 4}")
-    setup = training_setup.prepare(
-        preset_name(name), arguments.ped2, given={"steps": steps}, seed=seed, settings=settings
-    )
+    setup = set_up(name, arguments, steps, seed)
     run = training_setup.run(setup, arguments.out / f"{slug(name)}.{seed}", shlex.join(sys.argv))
     model = zoo.load(str(run.path))
     source = anomaly_setup.open_labelled(arguments.ped2)
     scored = anomaly_setup.score_source(model, source)
     anomaly = anomaly_setup.result(scored, model, source, name)
-    # Of the variants that have several seeds: the others are compared with those alone.
-    beside_random = seed == 0 and name in arguments.several_seeds
-    representation = representation_setup.evaluate_model(
-        model, open_labelled(arguments.weizmann), with_baselines=beside_random
-    )
+    representation = evaluate_representation(model, arguments)
     found = {
         "name": name,
         "seed": seed,
         "steps": steps,
+        "minutes_taken": run.record["minutes"],
+        "settings": list(VARIANTS[name].settings),
         "parameters": int(sum(v.shape.num_elements() for v in model.trainable_variables)),
         "auc_live": anomaly["auc_live"],
         "auc_literature": anomaly["auc_literature"],
         "encode": representation_setup.headline(representation["encode"]),
         "pooled": representation_setup.headline(representation["features"]),
     }
-    if beside_random:
-        random = representation["baselines"]["random_weights"]
-        found["random_weights"] = {
-            part: representation_setup.headline(random[name])
-            for part, name in (("encode", "encode"), ("pooled", "features"))
-        }
     keras.backend.clear_session()
     return found
 
 
-def summary(name, rows):
+def measure_random(name, arguments):
+    """What random weights of a variant give."""
+    setup = set_up(name, arguments)
+    model = zoo.load(setup.preset.name, weights=None, **setup.overrides)
+    random = evaluate_representation(model, arguments, with_baselines=True)["baselines"][
+        "random_weights"
+    ]
+    return {
+        part: representation_setup.headline(random[name])
+        for part, name in (("encode", "encode"), ("pooled", "features"))
+    }
+
+
+def evaluate_representation(model, arguments, with_baselines=False):
+    return representation_setup.evaluate_model(
+        model, open_labelled(arguments.weizmann), with_baselines=with_baselines
+    )
+
+
+def summary(name, rows, random=None):
     """The seeds of a variant as one row: the mean of each figure, and its least and most."""
     own = [row for row in rows if row["name"] == name]
     figures = {
@@ -254,12 +257,13 @@ def summary(name, rows):
         "name": name,
         "seeds": len(own),
         "steps": first["steps"],
+        "minutes_taken": [row["minutes_taken"] for row in own],
         "parameters": first["parameters"],
         **{
             figure: {"mean": statistics.fmean(found), "least": min(found), "most": max(found)}
             for figure, found in figures.items()
         },
-        "random_weights": first.get("random_weights"),
+        "random_weights": random,
     }
 
 

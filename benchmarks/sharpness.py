@@ -5,11 +5,12 @@
 
 The same generators are trained on the same footage for the same minutes with L2 alone, with the
 gradient difference loss, with the adversarial loss, and with both, each beside L2; weights, data
-and order are of one seed. Then the next frame is predicted from four: on the videos that the
-training held out, and on any footage given with `--also`. Printed are PSNR and the sharpness of
-Mathieu et al. 2016, in decibels, and whether the claim of the paper holds: both losses raise the
-sharpness, each at the cost of at most 1 dB of PSNR. A run that is stopped is gone on with by the
-same command. Four trainings of fifteen minutes on two cores are an hour.
+and order are of one seed, and the steps are those of `equal_minutes.py`. Then the next frame is
+predicted from four: on the videos that the training held out, and on any footage given with
+`--also`. Printed are PSNR and the sharpness of Mathieu et al. 2016, in decibels, and whether the
+claim of the paper holds: both losses raise the sharpness, each at the cost of at most 1 dB of PSNR.
+A run that is stopped is gone on with by the same command. Four trainings of fifteen minutes on two
+cores are an hour.
 
 Reference: Mathieu, Couprie and LeCun, "Deep multi-scale video prediction beyond mean square
 error", 2016, tables 1 and 2, https://arxiv.org/abs/1511.05440
@@ -21,14 +22,12 @@ import os
 import pathlib
 import shlex
 import sys
-import time
 
 # Before TensorFlow is imported: its start is noise here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
+import equal_minutes  # noqa: E402
 import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
 import data_pipelines  # noqa: E402
 import zoo  # noqa: E402
@@ -36,10 +35,10 @@ from zoo.commands import training_setup  # noqa: E402
 from zoo.commands.held_out import recorded_split, spread  # noqa: E402
 from zoo.evaluation import prediction  # noqa: E402
 from zoo.registry import resolve  # noqa: E402
-from zoo.training.whole_files import write_json  # noqa: E402
+from zoo.training.precision import choose_precision  # noqa: E402
+from zoo.training.whole_files import read_json, write_json  # noqa: E402
 
 MODEL = "multiscale_gan/ucsd_ped2"
-STEPS_TIMED = 5
 MOST_WINDOWS = 100  # of one footage
 BATCH = 4
 
@@ -56,17 +55,25 @@ def main():
     )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = {}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    speeds, rows = measured_speeds(arguments), {}
     for name in arguments.variants:
-        run, minutes = train(name, arguments)
+        run, minutes = train(name, arguments, speeds[name])
         model = zoo.load(str(run))
         _, held_out = recorded_split([run], arguments.data)
         footage = {"held out": held_out}
         footage |= {pathlib.Path(path).name: videos_of(path) for path in arguments.also}
-        rows[name] = {"minutes": minutes} | {
+        rows[name] = {"minutes_taken": minutes} | {
             where: measure(model, videos) for where, videos in footage.items()
         }
-    report = {"rows": rows, "claim": claim(rows), "seed": arguments.seed}
+    report = {
+        "minutes": arguments.minutes,
+        "precision": choose_precision("auto"),
+        "seconds_a_step": speeds,
+        "rows": rows,
+        "claim": claim(rows),
+        "seed": arguments.seed,
+    }
     write_json(arguments.out / "sharpness.json", {"command": shlex.join(sys.argv), **report})
     if arguments.json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
@@ -87,43 +94,30 @@ def variants():
     }
 
 
-def train(name, arguments):
-    """Trains a variant, or goes on with it: its run folder and its minutes."""
-    folder = arguments.out / name
-    record = folder / "run.json"
-    if record.is_file():
-        steps = json.loads(record.read_text("utf-8"))["arguments"]["steps"]
-    else:
-        seconds = seconds_per_step(variants()[name])
-        steps = max(1, round(60 * arguments.minutes / seconds))
-        say(f"{name}: {seconds:.2f} seconds a step, {steps} steps")
-    setup = training_setup.prepare(
-        MODEL,
-        arguments.data,
-        given={"steps": steps},
-        settings=[f"{key}={value}" for key, value in variants()[name].items()],
-        seed=arguments.seed,
+def set_up(name, arguments, steps=None):
+    settings = [f"{key}={value}" for key, value in variants()[name].items()]
+    return training_setup.prepare(
+        MODEL, arguments.data, given={"steps": steps}, settings=settings, seed=arguments.seed
     )
-    run = training_setup.run(setup, folder, shlex.join(["python", *sys.argv]))
-    return folder, run.record["minutes"]
 
 
-def seconds_per_step(settings):
-    """Times the training step of a variant on noise; the first step, which traces, left out."""
-    model = zoo.load(MODEL, weights=None, **settings)
-    training = {**training_setup.TRAINING, **resolve(MODEL).training}
-    shape = (training["batch"], training["frames"], *training["crop"], model.channels)
-    clips = np.random.default_rng(0).random(shape, dtype=np.float32)
-    model.compile(keras.optimizers.Adam(), loss=model.default_loss(), jit_compile=False)
-    dataset = tf.data.Dataset.from_tensors((clips, clips[:, 1:, None])).repeat()
-    times = []
-    clock = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: times.append(time.monotonic())
-    )
-    model.fit(
-        dataset, steps_per_epoch=STEPS_TIMED + 1, callbacks=[clock], shuffle=False, verbose=0
-    )
-    return float(np.median(np.diff(times)))
+def measured_speeds(arguments):
+    """Dict from variant to the seconds of a training step, as measured the first time."""
+    file = arguments.out / "speeds.json"
+    speeds = read_json(file) if file.is_file() else {}
+    missing = {name: set_up(name, arguments) for name in arguments.variants if name not in speeds}
+    if missing:
+        write_json(file, speeds | equal_minutes.seconds_a_step(missing, say))
+    return read_json(file)
+
+
+def train(name, arguments, seconds):
+    """Trains a variant, or goes on with it: its run folder and the minutes that it took."""
+    steps = equal_minutes.steps_in(arguments.minutes, seconds)
+    say(f"{name}: {steps} steps")
+    setup = set_up(name, arguments, steps)
+    run = training_setup.run(setup, arguments.out / name, shlex.join(["python", *sys.argv]))
+    return run.path, run.record["minutes"]
 
 
 def videos_of(path):
@@ -160,7 +154,7 @@ def claim(rows):
     for name in rows:
         if name == "l2":
             continue
-        for where in (key for key in rows[name] if key != "minutes"):
+        for where in (key for key in rows[name] if key != "minutes_taken"):
             plain, row = rows["l2"][where], rows[name][where]
             sharper = row["sharpness"] - plain["sharpness"]
             worse = plain["psnr"] - row["psnr"]
@@ -174,14 +168,14 @@ def claim(rows):
 
 def table(report):
     """The lines that are printed."""
-    places = [key for key in next(iter(report["rows"].values())) if key != "minutes"]
+    places = [key for key in next(iter(report["rows"].values())) if key != "minutes_taken"]
     yield "losses           minutes" + "".join(f"  {where:>22}" for where in places)
     yield " " * 24 + "  PSNR dB   sharpness dB" * len(places)
     for name, row in report["rows"].items():
         figures = "".join(
             f"  {row[where]['psnr']:7.2f}  {row[where]['sharpness']:13.2f}" for where in places
         )
-        yield f"{name:15}  {row['minutes']:7.1f}{figures}"
+        yield f"{name:15}  {row['minutes_taken']:7.1f}{figures}"
     row = next(iter(report["rows"].values()))
     figures = "".join(
         f"  {still['psnr']:7.2f}  {still['sharpness']:13.2f}"

@@ -10,9 +10,9 @@ saw any of this gives for the 16 frames (of another model: `--encoder`). Its own
 clips of people not seen, stands beside.
 
 A distance is the root mean square difference of the pixels of two clips of 16 frames. The
-distance from a sample to the nearest clip trained on, mirrored ones included, and between
-samples of one class, are set beside that between real clips of the class from different videos.
-About six minutes on two cores.
+distance from a sample to the nearest clip trained on, of all that begin at any frame, mirrored
+ones included, and between samples of one class, are set beside that between real clips of the
+class from different videos. About six minutes on two cores.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from zoo.commands.held_out import recorded_split  # noqa: E402
 from zoo.training.whole_files import write_json  # noqa: E402
 
 FRAMES = 16
-STRIDE = 4  # frames between the starts of two real clips
+STRIDE = 4  # frames between the starts of two real clips that are named or compared in pairs
 BATCH = 20
 BARS = {"by_label": 0.6, "by_label_and_frame": 0.4, "distance": 0.5}
 
@@ -76,7 +76,9 @@ def main():
     }
     for way, clips in drawn.items():
         report[way] = naming(model.labels, {label: named(clips[label]) for label in model.labels})
-    report["distances"] = distances(model.labels, seen, drawn)
+    report["distances"] = distances(
+        model.labels, seen, drawn, [frames for _, frames in all_frames(train.videos, model)]
+    )
     report["passes"] = verdicts(report)
     if arguments.pictures:
         write_pictures(arguments.pictures, drawn)
@@ -89,18 +91,24 @@ def main():
 
 def real_clips(videos, model):
     """Windows of real videos: dict of `clips`, and of each its `labels`, `groups`, `videos`."""
-    clip = data_pipelines.ClipSpec(
-        fps=model.fps, size=tuple(model.clip_shape[1:3]), channels=model.channels
-    )
     found = {"clips": [], "labels": [], "groups": [], "videos": []}
-    for number, video in enumerate(videos):
-        frames = np.concatenate(list(data_pipelines.chunks(video, clip, 1000)))
+    for number, (video, frames) in enumerate(all_frames(videos, model)):
         for start in range(0, len(frames) - FRAMES + 1, STRIDE):
-            found["clips"].append(frames[start : start + FRAMES].astype(np.float32) / 255)
+            found["clips"].append(frames[start : start + FRAMES])
             found["labels"].append(video.label)
             found["groups"].append(video.group)
             found["videos"].append(number)
     return {name: np.stack(values) for name, values in found.items()}
+
+
+def all_frames(videos, model):
+    """Yields each video with its frames, float32 in [0, 1]."""
+    clip = data_pipelines.ClipSpec(
+        fps=model.fps, size=tuple(model.clip_shape[1:3]), channels=model.channels
+    )
+    for video in videos:
+        frames = np.concatenate(list(data_pipelines.chunks(video, clip, 1000)))
+        yield video, frames.astype(np.float32) / 255
 
 
 def embedder(name):
@@ -149,10 +157,9 @@ def naming(labels, answers):
     }
 
 
-def distances(labels, seen, drawn):
+def distances(labels, seen, drawn, trained_on):
     """Mean distances by class and their ratios to that between real clips."""
     flat = seen["clips"].reshape(len(seen["clips"]), -1)
-    mirrored = seen["clips"][:, :, :, ::-1].reshape(flat.shape)
     found = {}
     for label in labels:
         of_class = np.flatnonzero(seen["labels"] == label)
@@ -162,9 +169,7 @@ def distances(labels, seen, drawn):
         row = {"real": float(apart)}
         for way, clips in drawn.items():
             samples = clips[label].reshape(len(clips[label]), -1)
-            nearest = np.minimum(
-                between(samples, flat).min(axis=1), between(samples, mirrored).min(axis=1)
-            )
+            nearest = to_nearest(samples, trained_on)
             pairs = between(samples, samples)[np.triu_indices(len(samples), 1)]
             row[way] = {
                 "to_nearest_trained_on": float(nearest.mean()),
@@ -173,6 +178,17 @@ def distances(labels, seen, drawn):
             }
         found[label] = row
     return found
+
+
+def to_nearest(samples, videos):
+    """Distance of each row of `samples` to the nearest window of videos, mirrored or not."""
+    nearest = np.full(len(samples), np.inf)
+    for frames in videos:
+        for way in (frames, frames[:, :, ::-1]):
+            starts = range(len(way) - FRAMES + 1)
+            windows = np.stack([way[start : start + FRAMES].ravel() for start in starts])
+            nearest = np.minimum(nearest, between(samples, windows).min(axis=1))
+    return nearest
 
 
 def between(left, right):

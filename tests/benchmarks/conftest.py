@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 def script():
     """Function from the name of a script to its module, which is loaded without being run."""
     found, path = {}, list(sys.path)
+    sys.path.insert(0, str(FOLDER))  # as for a script that is run
 
     def load(name):
         if name not in found:

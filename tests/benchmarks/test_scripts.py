@@ -69,16 +69,36 @@ def test_seeds_are_summed_up(script):
     row = {"name": "foresight", "steps": 7, "parameters": 3, "auc_literature": 0.5}
     probe = {"accuracy": 0.9, "accuracy_1_people": 0.5, "accuracy_2_people": 0.6}
     rows = [
-        {**row, "auc_live": live, "encode": {**probe, "accuracy": accuracy}, "pooled": probe}
-        for live, accuracy in ((0.9, 0.8), (0.8, 0.7))
+        {**row, "auc_live": live, "encode": {**probe, "accuracy": accuracy}, "pooled": probe,
+         "minutes_taken": minutes}
+        for live, accuracy, minutes in ((0.9, 0.8, 5.5), (0.8, 0.7, 6.5))
     ]
-    rows[0]["random_weights"] = {"encode": probe, "pooled": probe}
-    found = module.summary("foresight", [*rows, {"name": "another", "auc_live": 0.0}])
-    assert found["seeds"] == 2
+    random = {"encode": probe, "pooled": probe}
+    found = module.summary("foresight", [*rows, {"name": "another", "auc_live": 0.0}], random)
+    assert found["seeds"] == 2 and found["minutes_taken"] == [5.5, 6.5]
     assert found["auc_live"] == pytest.approx({"mean": 0.85, "least": 0.8, "most": 0.9})
     assert found["encode_accuracy"]["mean"] == pytest.approx(0.75)
     (line,) = module.table([found]).splitlines()[1:]
     assert "0.850 (0.800-0.900)" in line and "0.750 0.500 0.600; 0.900 0.500 0.600" in line
+
+
+def test_trainings_are_timed_in_turn_and_their_fastest_round_counts(script, monkeypatch):
+    module = script("equal_minutes")
+    clock, order = [0.0], []
+    rounds = {"fast": iter([9, 1, 2, 2, 2]), "slow": iter([8, 8, 8, 4, 8])}
+
+    def training(name):
+        def train(steps):
+            order.append(name)
+            clock[0] += steps * next(rounds[name])
+
+        return train
+
+    monkeypatch.setattr(module, "_training", training)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    seconds = module.seconds_a_step({"fast": "fast", "slow": "slow"})
+    assert seconds == {"fast": 1, "slow": 4} and order == ["fast", "slow"] * module.ROUNDS
+    assert [module.steps_in(2, value) for value in (1, 4, 1000)] == [120, 30, 1]
 
 
 def test_each_person_is_tested_by_the_encoder_that_has_not_seen_them(script):
@@ -174,7 +194,7 @@ def test_the_claim_of_sharpness_needs_both_figures(script):
 
     def row(psnr, sharpness):
         figures = {"psnr": psnr, "sharpness": sharpness}
-        return {"minutes": 1.0, "held out": {**figures, "copy_last_frame": figures}}
+        return {"minutes_taken": 1.0, "held out": {**figures, "copy_last_frame": figures}}
 
     rows = {"l2": row(30, 20), "sharp": row(29.5, 21), "worse": row(28, 22), "soft": row(31, 19)}
     claim = module.claim(rows)
@@ -191,6 +211,11 @@ def test_distances_of_a_video_gan_are_root_mean_squares(script):
     left, right = np.random.default_rng(0).normal(size=(2, 5, 7))
     expected = np.sqrt(np.square(left[:, None] - right[None]).mean(axis=-1))
     np.testing.assert_allclose(module.between(left, right), expected, rtol=1e-6)
+    frames = np.random.default_rng(1).random((module.FRAMES + 3, 4, 4, 1)).astype(np.float32)
+    # Clips trained on may begin at any frame, and be mirrored.
+    copies = [frames[1 : module.FRAMES + 1], frames[3:, :, ::-1], 0 * frames[3:]]
+    found = module.to_nearest(np.stack([copy.ravel() for copy in copies]), [frames])
+    assert np.allclose(found[:2], 0, atol=1e-3) and found[2] > 0.4
     named = module.naming(
         ["walk", "run"], {"walk": np.array(["walk", "run"]), "run": np.array(["run", "run"])}
     )

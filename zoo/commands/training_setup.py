@@ -423,7 +423,7 @@ def _train(setup, run):
     if setup.held_out is not None:
         held_out = _held_out_batches(setup, model)
         preview = next(iter(held_out))
-    factory = _batches(setup, model, setup.train, endless=not model.is_fitted_in_closed_form)
+    factory = batches(setup, model, setup.train, endless=not model.is_fitted_in_closed_form)
     if preview is None:
         preview = next(iter(factory(0)))
     preview = keras.tree.map_structure(lambda part: part[:PREVIEW_CLIPS], preview)
@@ -503,8 +503,18 @@ def task_of(model):
     }[model.task]()
 
 
-def _batches(setup, model, source, endless):
-    """Gives a function of batches to skip that streams training clips, or held-out ones once."""
+def batches(setup, model, source, endless):
+    """What a training sees of a source.
+
+    Args:
+        setup: `Setup`.
+        model: the model to be trained.
+        source: `data_pipelines.Source`, `setup.train` or `setup.held_out`.
+        endless: whether the stream has no end, and is augmented.
+
+    Returns:
+        Function from a number of batches to leave out to a `tf.data.Dataset` of batches.
+    """
     training = setup.training
     clip = _clip_spec(training, model)
     task = task_of(model)
@@ -530,7 +540,7 @@ def _batches(setup, model, source, endless):
 
 def _held_out_batches(setup, model):
     # Kept in memory: each evaluation sees the same clips, and decodes nothing.
-    return _batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
+    return batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
 
 
 def _clip_spec(training, model):

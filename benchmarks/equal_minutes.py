@@ -1,0 +1,64 @@
+"""How many steps each of several trainings makes in the same minutes.
+
+Every training is timed on its own footage and in the precision it will have, all of them in turn,
+round after round, so that what else the machine does meets all alike; the fastest round of each
+counts. Steps and not minutes are what is then held to: a run that something else slows down, or
+that is gone on with another day, still learns as long as it should.
+"""
+
+import time
+
+import keras
+
+import zoo
+from zoo.commands import training_setup
+from zoo.training.precision import choose_precision
+
+ROUNDS, STEPS_A_ROUND = 5, 8
+
+
+def steps_in(minutes, seconds_a_step):
+    """Steps that fit into minutes, at least one."""
+    return max(1, round(60 * minutes / seconds_a_step))
+
+
+def seconds_a_step(setups, say=lambda text: None):
+    """Times the training steps of setups.
+
+    Args:
+        setups: dict from name to `training_setup.Setup`.
+        say: Function of one line of text, told of every round.
+
+    Returns:
+        Dict from name to seconds.
+    """
+    trainings = {name: _training(setup) for name, setup in setups.items()}
+    fastest = dict.fromkeys(setups, float("inf"))
+    for _ in range(ROUNDS):
+        for name, train in trainings.items():
+            began = time.monotonic()
+            train(STEPS_A_ROUND)
+            fastest[name] = min(fastest[name], (time.monotonic() - began) / STEPS_A_ROUND)
+            say(f"{name}: {fastest[name]:.3f} s a step")
+    return fastest
+
+
+def _training(setup):
+    """Function that trains for some steps; the first, which traces, are taken already."""
+    if setup.train is None:
+        setup = training_setup.with_footage(setup)
+    keras.utils.set_random_seed(setup.seed)
+    model = zoo.load(
+        setup.preset.name,
+        weights=None,
+        dtype=choose_precision(setup.precision),
+        **setup.overrides,
+    )
+    model.compile(
+        keras.optimizers.Adam(setup.training["learning_rate"]),
+        loss=model.default_loss(),
+        jit_compile=False,
+    )
+    stream = training_setup.batches(setup, model, setup.train, endless=True)(0)
+    model.fit(stream, steps_per_epoch=2, verbose=0, shuffle=False)
+    return lambda steps: model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
