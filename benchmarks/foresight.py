@@ -32,18 +32,18 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import card_section  # noqa: E402
 import equal_minutes  # noqa: E402
 import keras  # noqa: E402
 
 import zoo  # noqa: E402
 from zoo.commands import anomaly_setup, representation_setup, training_setup  # noqa: E402
 from zoo.commands.labelled_setup import open_labelled  # noqa: E402
-from zoo.evaluation.card import with_evaluation  # noqa: E402
 from zoo.layers import RecurrentEncoder  # noqa: E402
 from zoo.models.foresight import Foresight  # noqa: E402
 from zoo.presets import PRESETS  # noqa: E402
 from zoo.training.precision import choose_precision  # noqa: E402
-from zoo.training.run_folder import machine, versions  # noqa: E402
+from zoo.training.run_folder import machine  # noqa: E402
 from zoo.training.whole_files import read_json, write_json  # noqa: E402
 
 
@@ -100,13 +100,12 @@ def main():
     parser.add_argument("--several-seeds", nargs="*", choices=list(VARIANTS),
                         default=["foresight", "convlstm_vae"])  # fmt: skip
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
-    parser.add_argument("--card", type=pathlib.Path, help="card of foresight to put the table in")
+    card_section.add_option(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1. Received: {arguments.seeds}")
-    if arguments.card and not arguments.card.is_file():
-        parser.error(f"--card must be a file. Received: {arguments.card}")
+    card_section.check(parser, arguments.card)
     arguments.out.mkdir(parents=True, exist_ok=True)
     setting = {
         "minutes": arguments.minutes,
@@ -144,10 +143,7 @@ def main():
         if name in arguments.several_seeds
     }
     report = {**setting, "rows": [summary(n, rows, random.get(n)) for n in arguments.variants]}
-    if arguments.card:
-        card, command = read_json(arguments.card), shlex.join(["python", *sys.argv])
-        stated = {"command": command, "versions": versions(), "section": "ablations"}
-        write_json(arguments.card, with_evaluation(card, report, **stated))
+    card_section.put(arguments.card, "ablations", report)
     print(json.dumps(report, indent=2) if arguments.json else table(report["rows"]))
 
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 
+import card_section
 import numpy as np
 
 import data_pipelines
@@ -29,7 +30,9 @@ def main():
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--samples", type=int, default=16, help="of the weighted bound")
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    card_section.add_option(parser)
     arguments = parser.parse_args()
+    card_section.check(parser, arguments.card)
     model = zoo.load(arguments.name)
     if not hasattr(model, "latents"):
         parser.error(f"{arguments.name} has no latents")
@@ -48,6 +51,7 @@ def main():
         "samples": arguments.samples,
         "seed": arguments.seed,
     }
+    card_section.put(arguments.card, "latents", report)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 

@@ -11,6 +11,8 @@ import argparse
 import json
 import sys
 
+import card_section
+
 import data_pipelines
 import zoo
 from zoo.commands.held_out import recorded_split
@@ -24,12 +26,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="+", help="presets or run folders")
     parser.add_argument("--data", required=True, help="footage")
+    card_section.add_option(parser)
     arguments = parser.parse_args()
+    card_section.check(parser, arguments.card)
+    if arguments.card and len(arguments.names) > 1:
+        parser.error(f"--card is of one model. Received: {', '.join(arguments.names)}")
     train, held_out = recorded_split(arguments.names, arguments.data)
     report = {"held_out_videos": [video.name for video in held_out.videos]}
     for name in arguments.names:
         model = zoo.load(name)
         report[name] = reconstruction_errors(model, clips(train, model), clips(held_out, model))
+        card_section.put(arguments.card, "reconstruction", report[name])
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 

@@ -4,7 +4,8 @@
 
 Synthetic anomalies are put into the videos that the run held out; the test videos are never read.
 Prints a table, best first, writes `selection.json` into the run and makes the choice its own: the
-arguments go into its `config.json`, the weights into its `model.weights.h5`. Two held-out videos
+arguments go into its `config.json`, the weights into its `model.weights.h5`, of which a copy is
+kept as `final.weights.h5`. With `--only-show` the run stays as it is. Two held-out videos
 of UCSD Ped2 with four draws of each anomaly, two weight files and four horizons take about five
 minutes on two cores.
 """
@@ -31,7 +32,7 @@ PIECE = 200  # frames
 # A piece of 128x192 with its 12 altered copies of four draws, and their masks, takes 123 MB.
 MOST_PIECES = 8
 HEADER = "weights            branch         horizon  pooling  window  AUC    speed  back   place"
-WEIGHT_FILES = ("best.weights.h5", "model.weights.h5")
+BEST, FINAL, CHOSEN = (f"{name}.weights.h5" for name in ("best", "final", "model"))
 
 
 def main():
@@ -47,11 +48,12 @@ def main():
         action="store_true",
         help="choose all but pooling and window, which stay those of the run",
     )
+    parser.add_argument("--only-show", action="store_true", help="change nothing in the run")
     arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error(f"--seeds must be at least 1. Received: {arguments.seeds}")
     _, held_out = recorded_split([arguments.run], arguments.data)
-    files = arguments.weights or [
-        arguments.run / name for name in WEIGHT_FILES if (arguments.run / name).is_file()
-    ]
+    files = arguments.weights or weight_files(arguments.run)
     models = ((file.name, zoo.load(str(arguments.run), weights=str(file))) for file in files)
     first = zoo.load(str(arguments.run), weights=None)
     trials = selection.make_trials(pieces(held_out, first), range(arguments.seeds))
@@ -64,6 +66,8 @@ def main():
     print(HEADER)
     for candidate in [*ranked[:20], baseline[0]]:
         print(row(candidate))
+    if arguments.only_show:
+        return
     write_json(
         arguments.run / "selection.json",
         {
@@ -81,15 +85,27 @@ def main():
     adopt(arguments.run, ranked[0], {file.name: file for file in files})
 
 
+def weight_files(run):
+    """The weights that a run may be loaded with: the best ones held out, and those at its end."""
+    # The second time `model.weights.h5` is what was chosen the first time.
+    last = FINAL if (run / FINAL).is_file() else CHOSEN
+    return [run / name for name in (BEST, last) if (run / name).is_file()]
+
+
 def adopt(run, chosen, files):
     """Makes the chosen scoring and weights those that the run is loaded with."""
     config = json.loads((run / "config.json").read_text("utf-8"))
     config["overrides"] |= chosen.arguments
     config["arguments"] |= chosen.arguments
+    if not (run / FINAL).is_file():
+        copy(run / CHOSEN, run / FINAL)
     write_json(run / "config.json", config)
-    if chosen.weights != "model.weights.h5":
-        content = files[chosen.weights].read_bytes()
-        write_whole(run / "model.weights.h5", lambda aside: aside.write_bytes(content))
+    copy(files[chosen.weights], run / CHOSEN)
+
+
+def copy(origin, path):
+    content = origin.read_bytes()
+    write_whole(path, lambda aside: aside.write_bytes(content))
 
 
 def pieces(source, model):

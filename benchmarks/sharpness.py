@@ -26,6 +26,7 @@ import sys
 # Before TensorFlow is imported: its start is noise here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import card_section  # noqa: E402
 import equal_minutes  # noqa: E402
 import numpy as np  # noqa: E402
 
@@ -53,8 +54,10 @@ def main():
     parser.add_argument(
         "--variants", nargs="*", default=list(variants()), choices=list(variants())
     )
+    card_section.add_option(parser)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    card_section.check(parser, arguments.card)
     arguments.out.mkdir(parents=True, exist_ok=True)
     speeds, rows = measured_speeds(arguments), {}
     for name in arguments.variants:
@@ -74,7 +77,7 @@ def main():
         "claim": claim(rows),
         "seed": arguments.seed,
     }
-    write_json(arguments.out / "sharpness.json", {"command": shlex.join(sys.argv), **report})
+    card_section.put(arguments.card, "sharpness", report)
     if arguments.json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:

@@ -26,13 +26,14 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import card_section  # noqa: E402
 import numpy as np  # noqa: E402
 
 import zoo  # noqa: E402
 from zoo.commands import representation_setup, training_setup  # noqa: E402
 from zoo.commands.labelled_setup import RANDOM_SEEDS, open_labelled  # noqa: E402
-from zoo.evaluation.card import portable  # noqa: E402
 from zoo.evaluation.representation import PROBES  # noqa: E402
+from zoo.registry import resolve  # noqa: E402
 from zoo.training.run_folder import machine  # noqa: E402
 
 FEW, DRAWS = (1, 2), 8
@@ -49,7 +50,9 @@ def main():
     parser.add_argument("--beside", nargs="*", default=[], help="presets or run folders")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    card_section.add_option(parser)
     arguments = parser.parse_args()
+    card_section.check(parser, arguments.card)
     source = open_labelled(arguments.data)
     videos = source.videos
     labels = np.array([str(video.label) for video in videos])
@@ -66,7 +69,6 @@ def main():
     for name in arguments.beside:
         ways[name] = [dict.fromkeys(own, rows_of(zoo.load(name), videos))]
     report = {
-        "command": portable(shlex.join(["python", *sys.argv])),
         "name": arguments.name,
         "minutes_of_all_trainings": round(minutes, 1),
         "machine": machine(),
@@ -75,16 +77,23 @@ def main():
             for way, alternatives in ways.items()
         },
     }
+    card_section.put(arguments.card, "people", report)
     print(json.dumps(report, indent=2) if arguments.json else table(report))
 
 
 def train_without(person, source, arguments):
     """The finished run of an encoder that has not seen a person."""
+    training = resolve(arguments.name).training
+    settings = list(arguments.settings)
+    if arguments.steps and "kl_warm_up_steps" in training:
+        # The same share of the run as in the preset.
+        warm_up = training["kl_warm_up_steps"] * arguments.steps // training["steps"]
+        settings.insert(0, f"kl_warm_up_steps={warm_up}")
     setup = training_setup.prepare(
         arguments.name,
         arguments.data,
         given={"steps": arguments.steps},
-        settings=arguments.settings,
+        settings=settings,
         seed=arguments.seed,
         # Nobody is held out of the eight: there is nothing to choose by them.
         validation_videos=0,

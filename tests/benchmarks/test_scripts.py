@@ -1,5 +1,6 @@
 """Every benchmark says what it takes, and its functions of plain values do what they say."""
 
+import json
 import sys
 import types
 
@@ -167,6 +168,21 @@ def test_pieces_to_choose_on_are_bounded_and_spread_over_all_videos(script):
     ]  # fmt: skip
 
 
+def test_choosing_keeps_what_there_was_to_choose_from(script, tmp_path):
+    module = script("select_scoring")
+    config = {"overrides": {}, "arguments": {"score_horizon": 1}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for name in ("best", "model"):
+        (tmp_path / f"{name}.weights.h5").write_text(name)
+    chosen = Candidate("best.weights.h5", 3, "max", 24, 0.75, {})
+    for _ in range(2):
+        files = module.weight_files(tmp_path)
+        assert [file.read_text() for file in files] == ["best", "model"]
+        module.adopt(tmp_path, chosen, {file.name: file for file in files})
+        assert (tmp_path / "model.weights.h5").read_text() == "best"
+    assert json.loads((tmp_path / "config.json").read_text())["arguments"]["score_horizon"] == 3
+
+
 def test_windows_to_measure_sharpness_on_are_spread_over_the_footage(script, monkeypatch):
     module = script("sharpness")
     monkeypatch.setattr(module, "MOST_WINDOWS", 3)
@@ -234,6 +250,29 @@ def test_errors_on_moving_mnist_are_sums_over_a_frame(script):
     assert found["copy of the last frame"] == pytest.approx(
         last.sum(axis=(2, 3, 4)).mean(), abs=0.01
     )
+    sums = np.square(test[:, module.CONTEXT :]).sum(axis=(2, 3, 4)).mean(axis=1)
+    _, standard_error = module.error_of(tf.zeros_like, test, batch=2)
+    assert standard_error == pytest.approx(sums.std() / np.sqrt(3), abs=0.01)
+
+
+def test_a_predictor_of_moving_mnist_is_judged_by_what_it_rolls_out(script):
+    module = script("moving_mnist")
+    rows = [
+        {"name": "zeros", "direct": 170.0},
+        {"name": "good", "rollout": 75.0, "direct": 90.0},
+        {"name": "poor", "rollout": 75.1, "direct": 20.0},
+        {"name": module.STACK, "direct": 100.0},
+    ]
+    judged = {row["name"]: row.get("passes") for row in module.judged(rows)}
+    assert judged == {"zeros": None, "good": True, "poor": False, module.STACK: None}
+    assert [line.split()[-1] for line in module.table(rows).splitlines()[1:]] == [
+        "+70.0%", "-25.0%", "-24.9%", "+0.0%",
+    ]  # fmt: skip
+    preset, overrides = module.overridden("composite_lstm/moving_mnist:decoders=prediction")
+    assert preset.name == "composite_lstm/moving_mnist"
+    assert overrides == {"decoders": ("prediction",)}
+    with pytest.raises(ValueError, match="must name a setting"):
+        module.overridden("composite_lstm/moving_mnist:decoder=prediction")
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(8, 3, 1), (8, 3, 2), (7, 3, 2), (9, 5, 2)])

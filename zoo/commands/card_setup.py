@@ -114,6 +114,8 @@ def find_training(path, name, run=None):
         raise ValueError(
             f"`card` needs a finished run. Received: {folder}, status {record.get('status')}"
         )
+    if not Path(name).is_dir():
+        _check_origin(folder, name)
     return old, same, record
 
 
@@ -198,6 +200,19 @@ def notes(source):
     if source.kind == "ucsd" and suffixes & {".jpg", ".jpeg"}:
         notes.append("Frames are JPEG, recompressed from the TIFF files of the official release.")
     return notes
+
+
+def _check_origin(folder, name):
+    """Refuses a run that the weights of a preset do not come from."""
+    preset, found = registry.resolve(name).name, read_json(folder / registry.RUN_CONFIG)["preset"]
+    if registry.resolve(found).name != preset:
+        raise ValueError(f"`run` must be of {preset}. Received: {folder}, of {found}")
+    weights, own = (file_facts(path) for path in (_weights(name), folder / registry.RUN_WEIGHTS))
+    if weights["sha256"] != own["sha256"]:
+        raise ValueError(
+            f"`run` must hold the weights of {preset}. Received: {folder}, whose "
+            f"{registry.RUN_WEIGHTS} are others"
+        )
 
 
 def _weights(name):

@@ -8,6 +8,7 @@ import data_pipelines
 import zoo
 from zoo import registry
 from zoo.commands import anomaly_setup, labelled_setup, prediction_setup, representation_setup
+from zoo.commands.console import error_line, is_expected
 from zoo.evaluation import pictures
 
 _LOG = logging.getLogger(__name__)
@@ -88,8 +89,11 @@ def compare(names, data, evaluation, *, lengths=None, limit=None, begin=None, re
             begin(name)
         try:
             models[str(name)] = measure(name)
-        except (NotImplementedError, ValueError) as error:
-            reasons[str(name)] = str(error)
+        except Exception as error:
+            # What one model cannot do does not cost the figures of the others.
+            if not (isinstance(error, NotImplementedError) or is_expected(error)):
+                raise
+            reasons[str(name)] = error_line(error)
     if not models:
         name, reason = next(iter(reasons.items()))
         raise ValueError(f"none of the models can be measured; {name}: {reason}")
@@ -203,9 +207,13 @@ def _common_lengths(names, context=None, steps=None):
     found = []
     for name in names:
         try:
-            found.append(prediction_setup.lengths(zoo.load(name, weights=None), context, steps))
-        except ValueError:
+            model = zoo.load(name)
+        except (ValueError, OSError):
             _LOG.debug("%s cannot be loaded, which is said when it is measured", name)
+            continue
+        # One that does not predict does not shorten what the others are measured on.
+        if "rollout" in model.verbs:
+            found.append(prediction_setup.lengths(model, context, steps))
     return tuple(min(part) for part in zip(*found, strict=True)) if found else (context, steps)
 
 

@@ -75,4 +75,9 @@ def _record(name):
             "`name` must be a run folder of `zoo train` or a preset with a card, which say what "
             f"was held out. Received: {name}"
         )
+    if "train_videos_count" in record:
+        raise ValueError(
+            f"`name` must say which videos were held out. Received: {name}, whose card says only "
+            f"how many, of {record['train_videos_count']} and more; give its run folder"
+        )
     return record

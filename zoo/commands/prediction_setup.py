@@ -149,8 +149,8 @@ def window_batches(source, clip, limit=None, report=None):
         float32 arrays `(batch, clip.frames, height, width, channels)` in [0, 1].
     """
     held, count = [], len(source.videos)
+    # Evenly over all videos, also where they are more than windows are wanted.
     for number, video in enumerate(source.videos):
-        # Evenly over all videos, also where they are more than windows are wanted.
         share = None if limit is None else (number + 1) * limit // count - number * limit // count
         if share == 0:
             continue
@@ -180,7 +180,7 @@ def result(figures, model, source, name, split, *, context, samples=0, limit=Non
         **figures,
         **drawn,
         "limit": limit,
-        "videos": len(source.videos),
+        "videos": len(source.videos) if limit is None else min(limit, len(source.videos)),
         "frame": list(model.clip_shape[1:]),
         "frames_per_second_of_video": model.fps,
         "notes": said + notes(source),

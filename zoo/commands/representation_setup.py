@@ -103,12 +103,16 @@ def evaluate_model(model, source, *, with_baselines=True, seed=0, report=None, k
 def result(figures, model, source, name):
     """Puts figures and what they were measured on into one dict of JSON values."""
     said = []
-    if getattr(model, "labels", ()) and (record := training_on(name, source)):
-        trained_on = set(record.get("train_videos", ()))
-        seen = sum(video.name in trained_on for video in source.videos)
+    trained_on = set(training_on(name, source).get("train_videos", ()))
+    if seen := sum(video.name in trained_on for video in source.videos):
+        how, therefore = (
+            ("with the classes of", "it is no test of what is learnt without labels")
+            if getattr(model, "labels", ())
+            else ("without classes on", "an encoder that has not seen the clips may do worse")
+        )
         said.append(
-            f"The encoder was trained with the classes of these videos, on {seen} of the "
-            f"{len(source.videos)}: it is no test of what is learnt without labels."
+            f"The encoder was trained {how} these videos, on {seen} of the "
+            f"{len(source.videos)}: {therefore}."
         )
     if source.kind in model.found_on:
         said.append(

@@ -18,7 +18,17 @@ NOT_FOR = (
 
 # The figures of anomaly detection stand in `evaluation` itself, as they did when there were no
 # others; those of every other evaluation in a section of its own below it.
-SECTIONS = ("prediction", "representation", "ablations")
+SECTIONS = (
+    "prediction",
+    "representation",
+    "ablations",
+    "sharpness",
+    "generation",
+    "latents",
+    "reconstruction",
+    "moving_mnist",
+    "people",
+)
 
 MOST_NAMES = 200  # of videos in a card; of more, such as generated ones, it says how many
 
@@ -88,7 +98,10 @@ def model_card(
             for name in ("score_horizon", "score_pooling", "score_window")
             if hasattr(model, name)
         },
-        "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
+        # Of a model that is not trained by gradients, all that is fitted.
+        "parameters": int(
+            sum(np.prod(v.shape) for v in model.trainable_variables or model.weights)
+        ),
         "operations_per_frame": {
             "frame": [height, width, model.channels],
             "multiply_adds": multiply_adds_per_frame(model, height, width)

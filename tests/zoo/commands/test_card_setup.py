@@ -104,6 +104,18 @@ def test_a_new_card_needs_to_know_the_training(model, own_run, tmp_path):
     assert not (tmp_path / "new.json").exists()
 
 
+def test_a_run_that_the_weights_are_not_of_is_refused(model, own_run, tmp_path):
+    path = tmp_path / "card.json"
+    with pytest.raises(ValueError, match="`run` must hold the weights of convlstm_vae/ucsd_ped2"):
+        write(path, "convlstm_vae", model, {}, run=own_run)
+    with pytest.raises(ValueError, match="`run` must be of convlstm_predictor/ucsd_ped2. .*vae"):
+        write(path, "convlstm_predictor", model, {}, run=own_run)
+    assert not path.exists()
+    shipped = registry.weights_path(registry.resolve("convlstm_vae"))
+    shutil.copy(shipped, own_run / "model.weights.h5")
+    assert write(path, "convlstm_vae", model, {}, run=own_run)["name"] == "convlstm_vae/ucsd_ped2"
+
+
 def test_the_data_facts_are_those_of_the_training(model, own_run, tmp_path):
     """Evaluated on UCSD, trained on Weizmann: the card says what was trained on."""
     record = json.loads((own_run / "run.json").read_text())

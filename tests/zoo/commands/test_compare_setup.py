@@ -60,10 +60,10 @@ def figures(value):
     }  # fmt: skip
 
 
-def model(value, copy, clip_shape=(16, 32, 48, 1), error=None, notes=()):
+def model(value, copy, clip_shape=(16, 32, 48, 1), error=None, notes=(), verbs=("rollout",)):
     found = {**figures(value), "baselines": {"copy_last_frame": figures(copy)}}
     return types.SimpleNamespace(
-        figures=found, clip_shape=clip_shape, error=error, notes=list(notes)
+        figures=found, clip_shape=clip_shape, error=error, notes=list(notes), verbs=verbs
     )
 
 
@@ -71,16 +71,18 @@ def test_a_model_that_does_not_answer_is_listed_with_the_reason(models, measured
     models["a"] = model(0.1, 0.5)
     models["b"] = model(0.2, 0.5, error=NotImplementedError("B does not answer `rollout`"))
     models["c"] = model(0.3, 0.5)
+    models["full"] = model(0.1, 0.5, error=OSError(28, "No space left on device"))
     begun = []
     compared = compare_setup.compare(
-        ["a", "untrained", "b", "c"], "/disk/street", "prediction", begin=begun.append
+        ["a", "untrained", "b", "full", "c"], "/disk/street", "prediction", begin=begun.append
     )
-    assert begun == ["a", "untrained", "b", "c"]
+    assert begun == ["a", "untrained", "b", "full", "c"]
     assert {name: found["mse"] for name, found in compared["models"].items()} == {
         "a": 0.1, "c": 0.3,
     }  # fmt: skip
     assert compared["not_measured"] == {
         "untrained": "untrained has no trained weights", "b": "B does not answer `rollout`",
+        "full": "No space left on device",
     }  # fmt: skip
     assert list(compared["baselines"]) == ["copy_last_frame"]
     assert "baselines" not in compared["models"]["a"]
@@ -102,6 +104,12 @@ def test_predictions_are_of_the_smallest_length_that_a_model_takes(models, measu
         ["long", "short"], "/disk/street", "prediction", lengths={"context": None, "steps": 4}
     )
     assert measured == [{"context": 12, "steps": 4, "limit": None}] * 2
+    measured.clear()
+    # What cannot be measured shortens nothing.
+    error = NotImplementedError("it does not answer `rollout`")
+    models["none"] = model(1, 1, clip_shape=(4, 32, 48, 1), error=error, verbs=("encode",))
+    compare_setup.compare(["long", "none"], "/disk/street", "prediction")
+    assert measured[0] == {"context": 10, "steps": 10, "limit": None}
 
 
 def test_every_model_predicts_the_videos_that_all_runs_held_out(models, monkeypatch, tmp_path):

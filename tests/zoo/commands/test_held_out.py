@@ -65,6 +65,10 @@ def test_a_preset_is_known_by_its_card(footage, tmp_path, monkeypatch):
     card = {"training": {"train_videos": ["a"], "held_out_videos": ["b"]}}
     (tmp_path / "convlstm_vae.ucsd_ped2.card.json").write_text(json.dumps(card))
     assert named(held_out.recorded_split(["convlstm_vae"], footage.path)) == ["a", "b"]
+    card = {"training": {"train_videos_count": 900, "held_out_videos": ["b"]}}
+    (tmp_path / "convlstm_vae.ucsd_ped2.card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="says only how many, of 900 and more; give its run fold"):
+        held_out.recorded_split(["convlstm_vae"], footage.path)
     with pytest.raises(ValueError, match="must be a run folder .* Received"):
         held_out.recorded_split([tmp_path], footage.path)
 

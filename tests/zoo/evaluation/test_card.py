@@ -4,6 +4,7 @@ import hashlib
 import json
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -168,7 +169,9 @@ def test_evaluations_that_only_the_other_card_holds_are_taken_over():
 
 def test_a_model_that_takes_no_single_frames_has_no_operations_per_frame(model):
     whole = types.SimpleNamespace(
-        verbs=("encode",), clip_shape=model.clip_shape, channels=1, fps=10, trainable_variables=[]
-    )
+        verbs=("encode",), clip_shape=model.clip_shape, channels=1, fps=10,
+        trainable_variables=[], weights=[np.zeros((3, 4)), np.zeros(5)],
+    )  # fmt: skip
     written = card.model_card(whole, PRESET, RUN, {}, data={}, command="", versions={})
+    assert written["parameters"] == 17  # fitted, though not by gradients
     assert written["operations_per_frame"] == {"frame": [32, 48, 1], "multiply_adds": None}
