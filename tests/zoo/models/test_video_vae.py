@@ -225,7 +225,7 @@ def test_a_sample_without_context_is_drawn_from_the_standard_gaussian():
     with pytest.raises(ValueError, match="`conditioning` must be frames.*clip_shape=None"):
         shaken().sample(None, steps=3, seed=0)
     other = zoo.load("convlstm_vae", weights=None, **resolve("convlstm_vae").small)
-    with pytest.raises(ValueError, match="`conditioning` must be frames: ConvLSTMVAE draws what"):
+    with pytest.raises(ValueError, match="must be frames, or a dict with a `first_frame`. Rec"):
         other.sample(None, steps=3, seed=0)
 
 
