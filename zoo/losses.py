@@ -34,8 +34,7 @@ class GaussianNegativeLogLikelihood(keras.losses.Loss):
 
     def __init__(self, scale=0.1, name="gaussian_negative_log_likelihood", **kwargs):
         super().__init__(name=name, dtype=kwargs.pop("dtype", "float32"), **kwargs)
-        if scale <= 0:
-            raise ValueError(f"`scale` must be above 0. Received: scale={scale}")
+        _check_scale(scale)
         self.scale = scale
 
     def call(self, y_true, y_pred):
@@ -48,14 +47,14 @@ class GaussianNegativeLogLikelihood(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class DecayingSquaredError(GaussianNegativeLogLikelihood):
+class DecayingSquaredError(keras.losses.Loss):
     """Squared error of predicted frames, those further ahead weighing less.
 
         1 / T**2 * sum_{t=0}^{T-1} (T - t) * mean((y_true_t - y_pred_t)**2) / (2 scale**2)
 
-    over T frames ahead, the first being t = 0; the mean is over the pixel values of a frame. The
-    paper's equation sums over them, and has no scale. One number per clip, averaged over the
-    batch; float32.
+    over T frames ahead, the first being t = 0: counted from 1 the last frame would weigh nothing.
+    The mean is over the pixel values of a frame; the paper's equation sums over them, and has no
+    scale. One number per clip, averaged over the batch; float32.
 
     Args:
         scale: Standard deviation of a pixel value about its prediction, above 0: the error is
@@ -80,7 +79,9 @@ class DecayingSquaredError(GaussianNegativeLogLikelihood):
     """
 
     def __init__(self, scale=0.1, name="decaying_squared_error", **kwargs):
-        super().__init__(scale, name=name, **kwargs)
+        super().__init__(name=name, dtype=kwargs.pop("dtype", "float32"), **kwargs)
+        _check_scale(scale)
+        self.scale = scale
 
     def call(self, y_true, y_pred):
         squared = tf.square(tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32))
@@ -89,6 +90,10 @@ class DecayingSquaredError(GaussianNegativeLogLikelihood):
         weights = tf.cast(tf.range(frames, 0, -1), tf.float32)
         total = tf.reduce_sum(weights * by_frame, axis=1)
         return total / (tf.cast(frames, tf.float32) ** 2 * 2 * self.scale**2)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class GradientDifference(keras.losses.Loss):
@@ -182,8 +187,9 @@ class SharpPrediction(keras.losses.Loss):
                 "`lp_weight` and `gradient_weight` must not be negative, nor both 0. "
                 f"Received: lp_weight={lp_weight}, gradient_weight={gradient_weight}"
             )
-        if exponent < 1:
-            raise ValueError(f"`exponent` must be at least 1. Received: exponent={exponent}")
+        for power, value in (("exponent", exponent), ("gradient_exponent", gradient_exponent)):
+            if value < 1:
+                raise ValueError(f"`{power}` must be at least 1. Received: {power}={value}")
         self.lp_weight = lp_weight
         self.gradient_weight = gradient_weight
         self.exponent = exponent
@@ -297,6 +303,11 @@ def gradient_penalty(judge, videos):
                 length = tf.reduce_sum(tf.square(tf.cast(gradient, tf.float32)), axis=axes)
                 penalty = penalty + 0.5 * tf.reduce_mean(length)
     return penalty
+
+
+def _check_scale(scale):
+    if scale <= 0:
+        raise ValueError(f"`scale` must be above 0. Received: scale={scale}")
 
 
 def _absolute_gradient(video, axis):

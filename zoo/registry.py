@@ -6,7 +6,7 @@ import logging
 import pathlib
 
 from zoo.models.base import VideoModel
-from zoo.models.weights_layout import check_file_layout
+from zoo.models.weights_layout import LayoutError
 from zoo.presets import DEFAULTS, PRESETS, Preset
 from zoo.training.whole_files import read_json
 
@@ -183,9 +183,10 @@ def load_weights(model: VideoModel, path):
         ValueError: If the file cannot be read, or its weights are of other shapes, of another model
             or of another layout of it.
     """
-    check_file_layout(path, model)
     try:
         model.load_weights(path)
+    except LayoutError:
+        raise  # It says it all.
     except (ValueError, OSError, KeyError) as error:
         raise ValueError(
             f"The weights in {path} do not fit {type(model).__name__} as it is set up: the "

@@ -162,3 +162,6 @@ def test_decaying_error_is_the_equation_of_the_paper():
     assert DecayingSquaredError.from_config(scaled.get_config()).scale == 0.1
     with pytest.raises(ValueError, match="`scale` must be above 0. Received: scale=0"):
         DecayingSquaredError(scale=0)
+    # It shares no more than the scale with the likelihood of a Gaussian.
+    assert not isinstance(scaled, GaussianNegativeLogLikelihood)
+    assert set(scaled.get_config()) == {"name", "reduction", "scale"}

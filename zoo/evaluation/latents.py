@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo.layers.moments import Moments
+
 ACTIVE_VARIANCE = 0.01
 
 
@@ -39,7 +41,7 @@ def active_latents(model, dataset):
         Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016,
         https://arxiv.org/abs/1509.00519
     """
-    means, first, others = _Moments(), _Moments(), _Moments()
+    means, first, others = Moments(), Moments(), Moments()
     clips = 0
     for element in dataset:
         clip = element[0] if isinstance(element, (tuple, list)) else element
@@ -52,10 +54,11 @@ def active_latents(model, dataset):
         raise ValueError("`dataset` must hold clips. Received: an empty one")
     divergences = [part.mean for part in (first, others) if part.count]
     smallest = float(np.min(divergences))
+    variance = means.scatter / means.count
     return {
         "clips": clips,
-        "variance": means.variance.tolist(),
-        "active_share": float(np.mean(means.variance > ACTIVE_VARIANCE)),
+        "variance": variance.tolist(),
+        "active_share": float(np.mean(variance > ACTIVE_VARIANCE)),
         "divergence": {
             "standard_prior": first.mean.tolist(),
             "learned_prior": others.mean.tolist() if others.count else None,
@@ -64,32 +67,3 @@ def active_latents(model, dataset):
         "smallest_to_free_bits": smallest / model.free_bits if model.free_bits else None,
         "finite": bool(np.all(np.isfinite(divergences)) and np.all(np.isfinite(means.mean))),
     }
-
-
-class _Moments:
-    """Mean and variance of each channel over all batches, float64 (Chan et al. 1983)."""
-
-    def __init__(self):
-        self.count, self.mean, self._squares = 0, 0.0, 0.0
-
-    def add(self, values):
-        values = values.reshape(-1, values.shape[-1]).astype(np.float64)
-        count = len(values)
-        if not count:
-            return
-        total = self.count + count
-        # What is not finite is reported, not warned of.
-        with np.errstate(invalid="ignore"):
-            mean = values.mean(axis=0)
-            apart = mean - self.mean
-            self._squares = (
-                self._squares
-                + np.square(values - mean).sum(axis=0)
-                + np.square(apart) * self.count * count / total
-            )
-            self.mean = self.mean + apart * count / total
-        self.count = total
-
-    @property
-    def variance(self):
-        return self._squares / self.count

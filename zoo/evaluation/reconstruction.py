@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo.layers.moments import Moments
+
 PATCHES = ((4, 8), (4, 16), (8, 8))  # frames, and pixels of a side
 
 
@@ -96,26 +98,21 @@ class PatchPCA:
 
     def __init__(self, frames, side, components):
         self.frames, self.side, self.components = frames, side, components
-        self._count, self._sum, self._products = 0, 0.0, 0.0
+        self._moments = Moments(joint=True)
         self._basis = None
 
     def add(self, clip):
         """Takes in a batch of clips; time and size are multiples of those of a patch."""
-        patches = self._cut(clip)
-        self._count += len(patches)
-        self._sum = self._sum + patches.sum(axis=0)
-        self._products = self._products + patches.T @ patches
+        self._moments.add(self._cut(clip))
         self._basis = None
 
     def reconstruct(self, clip):
         """A batch of clips drawn from the codes of its patches, float32, clipped to [0, 1]."""
         if self._basis is None:
-            self._mean = self._sum / self._count
-            covariance = self._products / self._count - np.outer(self._mean, self._mean)
-            _, vectors = np.linalg.eigh(covariance)
+            _, vectors = np.linalg.eigh(self._moments.scatter)
             self._basis = vectors[:, ::-1][:, : self.components]
-        patches = self._cut(clip) - self._mean
-        drawn = patches @ self._basis @ self._basis.T + self._mean
+        patches = self._cut(clip) - self._moments.mean
+        drawn = patches @ self._basis @ self._basis.T + self._moments.mean
         return np.clip(self._join(drawn, clip.shape), 0, 1).astype("float32")
 
     def _grid(self, shape):
@@ -125,12 +122,11 @@ class PatchPCA:
 
     def _cut(self, clip):
         grid = clip.reshape(self._grid(clip.shape)).transpose(0, 1, 3, 5, 2, 4, 6, 7)
-        # About mid grey: the covariance of values far from zero would lose digits.
-        return grid.reshape(-1, self.frames * self.side**2 * clip.shape[-1]).astype("float64") - 0.5
+        return grid.reshape(-1, self.frames * self.side**2 * clip.shape[-1]).astype("float64")
 
     def _join(self, patches, shape):
         b, t, frames, h, side, w, _, channels = self._grid(shape)
-        grid = (patches + 0.5).reshape(b, t, h, w, frames, side, side, channels)
+        grid = patches.reshape(b, t, h, w, frames, side, side, channels)
         return grid.transpose(0, 1, 4, 2, 5, 3, 6, 7).reshape(shape)
 
 

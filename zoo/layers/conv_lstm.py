@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from zoo.layers.time_axis import fold_time, unfold_time
 
+KERNEL = 3  # pixels, height and width
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class ConvLSTM(keras.layers.Layer):
     """Long short-term memory over time with convolutions over space.
 
-    With `*` a convolution with "same" padding, `s` the logistic function and `.` the product
+    With `*` a 3x3 convolution with "same" padding, `s` the logistic function and `.` the product
     element by element, the gates in the order of Keras (input, forget, candidate, output):
 
         i_t = s(W_i * x_t + U_i * h_{t-1} + b_i)
@@ -29,7 +31,6 @@ class ConvLSTM(keras.layers.Layer):
 
     Args:
         filters: Number of channels of the state, at least 1.
-        kernel_size: Height and width of both kernels in pixels, odd.
 
     Call arguments:
         sequence: Tensor `(batch, time, height, width, channels)`. Built for 0 channels the layer
@@ -44,7 +45,7 @@ class ConvLSTM(keras.layers.Layer):
         `(hidden_sequence, cell_sequence, (hidden, cell))`, the cells float32.
 
     Raises:
-        ValueError: If `filters` is below 1 or `kernel_size` is not odd.
+        ValueError: If `filters` is below 1.
 
     Example:
 
@@ -58,18 +59,15 @@ class ConvLSTM(keras.layers.Layer):
         LSTM Network", 2015, https://arxiv.org/abs/1506.04214 (without its peephole terms).
     """
 
-    def __init__(self, filters, kernel_size=3, **kwargs):
+    def __init__(self, filters, **kwargs):
         # Keras would cast the float32 state to the compute dtype on the way in; `call` casts.
         super().__init__(autocast=False, **kwargs)
         if filters < 1:
             raise ValueError(f"`filters` must be at least 1. Received: filters={filters}")
-        if kernel_size % 2 != 1:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
         self.filters = filters
-        self.kernel_size = kernel_size
 
     def build(self, input_shape):
-        size, filters = self.kernel_size, self.filters
+        size, filters = KERNEL, self.filters
         self.kernel = None
         if input_shape[-1]:
             self.kernel = self.add_weight(
@@ -161,8 +159,4 @@ class ConvLSTM(keras.layers.Layer):
         return sequences[0], sequences[1] if return_cells else None, hidden, cell
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-        }
+        return {**super().get_config(), "filters": self.filters}

@@ -48,3 +48,23 @@ def convolution(
         name=name,
         dtype=dtype,
     )
+
+
+def build_chain(layers, input_shape):
+    """Builds layers that stand on one another.
+
+    Args:
+        layers: List of layers with the attribute `filters`, the first first.
+        input_shape: What the first takes; the others take as many axes, and the channels that the
+            one before gives.
+
+    Example:
+
+    >>> chain = [convolution(count, 3, f"layer_{count}", "float32") for count in (4, 6)]
+    >>> build_chain(chain, (None, None, None, 2))
+    >>> [tuple(layer.kernel.shape) for layer in chain]
+    [(3, 3, 2, 4), (3, 3, 4, 6)]
+    """
+    for layer in layers:
+        layer.build(input_shape)
+        input_shape = (*input_shape[:-1], layer.filters)

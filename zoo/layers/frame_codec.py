@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from zoo.layers.convolution import convolution
+from zoo.layers.convolution import build_chain, convolution
+from zoo.layers.sizes import check_filters
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -43,10 +44,7 @@ class FrameEncoder(keras.layers.Layer):
         ]
 
     def build(self, input_shape):
-        channels = input_shape[-1]
-        for layer, count in zip(self.convolutions, self.filters, strict=True):
-            layer.build((None, None, None, channels))
-            channels = count
+        build_chain(self.convolutions, (None, None, None, input_shape[-1]))
         self.built = True
 
     def call(self, frames):
@@ -85,13 +83,7 @@ class FrameDecoder(keras.layers.Layer):
 
     def __init__(self, filters=(32, 48, 96), outputs=1, **kwargs):
         super().__init__(**kwargs)
-        self.filters = tuple(filters)
-        if len(self.filters) != 3 or min(self.filters) < 1 or self.filters[0] % 2:
-            raise ValueError(
-                "`filters` of a FrameDecoder, a model's `decoder_filters`, must be three numbers "
-                "from 1 up, the first even, since half of it comes from the level below. "
-                f"Received: filters={self.filters}"
-            )
+        self.filters = check_decoder_filters("filters", filters)
         self.outputs = outputs
         policy = self.dtype_policy
         fine, middle, coarse = self.filters
@@ -130,3 +122,25 @@ class FrameDecoder(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, "outputs": self.outputs}
+
+
+def check_decoder_filters(name, values):
+    """Checks the channels of a `FrameDecoder`.
+
+    Args:
+        name: What the argument is called.
+        values: Its value.
+
+    Returns:
+        The values as a tuple.
+
+    Raises:
+        ValueError: If they are not three whole numbers of at least 1, the first even.
+    """
+    filters = check_filters(name, values, 3)
+    if filters[0] % 2:
+        raise ValueError(
+            f"The first of `{name}` must be even, since half of it comes from the level below. "
+            f"Received: {name}={filters}"
+        )
+    return filters

@@ -6,6 +6,8 @@ import tensorflow_probability as tfp
 
 from zoo.layers.convolution import convolution
 
+HIDDEN = 64  # channels of the layer between features and latents
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class GaussianLatent(keras.layers.Layer):
@@ -16,7 +18,6 @@ class GaussianLatent(keras.layers.Layer):
 
     Args:
         latent_dim: Latents at each place, at least 1.
-        hidden: Channels of the layer between, at least 1.
 
     Call arguments:
         features: Tensor `(batch, height, width, channels)`.
@@ -41,14 +42,13 @@ class GaussianLatent(keras.layers.Layer):
         https://arxiv.org/abs/1312.6114
     """
 
-    def __init__(self, latent_dim, hidden=64, **kwargs):
+    def __init__(self, latent_dim, **kwargs):
         # Keras would round an offset to the compute dtype on the way in; the layers inside cast.
         super().__init__(autocast=False, **kwargs)
         if latent_dim < 1:
             raise ValueError(f"`latent_dim` must be at least 1. Received: latent_dim={latent_dim}")
         self.latent_dim = latent_dim
-        self.hidden = hidden
-        self.mix = convolution(hidden, 1, "mix", self.dtype_policy)
+        self.mix = convolution(HIDDEN, 1, "mix", self.dtype_policy)
         # float32: a bfloat16 log-variance has three significant digits.
         self.moments = convolution(
             2 * latent_dim, 3, "moments", "float32", activation=None, stddev=1e-2
@@ -56,7 +56,7 @@ class GaussianLatent(keras.layers.Layer):
 
     def build(self, input_shape):
         self.mix.build((None, None, None, input_shape[-1]))
-        self.moments.build((None, None, None, self.hidden))
+        self.moments.build((None, None, None, HIDDEN))
         self.built = True
 
     def call(self, features, offset=None):
@@ -67,7 +67,7 @@ class GaussianLatent(keras.layers.Layer):
         return tfp.distributions.Independent(normal, reinterpreted_batch_ndims=3)
 
     def get_config(self):
-        return {**super().get_config(), "latent_dim": self.latent_dim, "hidden": self.hidden}
+        return {**super().get_config(), "latent_dim": self.latent_dim}
 
 
 def add_kl_weight(layer):

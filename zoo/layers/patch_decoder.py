@@ -6,8 +6,7 @@ Functions on layers that the model owns, so that each model keeps its own layout
 import tensorflow as tf
 
 from zoo.layers.conv_lstm import ConvLSTM
-from zoo.layers.convolution import convolution
-from zoo.layers.patch_encoder import build_stack
+from zoo.layers.convolution import build_chain, convolution
 from zoo.layers.time_axis import fold_time, unfold_time
 
 GENERATED = "generated"
@@ -46,7 +45,7 @@ def build_decoder(cells, draw, inputs, start=0.0):
         inputs: Values of what the first cell is shown at each step, 0 for nothing.
         start: What is drawn before training, about.
     """
-    build_stack(cells, inputs)
+    build_chain(cells, (None, None, None, None, inputs))
     draw.build((None, None, None, sum(cell.filters for cell in cells)))
     draw.bias.assign(tf.fill(draw.bias.shape, start))
 

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from zoo.layers.conv_lstm import ConvLSTM
+from zoo.layers.convolution import build_chain
 from zoo.layers.sizes import check_size
 from zoo.layers.time_axis import fold_time, unfold_time
 
@@ -48,7 +49,7 @@ class PatchEncoder(keras.Model):
         return sum(self.filters)
 
     def build(self, input_shape=None):
-        build_stack(self.cells, self.patch**2 * self.channels)
+        build_chain(self.cells, (None, None, None, None, self.patch**2 * self.channels))
         self.built = True
 
     def observe(self, frames, state):
@@ -118,15 +119,3 @@ class PatchEncoder(keras.Model):
             "filters": self.filters,
             "patch": self.patch,
         }
-
-
-def build_stack(cells, inputs):
-    """Builds ConvLSTMs that stand on one another.
-
-    Args:
-        cells: List of `ConvLSTM`, the first first.
-        inputs: Channels that the first takes; 0 for a stack that is shown nothing.
-    """
-    for cell in cells:
-        cell.build((None, None, None, None, inputs))
-        inputs = cell.filters

@@ -7,14 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.layers.convolution import convolution
+from zoo.layers.convolution import build_chain, convolution
 from zoo.layers.recent_frames import recent_windows
 from zoo.layers.sizes import check_size
-from zoo.layers.spectral import critic_convolution
+from zoo.layers.spectral import critic_convolution, critic_view
 from zoo.layers.time_axis import unfold_time
 
 SCALES = 4
-CHANGES = 4.0  # how much larger discriminators see changes between frames than frames
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -58,9 +57,10 @@ class PyramidEncoder(keras.Model):
 
     def build(self, input_shape=None):
         for scale, layers in enumerate(self.into):
-            _build_chain(layers, self.channels * (self.context_frames + (scale > 0)))
+            inputs = self.channels * (self.context_frames + (scale > 0))
+            build_chain(layers, (None, None, None, inputs))
         for counts, layers in zip(self.filters, self.out_of, strict=False):
-            _build_chain(layers, counts[1])
+            build_chain(layers, (None, None, None, counts[1]))
         self.built = True
 
     def pyramid(self, contexts):
@@ -134,7 +134,7 @@ class PyramidGenerator(keras.Model):
 
     def build(self, input_shape=None):
         self.encoder.build()
-        _build_chain(self.finest, self.encoder.filters[-1][1])
+        build_chain(self.finest, (None, None, None, self.encoder.filters[-1][1]))
         self.built = True
 
     def call(self, contexts):
@@ -186,18 +186,16 @@ class PyramidDiscriminator(keras.Model):
 
     def build(self, input_shape=None):
         for layers in self.judges:
-            _build_chain(layers, self.channels * (self.context_frames + 1))
+            build_chain(layers, (None, None, None, self.channels * (self.context_frames + 1)))
         self.built = True
 
     def _with_changes(self, frames):
-        """The first frame, then the change to each of the others, made larger.
+        """The first frame, then the change to each of the others: what a prediction lacks is small.
 
-        The same numbers otherwise told: kernels of norm one can take neither a mean off nor make
-        small differences large, and what a prediction lacks is small.
+        The same numbers otherwise told.
         """
-        first = 2.0 * frames[..., : self.channels] - 1.0
         changes = frames[..., self.channels :] - frames[..., : -self.channels]
-        return tf.concat([first, CHANGES * changes], axis=-1)
+        return critic_view(frames[..., : self.channels], changes)
 
     def call(self, videos, training=False):
         verdicts = []
@@ -293,12 +291,6 @@ def _to_frame(counts, scale, channels, name, policy):
         convolution(counts[2], 3, f"{name}_out_0", policy, initializer=first),
         convolution(channels, 3, f"{name}_out_1", policy, activation=None, initializer=second),
     ]
-
-
-def _build_chain(layers, channels):
-    for layer in layers:
-        layer.build((None, None, None, channels))
-        channels = layer.filters
 
 
 def _chained(layers, maps):

@@ -6,12 +6,14 @@ import tensorflow as tf
 
 from zoo.layers.time_axis import fold_time, unfold_time
 
+KERNEL = 3  # pixels, height and width
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class QuasiRecurrent(keras.layers.Layer):
     """Convolutional quasi-recurrent layer: gated averages over time, at each place.
 
-    With `*` a convolution with "same" padding and `s` the logistic function:
+    With `*` a 3x3 convolution with "same" padding and `s` the logistic function:
 
         z_t = tanh(W_z * x_t + b_z)
         f_t = s(W_f * x_t + b_f)
@@ -26,7 +28,6 @@ class QuasiRecurrent(keras.layers.Layer):
 
     Args:
         filters: Number of channels of the state, at least 1.
-        kernel_size: Height and width of the kernel in pixels, odd.
         longest: Frames over which the slowest of several channels averages before training, at
             least one and a half, as the fastest does. The biases of the forget gates are spread
             so that each time scale has its channels from the start (Tallec and Ollivier 2018).
@@ -40,7 +41,7 @@ class QuasiRecurrent(keras.layers.Layer):
         and the cell after the last frame.
 
     Raises:
-        ValueError: If `filters` is below 1, `kernel_size` not odd or `longest` below 1.
+        ValueError: If `filters` or `longest` is below 1.
 
     Example:
 
@@ -55,21 +56,18 @@ class QuasiRecurrent(keras.layers.Layer):
         time?", 2018, https://arxiv.org/abs/1804.11188
     """
 
-    def __init__(self, filters, kernel_size=3, longest=16, **kwargs):
+    def __init__(self, filters, longest=16, **kwargs):
         # Keras would cast the float32 state to the compute dtype on the way in; `call` casts.
         super().__init__(autocast=False, **kwargs)
         if filters < 1:
             raise ValueError(f"`filters` must be at least 1. Received: filters={filters}")
-        if kernel_size % 2 != 1:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
         if longest < 1:
             raise ValueError(f"`longest` must be at least 1. Received: longest={longest}")
         self.filters = filters
-        self.kernel_size = kernel_size
         self.longest = longest
 
     def build(self, input_shape):
-        size, filters = self.kernel_size, self.filters
+        size, filters = KERNEL, self.filters
         self.kernel = self.add_weight(
             shape=(size, size, input_shape[-1], 3 * filters),
             initializer="glorot_uniform",
@@ -127,6 +125,5 @@ class QuasiRecurrent(keras.layers.Layer):
         return {
             **super().get_config(),
             "filters": self.filters,
-            "kernel_size": self.kernel_size,
             "longest": self.longest,
         }

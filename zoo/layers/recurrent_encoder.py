@@ -1,12 +1,9 @@
 """The encoder of the recurrent models: frames in, local spatio-temporal descriptors out."""
 
 import keras
-import tensorflow as tf
 
 from zoo.layers.conv_lstm import ConvLSTM
-from zoo.layers.frame_codec import FrameEncoder
 from zoo.layers.stream_encoder import StreamEncoder, join_grid
-from zoo.layers.time_axis import fold_time, unfold_time
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -34,11 +31,9 @@ class RecurrentEncoder(StreamEncoder):
     """
 
     def __init__(self, channels=1, filters=(16, 48, 80), state_filters=(24, 80), **kwargs):
-        super().__init__(channels, **kwargs)
-        self.filters = tuple(filters)
+        super().__init__(channels, filters, **kwargs)
         self.state_filters = tuple(state_filters)
         policy = self.dtype_policy
-        self.frame_encoder = FrameEncoder(self.filters, name="frame_encoder", dtype=policy)
         self.memory_4 = ConvLSTM(self.state_filters[0], name="memory_4", dtype=policy)
         self.memory_8 = ConvLSTM(self.state_filters[1], name="memory_8", dtype=policy)
 
@@ -47,59 +42,30 @@ class RecurrentEncoder(StreamEncoder):
         return self.filters[2] + sum(self.state_filters)
 
     def build(self, input_shape=None):
-        self.frame_encoder.build((None, None, None, 2 * self.channels))
+        super().build()
         self.memory_4.build((None, None, None, None, self.filters[1]))
         self.memory_8.build((None, None, None, None, self.filters[2]))
-        self.built = True
 
-    def state_shapes(self, height, width):
+    def _memory_shapes(self, height, width):
         fine = (height // 4, width // 4, self.state_filters[0])
         coarse = (height // 8, width // 8, self.state_filters[1])
-        return {
-            "previous_frame": (height, width, self.channels),
-            "hidden_4": fine,
-            "cell_4": fine,
-            "hidden_8": coarse,
-            "cell_8": coarse,
-        }
+        return {"hidden_4": fine, "cell_4": fine, "hidden_8": coarse, "cell_8": coarse}
 
-    def observe(self, frames, state, frames_seen):
-        """As `StreamEncoder` says; the maps are `frame_2`, `frame_4` and `frame_8`, of single
-        frames, and `memory_4` and `memory_8`, of the video up to each frame.
-        """
-        count = frames.shape[1] or tf.shape(frames)[1]
-        seen = self.with_change(frames, state, frames_seen)
-        frame_2, frame_4, frame_8 = (
-            unfold_time(level, count) for level in self.frame_encoder(fold_time(seen))
-        )
+    def _remember(self, maps, state):
+        """The maps over time are `memory_4` and `memory_8`."""
         memory_4, (hidden_4, cell_4) = self.memory_4(
-            frame_4, state=(state["hidden_4"], state["cell_4"])
+            maps["frame_4"], state=(state["hidden_4"], state["cell_4"])
         )
         memory_8, (hidden_8, cell_8) = self.memory_8(
-            frame_8, state=(state["hidden_8"], state["cell_8"])
+            maps["frame_8"], state=(state["hidden_8"], state["cell_8"])
         )
-        maps = {
-            "frame_2": frame_2,
-            "frame_4": frame_4,
-            "frame_8": frame_8,
-            "memory_4": memory_4,
-            "memory_8": memory_8,
-        }
         new_state = {
-            "previous_frame": frames[:, -1],
-            "hidden_4": hidden_4,
-            "cell_4": cell_4,
-            "hidden_8": hidden_8,
-            "cell_8": cell_8,
-        }
-        return maps, new_state
+            "hidden_4": hidden_4, "cell_4": cell_4, "hidden_8": hidden_8, "cell_8": cell_8
+        }  # fmt: skip
+        return {"memory_4": memory_4, "memory_8": memory_8}, new_state
 
     def grid(self, maps):
         return join_grid([maps["frame_8"], maps["memory_8"]], maps["memory_4"])
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "state_filters": self.state_filters,
-        }
+        return {**super().get_config(), "state_filters": self.state_filters}

@@ -1,12 +1,10 @@
 """An encoder without a convolution in its loop over time: what it averages are single frames."""
 
 import keras
-import tensorflow as tf
 
-from zoo.layers.frame_codec import FrameEncoder
+from zoo.layers.convolution import build_chain
 from zoo.layers.quasi_recurrent import QuasiRecurrent
 from zoo.layers.stream_encoder import StreamEncoder, join_grid
-from zoo.layers.time_axis import fold_time, unfold_time
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -43,17 +41,15 @@ class ScanEncoder(StreamEncoder):
         longest=16,
         **kwargs,
     ):
-        super().__init__(channels, **kwargs)
+        super().__init__(channels, filters, **kwargs)
         if scan_layers < 1:
             raise ValueError(
                 f"`scan_layers` must be at least 1. Received: scan_layers={scan_layers}"
             )
-        self.filters = tuple(filters)
         self.scan_filters = tuple(scan_filters)
         self.scan_layers = scan_layers
         self.longest = longest
         policy = self.dtype_policy
-        self.frame_encoder = FrameEncoder(self.filters, name="frame_encoder", dtype=policy)
         fine, coarse = self.scan_filters
         self.scan_4 = QuasiRecurrent(fine, longest=longest, name="scan_4", dtype=policy)
         self.scans_8 = [
@@ -66,18 +62,13 @@ class ScanEncoder(StreamEncoder):
         return self.filters[2] + sum(self.scan_filters)
 
     def build(self, input_shape=None):
-        self.frame_encoder.build((None, None, None, 2 * self.channels))
+        super().build()
         self.scan_4.build((None, None, None, None, self.filters[1]))
-        inputs = self.filters[2]
-        for scan in self.scans_8:
-            scan.build((None, None, None, None, inputs))
-            inputs = scan.filters
-        self.built = True
+        build_chain(self.scans_8, (None, None, None, None, self.filters[2]))
 
-    def state_shapes(self, height, width):
+    def _memory_shapes(self, height, width):
         fine, coarse = self.scan_filters
         return {
-            "previous_frame": (height, width, self.channels),
             "cell_4": (height // 4, width // 4, fine),
             **{
                 f"cell_8_{index}": (height // 8, width // 8, coarse)
@@ -85,30 +76,16 @@ class ScanEncoder(StreamEncoder):
             },
         }
 
-    def observe(self, frames, state, frames_seen):
-        """As `StreamEncoder` says; the maps are `frame_2`, `frame_4` and `frame_8`, of single
-        frames, and `scan_4` and `scan_8`, of the video up to each frame.
-        """
-        count = frames.shape[1] or tf.shape(frames)[1]
-        seen = self.with_change(frames, state, frames_seen)
-        frame_2, frame_4, frame_8 = (
-            unfold_time(level, count) for level in self.frame_encoder(fold_time(seen))
-        )
-        new_state = {"previous_frame": frames[:, -1]}
-        scan_4, new_state["cell_4"] = self.scan_4(frame_4, state=state["cell_4"])
-        scan_8 = frame_8
+    def _remember(self, maps, state):
+        """The maps over time are `scan_4` and `scan_8`."""
+        new_state = {}
+        scan_4, new_state["cell_4"] = self.scan_4(maps["frame_4"], state=state["cell_4"])
+        scan_8 = maps["frame_8"]
         for index, scan in enumerate(self.scans_8):
             name = f"cell_8_{index}"
             gathered, new_state[name] = scan(scan_8, state=state[name])
             scan_8 = scan_8 + gathered if scan_8.shape[-1] == scan.filters else gathered
-        maps = {
-            "frame_2": frame_2,
-            "frame_4": frame_4,
-            "frame_8": frame_8,
-            "scan_4": scan_4,
-            "scan_8": scan_8,
-        }
-        return maps, new_state
+        return {"scan_4": scan_4, "scan_8": scan_8}, new_state
 
     def grid(self, maps):
         return join_grid([maps["frame_8"], maps["scan_8"]], maps["scan_4"])
@@ -116,7 +93,6 @@ class ScanEncoder(StreamEncoder):
     def get_config(self):
         return {
             **super().get_config(),
-            "filters": self.filters,
             "scan_filters": self.scan_filters,
             "scan_layers": self.scan_layers,
             "longest": self.longest,

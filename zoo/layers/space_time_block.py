@@ -7,37 +7,29 @@ from zoo.layers.convolution import convolution
 from zoo.layers.time_axis import fold_time, unfold_time
 
 
-def with_neighbours(clip, count=3, stride=1):
-    """Puts the frames around each frame beside it, as channels.
+def with_neighbours(clip, stride=1):
+    """Puts the frames before and after each frame beside it, as channels.
 
     A two-dimensional convolution of what comes out, time folded into the batch, is a
-    three-dimensional one whose kernel is `count` frames deep. Before the first frame and behind
-    the last, these two stand still.
+    three-dimensional one whose kernel is three frames deep. Before the first frame and behind the
+    last, these two stand still.
 
     Args:
         clip: Tensor `(batch, time, height, width, channels)`, any dtype.
-        count: Frames side by side, the frame itself in the middle; odd.
         stride: Every so many frames one is given, the first of all first.
 
     Returns:
-        Tensor `(batch, time / stride, height, width, count * channels)`, time rounded up, the
-        earliest frame first.
-
-    Raises:
-        ValueError: If `count` is not odd.
+        Tensor `(batch, time / stride, height, width, 3 * channels)`, time rounded up, the earliest
+        frame first.
 
     Example:
 
     >>> with_neighbours(tf.reshape([1.0, 2.0, 4.0], (1, 3, 1, 1, 1)))[0, :, 0, 0].numpy().tolist()
     [[1.0, 1.0, 2.0], [1.0, 2.0, 4.0], [2.0, 4.0, 4.0]]
     """
-    if count < 1 or count % 2 != 1:
-        raise ValueError(f"`count` must be odd. Received: count={count}")
     time = clip.shape[1] or tf.shape(clip)[1]
-    reach = count // 2
-    first, last = (tf.repeat(end, reach, axis=1) for end in (clip[:, :1], clip[:, -1:]))
-    padded = tf.concat([first, clip, last], axis=1)
-    return tf.concat([padded[:, shift : shift + time : stride] for shift in range(count)], axis=-1)
+    padded = tf.concat([clip[:, :1], clip, clip[:, -1:]], axis=1)
+    return tf.concat([padded[:, shift : shift + time : stride] for shift in range(3)], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="zoo")

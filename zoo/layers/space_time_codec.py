@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.layers.convolution import convolution, leaky_relu
+from zoo.layers.convolution import build_chain, convolution, leaky_relu
 from zoo.layers.recent_frames import pad_start
 from zoo.layers.sizes import check_size
 from zoo.layers.space_time_block import with_neighbours
@@ -103,15 +103,16 @@ class SpaceTimeEncoder(keras.Model):
         self.filters = tuple(filters)
         self.depth = depth
         policy = self.dtype_policy
+        kernels, strides = (5, 3, 3, 3), ((1, 2), (1, 2), (2, 2), (2, 1))
         self.convolutions = [
-            SpaceTimeConvolution(count, size, strides, name=f"down_{index}", dtype=policy)
-            for index, (count, size, strides) in enumerate(
-                zip((*self.filters, depth), (5, 3, 3, 3), ((1, 2), (1, 2), (2, 2), (2, 1)))
+            SpaceTimeConvolution(count, size, step, name=f"down_{index}", dtype=policy)
+            for index, (count, size, step) in enumerate(
+                zip((*self.filters, depth), kernels, strides, strict=True)
             )
         ]
 
     def build(self, input_shape=None):
-        _build_chain(self.convolutions, self.channels)
+        build_chain(self.convolutions, (None, None, None, None, self.channels))
         self.built = True
 
     def call(self, clip):
@@ -200,9 +201,3 @@ def double_time(maps):
 def _double_space(maps):
     count = maps.shape[1] or tf.shape(maps)[1]
     return unfold_time(tf.nn.depth_to_space(fold_time(maps), 2), count)
-
-
-def _build_chain(layers, channels):
-    for layer in layers:
-        layer.build((None, None, None, None, channels))
-        channels = layer.filters

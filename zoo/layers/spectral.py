@@ -6,6 +6,7 @@ import tensorflow as tf
 from zoo.layers.convolution import convolution, leaky_relu
 
 SMALLEST = 1e-12
+CHANGES = 4.0  # how much larger discriminators see changes between frames than they are
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -103,23 +104,41 @@ class SpectralConv2D(keras.layers.Layer):
         }
 
 
-def critic_convolution(
-    filters, kernel_size, name, dtype, strides=1, activation=leaky_relu, spectral=False
-):
+def critic_convolution(filters, kernel_size, name, dtype, strides=1, spectral=False):
     """A convolution of a discriminator: `SpectralConv2D` with `spectral`, else `convolution`.
 
     Args:
-        filters, kernel_size, name, dtype, strides, activation: As for `convolution`.
+        filters, kernel_size, name, dtype, strides: As for `convolution`.
         spectral: Whether the kernel is kept at spectral norm one.
 
     Returns:
         The layer, not built.
     """
     if spectral:
-        return SpectralConv2D(
-            filters, kernel_size, strides=strides, activation=activation, name=name, dtype=dtype
-        )
-    return convolution(filters, kernel_size, name, dtype, strides=strides, activation=activation)
+        return SpectralConv2D(filters, kernel_size, strides=strides, name=name, dtype=dtype)
+    return convolution(filters, kernel_size, name, dtype, strides=strides)
+
+
+def critic_view(frames, changes):
+    """Frames and the changes between them, as a discriminator is to see them.
+
+    Kernels of norm one can neither take a mean off nor make small differences large, so that is
+    done here.
+
+    Args:
+        frames: float32 `(..., channels)` in [0, 1].
+        changes: float32 `(..., any)`, differences of frames.
+
+    Returns:
+        float32 tensor, both beside each other as channels: the frames in [-1, 1], the changes
+        four times as large as they were.
+
+    Example:
+
+    >>> critic_view(tf.constant([[0.0], [1.0]]), tf.constant([[0.5], [-0.5]])).numpy().tolist()
+    [[-1.0, 2.0], [1.0, -2.0]]
+    """
+    return tf.concat([2.0 * frames - 1.0, CHANGES * changes], axis=-1)
 
 
 def _unit(vector):

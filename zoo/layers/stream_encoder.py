@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from zoo.layers.frame_codec import FrameEncoder
 from zoo.layers.sizes import check_size
 from zoo.layers.time_axis import fold_time, unfold_time
 
@@ -12,12 +13,14 @@ STRIDE = 8
 class StreamEncoder(keras.Model):
     """An encoder of a video, whole or piece by piece, at 1/8 of the frame.
 
-    Each frame comes with its difference to the frame before it, so that slow motion is there at
-    full resolution before anything is strided away. A subclass defines `depth`, `state_shapes`,
-    `observe` and `grid`.
+    Strided convolutions on each frame give maps at 1/2, 1/4 and 1/8 of it. Each frame comes with
+    its difference to the frame before it, so that slow motion is there at full resolution before
+    anything is strided away. What goes on over time is the subclass's, which defines `depth`,
+    `_memory_shapes`, `_remember` and `grid`, and builds its layers after these.
 
     Args:
         channels: Channels of a frame, 1 or 3.
+        filters: Channels of the frame maps at 1/2, 1/4 and 1/8.
         **kwargs: Arguments of `keras.Model`.
 
     Call arguments:
@@ -28,19 +31,36 @@ class StreamEncoder(keras.Model):
         float32 descriptor grid `(batch, time, height / 8, width / 8, depth)`.
     """
 
-    def __init__(self, channels=1, **kwargs):
+    def __init__(self, channels=1, filters=(16, 48, 80), **kwargs):
         # Keras would round the pixels to bfloat16 on the way in; the layers inside cast.
         super().__init__(autocast=False, **kwargs)
         self.channels = channels
+        self.filters = tuple(filters)
+        self.frame_encoder = FrameEncoder(
+            self.filters, name="frame_encoder", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape=None):
+        self.frame_encoder.build((None, None, None, 2 * self.channels))
+        self.built = True
 
     @property
     def depth(self):
         """Channels of the descriptor grid."""
         raise NotImplementedError
 
+    def _memory_shapes(self, height, width):
+        """Shapes, without the batch, of the tensors that `_remember` carries on."""
+        raise NotImplementedError
+
+    def _remember(self, maps, state):
+        """Maps of single frames and a state -> (maps of the video up to each frame, state)."""
+        raise NotImplementedError
+
     def state_shapes(self, height, width):
         """Shapes, without the batch, of the tensors that `observe` carries on."""
-        raise NotImplementedError
+        previous = (height, width, self.channels)
+        return {"previous_frame": previous, **self._memory_shapes(height, width)}
 
     def observe(self, frames, state, frames_seen):
         """Takes in some frames after a state.
@@ -52,9 +72,18 @@ class StreamEncoder(keras.Model):
 
         Returns:
             `(maps, state)`: a dict of maps `(batch, n, ...)` in the compute dtype, and the state
-            after the last frame.
+            after the last frame. The maps are `frame_2`, `frame_4` and `frame_8`, of single
+            frames, and what the subclass makes of them over time.
         """
-        raise NotImplementedError
+        count = frames.shape[1] or tf.shape(frames)[1]
+        seen = self.with_change(frames, state, frames_seen)
+        levels = self.frame_encoder(fold_time(seen))
+        maps = {
+            name: unfold_time(level, count)
+            for name, level in zip(("frame_2", "frame_4", "frame_8"), levels, strict=True)
+        }
+        remembered, new_state = self._remember(maps, state)
+        return {**maps, **remembered}, {"previous_frame": frames[:, -1], **new_state}
 
     def grid(self, maps):
         """Joins the maps of `observe` into the descriptor grid."""
@@ -95,7 +124,7 @@ class StreamEncoder(keras.Model):
         return (batch, time, *reduced, self.depth)
 
     def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
+        return {**super().get_config(), "channels": self.channels, "filters": self.filters}
 
 
 def join_grid(coarse, fine):

@@ -11,11 +11,11 @@ def fold_time(clip):
     """Folds time into the batch.
 
     Args:
-        clip: Tensor `(batch, time, ...)`, any dtype; all but the rank and the channels may be
-            unknown.
+        clip: Tensor `(batch, time, ...)` of two axes or more, any dtype: frames, or maps, windows
+            and vectors of them. All but the rank may be unknown.
 
     Returns:
-        Tensor `(batch * time, height, width, channels)` of the same dtype.
+        Tensor `(batch * time, ...)` of the same dtype: one axis fewer.
     """
     if None not in tuple(clip.shape[2:]):
         # One operation where the size is known, as it is live.
@@ -29,11 +29,11 @@ def unfold_time(frames, time):
     """Takes time out of the batch again: the inverse of `fold_time`.
 
     Args:
-        frames: Tensor `(batch * time, height, width, channels)`.
+        frames: Tensor `(batch * time, ...)` of one axis or more.
         time: Number of frames of each clip, an int or a scalar integer tensor.
 
     Returns:
-        Tensor `(batch, time, height, width, channels)` of the same dtype.
+        Tensor `(batch, time, ...)` of the same dtype: one axis more.
     """
     if isinstance(time, int) and time > 0 and None not in tuple(frames.shape[1:]):
         return tf.reshape(frames, [-1, time, *frames.shape[1:]])

@@ -3,12 +3,11 @@
 import keras
 import tensorflow as tf
 
+from zoo.layers.convolution import build_chain
 from zoo.layers.sizes import check_size
 from zoo.layers.space_time_block import with_neighbours
-from zoo.layers.spectral import critic_convolution
+from zoo.layers.spectral import critic_convolution, critic_view
 from zoo.layers.time_axis import fold_time, unfold_time
-
-CHANGES = 4.0  # how much larger the changes between frames are made than the frames
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -55,19 +54,15 @@ class ClipEncoder(keras.Model):
         return self.filters[2]
 
     def build(self, input_shape=None):
-        inputs = 2 * self.channels
-        for layer, count in zip(self.down, self.filters, strict=True):
-            layer.build((None, None, None, inputs))
-            inputs = count
-        self.over_time.build((None, None, None, 3 * inputs))
+        build_chain(self.down, (None, None, None, 2 * self.channels))
+        self.over_time.build((None, None, None, 3 * self.filters[-1]))
         self.built = True
 
     def call(self, clip, training=False):
         check_size(*clip.shape[2:4], 8)
         count = clip.shape[1] or tf.shape(clip)[1]
         before = tf.concat([clip[:, :1], clip[:, :-1]], axis=1)
-        # Kernels of norm one cannot make small changes large, nor take a mean off.
-        maps = fold_time(tf.concat([2.0 * clip - 1.0, CHANGES * (clip - before)], axis=-1))
+        maps = fold_time(critic_view(clip, clip - before))
         for layer in self.down:
             maps = layer(maps, training=training)
         # Neighbours are joined where maps are small: at 1/4 of the frame that alone would cost
@@ -95,8 +90,8 @@ class VideoDiscriminator(keras.Model):
     """A discriminator of single frames and one of videos.
 
     With `f` the mean over space and time of the last layer and `e_y` a vector for the class, a
-    verdict is `v'f + e_y'f`: that of Miyato and Koyama 2018 but for the bias. The last layer is
-    not kept at norm one: its scale is that of the verdicts.
+    verdict is `v'f + e_y'f`: that of Miyato and Koyama 2018 but for the bias. `spectral_norm` is of
+    the convolutions; `v` and `e_y` are not kept at norm one: their scale is that of the verdicts.
 
     Args:
         channels, spectral_norm: As of `ClipEncoder`.
@@ -145,11 +140,8 @@ class VideoDiscriminator(keras.Model):
         depth = self.encoder.depth
         self.last.build((None, None, None, 3 * depth))
         self.video_head.build((None, 2 * depth))
-        inputs = self.channels
-        for layer, count in zip(self.frame_layers, self.frame_filters, strict=True):
-            layer.build((None, None, None, inputs))
-            inputs = count
-        self.frame_head.build((None, inputs))
+        build_chain(self.frame_layers, (None, None, None, self.channels))
+        self.frame_head.build((None, self.frame_filters[-1]))
         self.built = True
 
     def call(self, videos, training=False):

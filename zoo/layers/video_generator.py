@@ -192,7 +192,8 @@ class VideoGenerator(keras.Model):
             maps = with_skip(maps, self.skip_2(levels[0]))
         maps = tf.nn.depth_to_space(self.up_1(self.mix_2(maps)), 2)
         maps = unfold_time(tf.cast(maps, tf.float32), steps)
-        # At first nearly all of a frame is background, as in footage of a fixed camera.
+        # At first about three quarters of a pixel are of the background, as sigmoid(-1) is 0.27: in
+        # footage of a fixed camera most of a frame stands still.
         return 0.5 + maps[..., :-1], tf.sigmoid(maps[..., -1:] - 1.0)
 
     def get_config(self):

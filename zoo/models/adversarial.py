@@ -40,7 +40,8 @@ class AdversarialModel(VideoModel):
     second optimiser. Reported are `loss` (what the generator minimises), `reconstruction` (its
     part from the compiled loss), `generator` (its adversarial part before the weight),
     `discriminator`, and with `r1_weight` the `gradient_penalty`. In evaluation `loss` is
-    `reconstruction` alone: verdicts of a discriminator that changes cannot be compared.
+    `reconstruction` alone: verdicts of a discriminator that changes cannot be compared. Clips are
+    not weighted: `sample_weight` and `class_weight` are refused.
 
     A subclass makes its parts by `_adopt`, which `build` here builds, and defines `_draw`.
 
@@ -170,11 +171,11 @@ class AdversarialModel(VideoModel):
 
     # The step.
 
-    def objectives(self, x, y, sample_weight=None):
+    def objectives(self, x, y):
         """What each optimiser minimises on a batch, by the attribute that holds it.
 
         Args:
-            x, y, sample_weight: A batch of the training stream.
+            x, y: A batch of the training stream.
 
         Returns:
             `(losses, drawn)`: a dict with the keys of `optimized_variables` to float32 scalars,
@@ -182,7 +183,7 @@ class AdversarialModel(VideoModel):
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         drawn = self._draw(x, y, training=True)
-        loss = self.compute_loss(x, drawn.targets, drawn.predictions, sample_weight, training=True)
+        loss = self.compute_loss(x, drawn.targets, drawn.predictions, training=True)
         loss = loss + drawn.extra / replicas
         losses = {"optimizer": loss}
         if self.discriminator is not None:
@@ -210,36 +211,36 @@ class AdversarialModel(VideoModel):
         return _summed(discriminator_loss, *zip(*halves, strict=True), kind=self.adversarial_loss)
 
     def train_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = _unweighted(data)
         variables = self.optimized_variables
         with tf.GradientTape(persistent=True) as tape:
-            losses, drawn = self.objectives(x, y, sample_weight)
+            losses, drawn = self.objectives(x, y)
             scaled = {name: getattr(self, name).scale_loss(loss) for name, loss in losses.items()}
         # All before the first step is taken: they are gradients at the same weights.
         gradients = {name: tape.gradient(loss, variables[name]) for name, loss in scaled.items()}
         for name, values in gradients.items():
             getattr(self, name).apply(values, variables[name])
         self._update_average()
-        return self._report(losses["optimizer"], x, drawn, sample_weight)
+        return self._report(losses["optimizer"], x, drawn)
 
     def test_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = _unweighted(data)
         drawn = self._draw(x, y, training=False)
-        loss = self.compute_loss(x, drawn.targets, drawn.predictions, sample_weight, training=False)
+        loss = self.compute_loss(x, drawn.targets, drawn.predictions, training=False)
         if self.discriminator is not None:
             verdicts = self.discriminator(drawn.fake, training=False)
             generator = _summed(generator_loss, verdicts, kind=self.adversarial_loss)
             self._note(self.generator_metric, generator, x)
             discriminator = self._discriminator_loss(drawn, training=False)
             self._note(self.discriminator_metric, discriminator, x)
-        return self._report(loss, x, drawn, sample_weight)
+        return self._report(loss, x, drawn)
 
-    def _report(self, loss, x, drawn, sample_weight):
+    def _report(self, loss, x, drawn):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         for metric in self.metrics:
             if metric.name == "loss":
                 self._note(metric, loss * replicas, x)
-        return self.compute_metrics(x, drawn.targets, drawn.predictions, sample_weight)
+        return self.compute_metrics(x, drawn.targets, drawn.predictions)
 
     def _update_average(self):
         if self.average is None:
@@ -269,3 +270,15 @@ class AdversarialModel(VideoModel):
 def _summed(loss, *verdicts, kind):
     """Sums a loss over the discriminators, as the papers do."""
     return sum(loss(*each, kind=kind) for each in zip(*verdicts, strict=True))
+
+
+def _unweighted(data):
+    """Inputs and targets of a batch that Keras hands to a step."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError(
+            "`sample_weight` and `class_weight` must be None: a discriminator judges all clips of "
+            "a batch alike, and what is compared with targets is not one prediction a clip. "
+            f"Received: weights of the shape {tuple(sample_weight.shape)}"
+        )
+    return x, y

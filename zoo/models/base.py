@@ -1,6 +1,8 @@
 """The verbs that every model of the zoo answers, and the rules that a clip must meet."""
 
+import importlib
 import math
+import pkgutil
 
 import keras
 import numpy as np
@@ -16,6 +18,7 @@ from zoo.models.weights_layout import (
 )
 
 CLIP_AXES = "(batch, time, height, width, channels)"
+FRAME_AXES = "(batch, height, width, channels)"
 
 
 class VideoModel(keras.Model):
@@ -89,6 +92,7 @@ class VideoModel(keras.Model):
         self._graphs = {}
         self._steps = {}
         self._state_names = None
+        self._in_step = False
 
     # What a subclass defines beside `call` and `_VERB` for each of its verbs.
 
@@ -115,6 +119,11 @@ class VideoModel(keras.Model):
     def default_loss(self):
         """The `keras.losses.Loss` that the model is trained with unless told otherwise."""
         raise NotImplementedError(f"{type(self).__name__} does not define `default_loss`.")
+
+    @property
+    def _conditions(self):
+        """What `sample` draws from, in words."""
+        return "frames, or a dict with a `first_frame`"
 
     # The verbs.
 
@@ -204,8 +213,7 @@ class VideoModel(keras.Model):
             return self._generate("conditioning", conditioning, steps, seed)
         if not self.samples_without_context:
             raise ValueError(
-                f"`conditioning` must be frames: {type(self).__name__} draws what follows them. "
-                "Received: conditioning=None"
+                f"`conditioning` must be {self._conditions}. Received: conditioning=None"
             )
         if self.clip_shape is None:
             raise ValueError(
@@ -232,15 +240,14 @@ class VideoModel(keras.Model):
         frame = conditioning.get("first_frame")
         if set(conditioning) - {"first_frame", "label"} or frame is None:
             raise ValueError(
-                "`conditioning` must be frames, or a dict with a `first_frame`. "
-                f"Received: {sorted(conditioning)}"
+                f"`conditioning` must be {self._conditions}. Received: {sorted(conditioning)}"
             )
         if conditioning.get("label") is not None:
             raise ValueError(
                 f"`label` must be None: {type(self).__name__} knows no classes. "
                 f"Received: label={conditioning['label']}"
             )
-        return self.check_clip(frame[:, None], min_frames=1, name="first_frame")
+        return self.check_frame(frame, "first_frame")
 
     def score(self, clip):
         """Anomaly score of each frame: causal, the same numbers as `step` frame by frame.
@@ -301,13 +308,8 @@ class VideoModel(keras.Model):
             model that predicts, `prediction`: the next frame `(batch, height, width, channels)`.
         """
         self._check_verb("step")
-        if len(getattr(frame, "shape", ())) != 4:
-            raise ValueError(
-                "`frame` must have the axes (batch, height, width, channels). Received: "
-                f"shape {tuple(getattr(frame, 'shape', ()))}"
-            )
         # A clip of one frame: taken apart again it would cost a live camera an operation a frame.
-        clip = self.check_clip(frame[:, None], min_frames=1, name="frame")
+        clip = self.check_frame(frame)
         state = self._check_state(state)
         if not tf.executing_eagerly():
             return self._run("step", clip, state)
@@ -388,6 +390,31 @@ class VideoModel(keras.Model):
         clip = tf.convert_to_tensor(clip)
         return clip if clip.dtype == tf.float32 else tf.cast(clip, tf.float32)
 
+    def check_frame(self, frame, name="frame"):
+        """As `check_clip`, for one frame of each video.
+
+        Args:
+            frame: Array or tensor `(batch, height, width, channels)`.
+            name: What to call it in an error.
+
+        Returns:
+            float32 `(batch, 1, height, width, channels)`: clips of one frame.
+
+        Raises:
+            ValueError: If the rank, dtype, channels, size or a value is wrong.
+        """
+        if not tf.is_tensor(frame):
+            frame = np.asarray(frame)
+        if len(frame.shape) != 4:
+            raise ValueError(
+                f"`{name}` must have the axes {FRAME_AXES}. Received: shape {tuple(frame.shape)}"
+            )
+        return self.check_clip(frame[:, None], min_frames=1, name=name)
+
+    def _check_context(self, context, name):
+        """Checks frames that `rollout` or `sample` is to go on from."""
+        return self.check_clip(context, min_frames=1, name=name)
+
     def _check_state(self, state):
         if self._state_names is None:
             self._state_names = frozenset(self._initial_state(1, self.stride, self.stride))
@@ -416,7 +443,11 @@ class VideoModel(keras.Model):
     def _check_verb(self, verb):
         if verb in self.verbs:
             return
-        able = sorted({model.__name__ for model in _subclasses(VideoModel) if verb in model.verbs})
+        # A process may have imported some of the models alone.
+        for module in pkgutil.iter_modules(importlib.import_module(__package__).__path__):
+            importlib.import_module(f"{__package__}.{module.name}")
+        others = [model for model in _subclasses(VideoModel) if model is not type(self)]
+        able = sorted({model.__name__ for model in others if verb in model.verbs})
         raise NotImplementedError(
             f"{type(self).__name__} does not answer `{verb}`; it answers {', '.join(self.verbs)}. "
             f"Models that answer `{verb}`: {', '.join(able) or 'none'}"
@@ -430,9 +461,9 @@ class VideoModel(keras.Model):
     def _encode(self, clip):
         return descriptor_statistics(self._run("features", clip))
 
-    def _answer(self, verb, clip, min_frames=None):
+    def _answer(self, verb, clip):
         self._check_verb(verb)
-        return self._run(verb, self.check_clip(clip, min_frames))
+        return self._run(verb, self.check_clip(clip))
 
     def _score_parts(self, verb, clip):
         """Both scores by one graph, whichever was asked for: one is most of the other's work."""
@@ -445,7 +476,7 @@ class VideoModel(keras.Model):
             self.ensure_built()
             context = self.check_conditioning(context)
         else:
-            context = self.check_clip(context, min_frames=1, name=name)
+            context = self._check_context(context, name)
         if seed is None:
             return self._run("rollout", context, steps)
         check_seed(seed)
@@ -478,6 +509,20 @@ class VideoModel(keras.Model):
         if not self.built:
             self.build((None, None, None, None, self.channels))
 
+    def train_step(self, data):
+        self._in_step = True
+        try:
+            return super().train_step(data)
+        finally:
+            self._in_step = False
+
+    def test_step(self, data):
+        self._in_step = True
+        try:
+            return super().test_step(data)
+        finally:
+            self._in_step = False
+
     def compute_loss(self, x, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras' loss; the part that `compile(loss=...)` gave is reported as `reconstruction`.
 
@@ -498,6 +543,14 @@ class VideoModel(keras.Model):
         total = super().compute_loss(x, y, y_pred, sample_weight, training)
         self._note(self.reconstruction_metric, total * replicas - sum(self.losses), x)
         return total
+
+    def _note_in_step(self, metric, value, batch):
+        """Notes what `call` finds, but of no other call than a step of training or evaluation.
+
+        What is reported of an epoch is not changed by a look at the model in the middle of it.
+        """
+        if self._in_step:
+            self._note(metric, value, batch)
 
     @staticmethod
     def _note(metric, value, batch):

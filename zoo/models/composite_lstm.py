@@ -99,12 +99,11 @@ class CompositeLSTM(PatchPredictor):
 
     def call(self, context, training=False):
         context = self.check_clip(context)
-        shape = tf.shape(context)
-        maps, _ = self._observe(context, self._initial_state(shape[0], shape[2], shape[3]))
+        maps, _ = self._observe(context, self._start(context))
         final = {name: value[:, -1:] for name, value in maps.items()}
         out = {}
         if "reconstruction" in self.decoders:
-            steps = context.shape[1] or shape[1]
+            steps = context.shape[1] or tf.shape(context)[1]
             past = self._draw("reconstruction", final, steps)
             out["reconstruction"] = tf.reverse(past, axis=[1])
         if "prediction" in self.decoders:

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from zoo.layers import SpaceTimeDecoder, SpaceTimeEncoder, fold_time, recent_windows, unfold_time
+from zoo.layers.sizes import check_filters
 from zoo.layers.space_time_codec import SPACE_STRIDE, TIME_STRIDE
 from zoo.losses import DecayingSquaredError
 from zoo.models.windowed_predictor import WindowedPredictor
@@ -89,7 +90,7 @@ class Conv3DAutoencoder(WindowedPredictor):
             raise ValueError(
                 f"`score_branch` must be one of {BRANCHES}. Received: score_branch={score_branch}"
             )
-        self.filters = tuple(filters)
+        self.filters = check_filters("filters", filters, 3)
         self.depth = depth
         self.score_branch = score_branch
         policy = self.dtype_policy
@@ -151,13 +152,12 @@ class Conv3DAutoencoder(WindowedPredictor):
 
     def _window(self, clip):
         """The last `context_frames` frames; of a shorter clip, the first stood before it."""
-        shape = tf.shape(clip)
-        state = self._initial_state(shape[0], shape[2], shape[3])
+        state = self._start(clip)
         before = clip[:, :-1]
         _, recent = recent_windows(
             before, state["recent_frames"], state["frames_seen"], self.context_frames
         )
-        seen = state["frames_seen"] + shape[1] - 1
+        seen = state["frames_seen"] + tf.shape(clip)[1] - 1
         return recent_windows(clip[:, -1:], recent, seen, self.context_frames)[0][:, 0]
 
     def _draw_again(self, code, clip):
@@ -182,15 +182,21 @@ class Conv3DAutoencoder(WindowedPredictor):
 
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
-        windows = fold_time(maps["window"])
-        return unfold_time(self._draw_ahead(self.encoder(windows), windows), count)
+        ahead = self._draw_ahead(self._code(maps), fold_time(maps["window"]))
+        return unfold_time(ahead, count)
 
     def _expected(self, maps, scored, state):
         if self.score_branch == "prediction":
             return super()._expected(maps, scored, state)
         count = scored.shape[1] or tf.shape(scored)[1]
-        drawn = self._reconstruct(fold_time(maps["window"]))[:, -1]
-        return unfold_time(drawn, count), {}
+        drawn = self._draw_again(self._code(maps), fold_time(maps["window"]))[:, -1]
+        return unfold_time(tf.clip_by_value(drawn, 0.0, 1.0), count), {}
+
+    def _code(self, maps):
+        """The code of each window, time in the batch. Where both branches draw, it is kept."""
+        if "code" not in maps:
+            maps["code"] = self.encoder(fold_time(maps["window"]))
+        return maps["code"]
 
     def get_config(self):
         return {

@@ -26,6 +26,8 @@ from zoo.layers import (
     unfold_time,
 )
 from zoo.layers.convolution import convolution
+from zoo.layers.frame_codec import check_decoder_filters
+from zoo.layers.sizes import check_filters
 from zoo.models.base import check_seed
 from zoo.models.future_predictor import FuturePredictor
 
@@ -94,9 +96,9 @@ class ConvLSTMVAE(FuturePredictor):
                 f"Received: posterior_share={posterior_share}"
             )
         check_seed(seed)
-        self.filters = tuple(filters)
-        self.state_filters = tuple(state_filters)
-        self.decoder_filters = tuple(decoder_filters)
+        self.filters = check_filters("filters", filters, 3)
+        self.state_filters = check_filters("state_filters", state_filters, 2)
+        self.decoder_filters = check_decoder_filters("decoder_filters", decoder_filters)
         self.latent_dim = latent_dim
         self.posterior_share = posterior_share
         self.seed = seed
@@ -128,11 +130,11 @@ class ConvLSTMVAE(FuturePredictor):
 
     def call(self, clip, training=False):
         clip = self._check_training_clip(clip)
-        time = clip.shape[1] or tf.shape(clip)[1]
-        known = time - self.horizons
+        frames = self._known(clip)
+        known = frames.shape[1] or tf.shape(frames)[1]
         shape = tf.shape(clip)
-        maps, _ = self._observe(clip, self._initial_state(shape[0], shape[2], shape[3]))
-        context = {name: value[:, :known] for name, value in maps.items()}
+        maps, _ = self._observe(clip, self._start(clip))
+        context = self._first(maps, frames)
         prior = self.prior(fold_time(context["memory_8"]))
         posterior = self._posterior(context["memory_8"], maps["frame_8"], known)
         # KL in nats, summed over the grid: `(batch, known)`.
@@ -147,8 +149,8 @@ class ConvLSTMVAE(FuturePredictor):
         values = tf.cast(self.horizons * self.channels * shape[2] * shape[3], tf.float32)
         divergence = tf.reduce_mean(divergence) / values
         self.add_loss(self.kl_weight * divergence)
-        self._note(self.kl_metric, divergence, clip)
-        return self._decode(context, latent, clip[:, :known])
+        self._note_in_step(self.kl_metric, divergence, clip)
+        return self._decode(context, latent, frames)
 
     def _training_latent(self, prior, posterior, batch, known):
         """Draws the latent of each frame, and says which clips `(batch,)` drew it."""
@@ -206,11 +208,11 @@ class ConvLSTMVAE(FuturePredictor):
         # The first frame has none before it and the last none after: both are held still.
         still = tf.repeat(clip[:, -1:], self.horizons - 1, axis=1)
         held = tf.concat([clip[:, :1], clip, still], axis=1)
-        shape = tf.shape(held)
-        maps, _ = self._observe(held, self._initial_state(shape[0], shape[2], shape[3]))
-        context = {name: value[:, :time] for name, value in maps.items()}
+        maps, _ = self._observe(held, self._start(held))
+        frames = held[:, :time]
+        context = self._first(maps, frames)
         latent = self._posterior(context["memory_8"], maps["frame_8"], time).mean()
-        drawn = self._decode(context, latent, held[:, :time])[:, :, 0]
+        drawn = self._decode(context, latent, frames)[:, :, 0]
         return tf.ensure_shape(tf.clip_by_value(drawn, 0.0, 1.0), clip.shape)
 
     def get_config(self):

@@ -26,7 +26,9 @@ from zoo.layers import (
     unfold_time,
 )
 from zoo.layers.convolution import convolution
+from zoo.layers.frame_codec import check_decoder_filters
 from zoo.layers.pooling import MOTION_STATISTICS, motion_statistics
+from zoo.layers.sizes import check_filters
 from zoo.models.future_predictor import FuturePredictor
 
 
@@ -87,8 +89,8 @@ class Foresight(FuturePredictor):
         **kwargs,
     ):
         super().__init__(horizons=horizons, score_horizon=score_horizon, **kwargs)
-        self.filters = tuple(filters)
-        self.scan_filters = tuple(scan_filters)
+        self.filters = check_filters("filters", filters, 3)
+        self.scan_filters = check_filters("scan_filters", scan_filters, 2)
         self.scan_layers = scan_layers
         self.longest = longest
         if feature_weight < 0:
@@ -108,7 +110,7 @@ class Foresight(FuturePredictor):
         self.feature_horizon = feature_horizon
         self.target_decay = target_decay
         self.mirrored = mirrored
-        self.decoder_filters = tuple(decoder_filters)
+        self.decoder_filters = check_decoder_filters("decoder_filters", decoder_filters)
         policy = self.dtype_policy
         self.encoder = self._make_encoder("encoder")
         if feature_weight:
@@ -158,15 +160,11 @@ class Foresight(FuturePredictor):
         if not self.feature_weight:
             return self._call_on_known(clip)
         clip = self._check_training_clip(clip)
-        shape = tf.shape(clip)
-        start = self._initial_state(shape[0], shape[2], shape[3])
+        known, start = self._known(clip), self._start(clip)
         # Known are more frames to the descriptors than to the pixels, which look further ahead.
         maps, _ = self._observe(clip[:, : -self.feature_horizon], start)
         self._predict_features(maps["scan_8"], clip, start)
-        known = clip[:, : -self.horizons]
-        maps = {name: value[:, : known.shape[1] or shape[1] - self.horizons]
-                for name, value in maps.items()}  # fmt: skip
-        return self._predict(maps, known)
+        return self._predict(self._first(maps, known), known)
 
     def _predict_features(self, descriptors, clip, start):
         """Adds the error of the descriptors that are predicted from `(batch, n, ...)` ones."""
@@ -177,7 +175,7 @@ class Foresight(FuturePredictor):
         error = _standardised(unfold_time(predicted, count)) - _standardised(target)
         error = tf.reduce_mean(tf.square(error))
         self.add_loss(self.feature_weight * error)
-        self._note(self.feature_metric, error, clip)
+        self._note_in_step(self.feature_metric, error, clip)
 
     def train_step(self, data):
         report = super().train_step(data)

@@ -153,8 +153,7 @@ class FuturePredictor(ErrorScorer):
         return self._sample(context, steps, seed=None)
 
     def _sample(self, context, steps, seed):
-        shape = tf.shape(context)
-        state = self._initial_state(shape[0], shape[2], shape[3])
+        shape, state = tf.shape(context), self._start(context)
         free = tf.TensorShape([None, None, None, None, self.channels])
         count = (steps + self.rollout_block - 1) // self.rollout_block
         blocks = tf.TensorArray(
@@ -200,13 +199,25 @@ class FuturePredictor(ErrorScorer):
     def _check_training_clip(self, clip):
         return self.check_clip(clip, min_frames=self.horizons + 1)
 
+    def _start(self, clip):
+        """The state before the first frame of a clip."""
+        shape = tf.shape(clip)
+        return self._initial_state(shape[0], shape[2], shape[3])
+
+    def _known(self, clip):
+        """All but the last frames, which are there to be predicted: nothing is, from them."""
+        return clip[:, : -self.horizons]
+
     def _call_on_known(self, clip):
         """What `call` of a model gives that learns from its predictions alone."""
-        # The last frames are there to be predicted: nothing is predicted from them.
-        known = self._check_training_clip(clip)[:, : -self.horizons]
-        shape = tf.shape(known)
-        maps, _ = self._observe(known, self._initial_state(shape[0], shape[2], shape[3]))
+        known = self._known(self._check_training_clip(clip))
+        maps, _ = self._observe(known, self._start(known))
         return self._predict(maps, known)
+
+    def _first(self, maps, frames):
+        """Of the maps of some frames and of further ones, those of the frames."""
+        count = frames.shape[1] or tf.shape(frames)[1]
+        return {name: value[:, :count] for name, value in maps.items()}
 
     def get_config(self):
         return {

@@ -8,12 +8,19 @@ all of it, and `u_k` the enlargement to that scale,
 is the next frame, and a discriminator at each scale judges `(X_k, Y_k)`. What differs, to be
 trained on a processor: a generator has four convolutions, where the two finer ones of the paper
 have six, and at the two coarser scales 3/8 of the paper's channels, at the third a tenth of them
-in all and at the finest a twentieth; each begins as a copy of the last frame, and its output is
-not squashed by a tanh but cut off at [0, 1] outside training; frames are made smaller by averages
-and larger by bilinear interpolation; losses are means over pixels, summed over scales, with weights
-for means; the verdict of a discriminator is a mean over places instead of fully connected layers,
-since frames of any size must do, and its layers stride where the paper's pool; both sides are
-optimised by Adam, not by plain gradient descent, at the same time.
+in all and at the finest a twentieth; its kernels are 3x3 but for the first of the three finer
+scales, 5x5, where the paper's are 3, 3, 3, 3 at the coarsest, 5, 3, 3, 5 at the next, 5, 3, 3, 3,
+3, 5 at the third and 7, 5, 5, 5, 5, 7 at the finest; each begins as a copy of the last frame, and
+its output is not squashed by a tanh but cut off at [0, 1] outside training; frames are made
+smaller by averages and larger by bilinear interpolation; losses are means over pixels, summed over
+scales, with weights for means; a discriminator has three 3x3 convolutions of 24, 48 and 64
+channels at every scale, where the paper has from one at the coarsest to four at the finest, of 64
+to 512; their kernels are kept at spectral norm one unless `spectral_norm=False` (Miyato et al.
+2018, https://arxiv.org/abs/1802.05957); of the frames after the first they see the change from the
+one before, four times as large, not the frame; the verdict of a discriminator is a mean over
+places instead of fully connected layers, since frames of any size must do, and its layers stride
+where the paper's pool; both sides are optimised by Adam, not by plain gradient descent, at the same
+time.
 """
 
 import keras
@@ -27,6 +34,7 @@ from zoo.layers.pyramid import (
     as_channels,
     as_scales,
 )
+from zoo.layers.sizes import check_filters
 from zoo.losses import SharpPrediction
 from zoo.models.adversarial import AdversarialModel, Drawn
 from zoo.models.windowed_predictor import WindowedPredictor
@@ -50,8 +58,8 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
     Args:
         filters: For each scale, the coarsest first, the channels of three convolutions.
         discriminator_filters: Channels of the three convolutions of each discriminator.
-        lp_weight, gradient_weight, exponent: As of `SharpPrediction`; the paper calls the
-            exponent p.
+        lp_weight, gradient_weight, exponent, gradient_exponent: As of `SharpPrediction`; the
+            paper calls the exponents p and alpha.
         horizons: Frames predicted at each frame. The first is what is trained; the others come of
             it by recursion, as in `rollout`, for a score that looks further ahead.
         score_horizon: Which of them scores.
@@ -89,26 +97,27 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
         lp_weight=1.0,
         gradient_weight=1.0,
         exponent=2,
+        gradient_exponent=1,
         horizons=1,
         score_horizon=1,
         **kwargs,
     ):
         super().__init__(horizons=horizons, score_horizon=score_horizon, **kwargs)
-        self.filters = tuple(tuple(counts) for counts in filters)
-        if [len(counts) for counts in self.filters] != [3] * SCALES:
+        if not isinstance(filters, (tuple, list)) or len(filters) != SCALES:
             raise ValueError(
                 f"`filters` must hold three numbers for each of {SCALES} scales. "
-                f"Received: filters={self.filters}"
+                f"Received: filters={filters!r}"
             )
-        self.discriminator_filters = tuple(discriminator_filters)
-        if len(self.discriminator_filters) != SCALES - 1:
-            raise ValueError(
-                f"`discriminator_filters` must hold {SCALES - 1} numbers. "
-                f"Received: discriminator_filters={self.discriminator_filters}"
-            )
+        self.filters = tuple(
+            check_filters(f"filters[{scale}]", counts, 3) for scale, counts in enumerate(filters)
+        )
+        self.discriminator_filters = check_filters(
+            "discriminator_filters", discriminator_filters, SCALES - 1
+        )
         self.lp_weight = lp_weight
         self.gradient_weight = gradient_weight
         self.exponent = exponent
+        self.gradient_exponent = gradient_exponent
         self.scale_loss = self.default_loss()
         policy = self.dtype_policy
         self._adopt(
@@ -136,16 +145,17 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
         return self._generator_for(training=False).encoder
 
     def default_loss(self):
-        return SharpPrediction(self.lp_weight, self.gradient_weight, self.exponent)
+        return SharpPrediction(
+            self.lp_weight, self.gradient_weight, self.exponent, self.gradient_exponent
+        )
 
     def call(self, clip, training=False):
         clip = self._check_training_clip(clip)
-        windows = self._windows(clip)[:, : -self.horizons]
+        windows = self._known(self._windows(clip))
         return self._ahead(windows, self.horizons, self._generator_for(training))
 
     def _windows(self, clip):
-        shape = tf.shape(clip)
-        maps, _ = self._observe(clip, self._initial_state(shape[0], shape[2], shape[3]))
+        maps, _ = self._observe(clip, self._start(clip))
         return maps["window"]
 
     def _predict(self, maps, frames, seed=None):
@@ -200,4 +210,5 @@ class MultiscaleGAN(AdversarialModel, WindowedPredictor):
             "lp_weight": self.lp_weight,
             "gradient_weight": self.gradient_weight,
             "exponent": self.exponent,
+            "gradient_exponent": self.gradient_exponent,
         }

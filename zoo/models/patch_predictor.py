@@ -7,6 +7,7 @@ import keras
 from zoo.layers import PatchEncoder, fold_time
 from zoo.layers.patch_decoder import build_decoder, decoder_layers, unroll
 from zoo.layers.patch_encoder import PATCH
+from zoo.layers.sizes import check_filters
 from zoo.models.future_predictor import FuturePredictor
 
 
@@ -31,7 +32,7 @@ class PatchPredictor(FuturePredictor):
             raise ValueError(
                 f"`pixel_mean` must be between 0 and 1. Received: pixel_mean={pixel_mean}"
             )
-        self.filters = tuple(filters)
+        self.filters = check_filters("filters", filters)
         self.patch, self.residual, self.pixel_mean = patch, residual, pixel_mean
         self.encoder = PatchEncoder(
             self.channels, self.filters, patch, name="encoder", dtype=self.dtype_policy

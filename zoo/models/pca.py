@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.layers import fold_time, pad_start, recent_windows, unfold_time
+from zoo.layers.moments import Moments
 from zoo.layers.sizes import check_size
-from zoo.models.window_reconstructor import WindowReconstructor
+from zoo.models.error_scorer import ErrorScorer
 
 PATCH = 8  # pixels
 
@@ -109,9 +110,7 @@ class PatchProjection(keras.Model):
         shape = tf.shape(clip)
         before = tf.zeros((shape[0], self.window - 1, shape[2], shape[3], self.channels))
         windows, _ = recent_windows(clip, before, tf.zeros((shape[0],), tf.int32), self.window)
-        windows = tf.reshape(windows, tf.concat([[-1], tf.shape(windows)[2:]], axis=0))
-        windows = tf.ensure_shape(windows, [None, self.window, *clip.shape[2:]])
-        return unfold_time(self.project(self.to_patches(windows)), count)
+        return unfold_time(self.project(self.to_patches(fold_time(windows))), count)
 
     def compute_output_shape(self, input_shape):
         batch, time, height, width, _ = input_shape
@@ -128,8 +127,11 @@ class PatchProjection(keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class PCA(WindowReconstructor):
+class PCA(ErrorScorer):
     """Principal components of patches of 8x8 pixels and `window` frames.
+
+    The error of a frame is that of the last frame of the `window` frames that end there: causal,
+    and the same live as in a whole video.
 
     Args:
         components: Numbers in the code of a patch, fewer than it has values.
@@ -137,7 +139,8 @@ class PCA(WindowReconstructor):
             drawn again from the code of the whole window, or `"prediction"`, drawn from the code
             that the frames up to `score_horizon` before it give.
         score_horizon: Frames ahead of that prediction, from 1 to window - 1.
-        **kwargs: Arguments of `WindowReconstructor`, `ErrorScorer` and `VideoModel`.
+        window: Frames of a patch, and of the window up to each frame; at least 2.
+        **kwargs: Arguments of `ErrorScorer` and `VideoModel`.
 
     Call arguments:
         clip: float32 `(batch, time, height, width, channels)` in [0, 1], at least two frames;
@@ -166,8 +169,18 @@ class PCA(WindowReconstructor):
     stride = PATCH
     is_fitted_in_closed_form = True
 
-    def __init__(self, components=32, score_branch="reconstruction", score_horizon=1, **kwargs):
+    def __init__(
+        self,
+        components=32,
+        score_branch="reconstruction",
+        score_horizon=1,
+        window=8,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        if window < 2:
+            raise ValueError(f"`window` must be at least 2. Received: window={window}")
+        self.window = window
         values = self.window * PATCH * PATCH * self.channels
         if not 1 <= components < values:
             raise ValueError(
@@ -192,6 +205,11 @@ class PCA(WindowReconstructor):
         )
 
     @property
+    def warm_up(self):
+        """Frames that score 0: those without a whole window."""
+        return self.window - 1
+
+    @property
     def score_choices(self):
         ahead = ({"score_branch": "prediction", "score_horizon": h} for h in range(1, self.window))
         return ({"score_branch": "reconstruction"}, *ahead)
@@ -213,25 +231,50 @@ class PCA(WindowReconstructor):
         padded = pad_start(clip, self.window)
         windows = self._windows(padded)
         drawn = self.encoder.draw(self.encoder.project(self.encoder.to_patches(windows)))
-        drawn = tf.reshape(self.encoder.to_windows(drawn), tf.shape(padded))
+        length = padded.shape[1] or tf.shape(padded)[1]
+        drawn = unfold_time(fold_time(self.encoder.to_windows(drawn)), length)
         return tf.ensure_shape(drawn[:, -time:], clip.shape)
 
     def _windows(self, clip):
         """Cuts a clip into windows that do not overlap, batch and all in one."""
-        windows = tf.reshape(clip, tf.concat([[-1, self.window], tf.shape(clip)[2:]], axis=0))
-        return tf.ensure_shape(windows, [None, self.window, *clip.shape[2:]])
+        return unfold_time(fold_time(clip), self.window)
 
     def _reconstruct(self, clip):
         return tf.clip_by_value(self(clip), 0.0, 1.0)
 
+    # Scoring.
+
+    def _initial_state(self, batch, height, width):
+        recent = tf.zeros((batch, self.window - 1, height, width, self.channels), tf.float32)
+        return {"recent_frames": recent, "frames_seen": tf.zeros((batch,), tf.int32)}
+
+    def _advance(self, frames, state):
+        count = frames.shape[1] or tf.shape(frames)[1]
+        windows, recent = recent_windows(
+            frames, state["recent_frames"], state["frames_seen"], self.window
+        )
+        drawn = unfold_time(self._last_frames(fold_time(windows)), count)
+        score, score_map = self._scored(tf.square(frames - drawn), state["frames_seen"])
+        return {
+            "score": score,
+            "score_map": score_map,
+            "state": {
+                "recent_frames": recent,
+                "frames_seen": state["frames_seen"] + count,
+            },
+        }
+
     def _last_frames(self, windows):
+        """`(n, window, height, width, channels)` -> what their last frames are compared with."""
         if self.score_branch == "reconstruction":
-            return super()._last_frames(windows)
+            return self._reconstruct(windows)[:, -1]
         patches = self.encoder.to_patches(windows)
         frame = self.encoder.values // self.window
         codes = self.encoder.project_start(patches[..., : -self.score_horizon * frame])
         blocks = self.encoder.draw(codes, start=self.encoder.values - frame)
         return tf.clip_by_value(tf.nn.depth_to_space(blocks, PATCH), 0.0, 1.0)
+
+    # Fitting.
 
     def fit(
         self,
@@ -289,7 +332,7 @@ class PCA(WindowReconstructor):
             epochs=1,
             steps=steps if steps >= 0 else steps_per_epoch,
         )
-        moments = _Moments(self.encoder.values)
+        moments = Moments(joint=True)
         self.stop_training = False
         told.on_train_begin()
         told.on_epoch_begin(0)
@@ -335,31 +378,8 @@ class PCA(WindowReconstructor):
     def get_config(self):
         return {
             **super().get_config(),
+            "window": self.window,
             "components": self.components,
             "score_branch": self.score_branch,
             "score_horizon": self.score_horizon,
         }
-
-
-class _Moments:
-    """Mean and scatter matrix of rows that come batch by batch, float64.
-
-    Batches are merged as by Chan, Golub and LeVeque 1979, which loses no digits where the mean is
-    large beside the spread, as of pixels that hardly change.
-    """
-
-    def __init__(self, values):
-        self.count = 0
-        self.mean = np.zeros(values)
-        self.scatter = np.zeros((values, values))
-
-    def add(self, rows):
-        """Takes in `(n, values)`."""
-        rows = np.asarray(rows, np.float64)
-        mean = rows.mean(axis=0)
-        rows -= mean
-        apart, total = mean - self.mean, self.count + len(rows)
-        self.scatter += rows.T @ rows
-        self.scatter += np.outer(apart, apart) * (self.count * len(rows) / total)
-        self.mean += apart * (len(rows) / total)
-        self.count = total

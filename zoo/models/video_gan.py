@@ -8,18 +8,22 @@ places, which are told by waves instead, so that frames of any size do; the clas
 discriminators by projection (Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637); a first
 frame enters by strided convolutions and skips, and a part of each batch is drawn from the first
 frame of another clip, so that class and first frame need not belong together; another part is
-drawn without noise and compared with what came, which is what `rollout` and `score` use; samples
-of one class are kept apart (Yang et al. 2019, https://arxiv.org/abs/1901.09024); and the
-discriminators see videos shifted and brightened at random (Zhao et al. 2020,
+drawn without noise and compared with what came, which is what `rollout` and `score` use; nothing
+asks the mask to be sparse, as Vondrick et al. do by its L1 norm with a weight of 0.1; samples of
+one class are kept apart (Yang et al. 2019, https://arxiv.org/abs/1901.09024); the kernels of the
+discriminators are kept at spectral norm one unless `spectral_norm=False` (Miyato et al. 2018,
+https://arxiv.org/abs/1802.05957); the preset has the hinge loss in place of the binary
+cross-entropy; and the discriminators see videos shifted and brightened at random (Zhao et al. 2020,
 https://arxiv.org/abs/2006.10738), since the footage is little.
 """
 
 import keras
 import tensorflow as tf
 
-from zoo.layers import add_draw_counter, next_draw_seed
+from zoo.layers import add_draw_counter, fold_time, next_draw_seed, unfold_time
+from zoo.layers.frame_codec import check_decoder_filters
 from zoo.layers.random_views import shifted_and_lit
-from zoo.layers.sizes import check_size
+from zoo.layers.sizes import check_filters
 from zoo.layers.video_discriminator import VideoDiscriminator
 from zoo.layers.video_generator import VideoGenerator
 from zoo.losses import SharpPrediction
@@ -52,7 +56,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         labels: Names of the classes, or `()` for none.
         first_frame: Whether a video may be drawn from a first frame. Without it the model
             neither rolls out nor scores.
-        filters: Channels of the generator at 1/2, 1/4 and 1/8 of the frame.
+        filters: Channels of the generator at 1/2, 1/4 and 1/8 of the frame, the first even.
         motion_filters: Units of the GRU of its motion codes.
         content_dim, motion_dim: Numbers in the content code and in the motion noise of a frame.
         discriminator_filters: Channels of the discriminator of videos at 1/2, 1/4 and 1/8.
@@ -130,12 +134,14 @@ class VideoGAN(AdversarialModel, ErrorScorer):
                 f"one class. Received: diversity_weight={diversity_weight}, labels=()"
             )
         self.first_frame = first_frame
-        self.filters = tuple(filters)
+        self.filters = check_decoder_filters("filters", filters)
         self.motion_filters = motion_filters
         self.content_dim = content_dim
         self.motion_dim = motion_dim
-        self.discriminator_filters = tuple(discriminator_filters)
-        self.frame_filters = tuple(frame_filters)
+        self.discriminator_filters = check_filters(
+            "discriminator_filters", discriminator_filters, 3
+        )
+        self.frame_filters = check_filters("frame_filters", frame_filters, 3)
         self.diversity_weight = diversity_weight
         check_seed(seed)
         self.seed = seed
@@ -192,7 +198,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         label = inputs.get("label")
         if label is None or not self.labels:
             return clip, tf.fill(tf.shape(clip)[:1], self.num_classes)
-        return clip, tf.cast(tf.convert_to_tensor(label), tf.int32)
+        return clip, self._checked_label(label)
 
     def _without_noise(self, frame, label, steps, generator):
         batch = tf.shape(frame)[0]
@@ -285,6 +291,14 @@ class VideoGAN(AdversarialModel, ErrorScorer):
 
     # Drawing.
 
+    @property
+    def _conditions(self):
+        if not self.labels:
+            return super()._conditions
+        if not self.first_frame:
+            return "a dict with a `label`"
+        return "frames, or a dict with a `first_frame`, a `label` or both"
+
     def conditioning(self, inputs):
         """What `sample` takes, of a batch of the training stream: its classes, or first frames."""
         clip, label = self._unpacked(inputs)
@@ -297,14 +311,14 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         frame, label = (conditioning.get(name) for name in ("first_frame", "label"))
         if unknown or (frame is None and label is None):
             raise ValueError(
-                "`conditioning` must hold a `first_frame`, a `label` or both. "
-                f"Received: {sorted(conditioning)}"
+                f"`conditioning` must be {self._conditions}. Received: {sorted(conditioning)}"
                 + ("" if unknown else ", all None")
             )
         if label is not None:
             label = self._checked_label(label)
         if frame is not None:
-            frame = self._checked_frame(frame)
+            self._check_sees_frames()
+            frame = self.check_frame(frame, "first_frame")[:, 0]
         else:
             if self.clip_shape is None:
                 raise ValueError(
@@ -329,32 +343,34 @@ class VideoGAN(AdversarialModel, ErrorScorer):
                 f"`label` must be None: this model knows no classes. Received: label={label}"
             )
         label = tf.convert_to_tensor(label)
-        if not label.dtype.is_integer or label.shape.rank != 1:
+        if not label.dtype.is_integer or label.shape.rank not in (1, None):
             raise ValueError(
                 "`label` must be whole numbers of the shape (batch,). "
                 f"Received: dtype {label.dtype.name}, shape {tuple(label.shape)}"
             )
+        rule = f"`label` must be from 0 to {self.num_classes - 1}: {', '.join(self.labels)}."
         if tf.executing_eagerly():
             wrong = [int(number) for number in label if not 0 <= number < self.num_classes]
             if wrong:
-                raise ValueError(
-                    f"`label` must be from 0 to {self.num_classes - 1}: {', '.join(self.labels)}. "
-                    f"Received: {wrong[0]}"
-                )
-        return tf.cast(label, tf.int32)
+                raise ValueError(f"{rule} Received: {wrong[0]}")
+            return tf.cast(label, tf.int32)
+        # Of a class that there is not the one-hot code would be zeros, and nobody would know.
+        checks = [
+            tf.debugging.assert_non_negative(label, rule),
+            tf.debugging.assert_less(label, tf.cast(self.num_classes, label.dtype), rule),
+        ]
+        with tf.control_dependencies(checks):
+            return tf.cast(tf.identity(label), tf.int32)
 
-    def _checked_frame(self, frame):
+    def _check_context(self, context, name):
+        self._check_sees_frames()
+        return super()._check_context(context, name)
+
+    def _check_sees_frames(self):
         if not self.first_frame:
             raise ValueError(
                 "`first_frame` must be None: this model was made with first_frame=False"
             )
-        if len(getattr(frame, "shape", ())) != 4:
-            raise ValueError(
-                "`first_frame` must have the axes (batch, height, width, channels). Received: "
-                f"shape {tuple(getattr(frame, 'shape', ()))}"
-            )
-        check_size(*frame.shape[1:3], self.stride, name="first_frame")
-        return self.check_clip(frame[:, None], min_frames=1, name="first_frame")[:, 0]
 
     def _from_last_frame(self, context):
         batch = tf.shape(context)[0]
@@ -416,13 +432,10 @@ class VideoGAN(AdversarialModel, ErrorScorer):
 
     def _advance(self, frames, state):
         count = frames.shape[1] or tf.shape(frames)[1]
-        shape = tf.shape(frames)
-        each = tf.reshape(frames, tf.concat([[-1], shape[2:]], axis=0))
-        each = tf.ensure_shape(each, [None, *frames.shape[2:]])
+        each = fold_time(frames)
         unknown = tf.fill(tf.shape(each)[:1], self.num_classes)
         ahead = self._without_noise(each, unknown, 1, self._generator_for(training=False))
-        ahead = tf.reshape(tf.clip_by_value(ahead, 0.0, 1.0), shape)
-        ahead = tf.ensure_shape(ahead, frames.shape)
+        ahead = unfold_time(fold_time(tf.clip_by_value(ahead, 0.0, 1.0)), count)
         queue = tf.concat([state["pending"], ahead], axis=1)
         score, score_map = self._scored(
             tf.square(frames - queue[:, :count]), state["frames_seen"]

@@ -31,6 +31,8 @@ from zoo.layers import (
     unfold_time,
 )
 from zoo.layers.convolution import convolution
+from zoo.layers.frame_codec import check_decoder_filters
+from zoo.layers.sizes import check_filters
 from zoo.layers.variational_bounds import (
     evidence_lower_bound,
     free_bits,
@@ -130,8 +132,8 @@ class VideoVAE(WindowedPredictor):
         self.free_bits = free_bits
         check_seed(seed)
         self.seed = seed
-        self.filters = tuple(filters)
-        self.decoder_filters = tuple(decoder_filters)
+        self.filters = check_filters("filters", filters, 3)
+        self.decoder_filters = check_decoder_filters("decoder_filters", decoder_filters)
         coarse, policy = self.decoder_filters[2], self.dtype_policy
         self.encoder = NeighbourEncoder(self.channels, self.filters, name="encoder", dtype=policy)
         self.posterior = GaussianLatent(latent_dim, name="posterior", dtype=policy)
@@ -176,7 +178,7 @@ class VideoVAE(WindowedPredictor):
         divergence = self._divergence(posterior, prior, clip)  # (batch, segments, ..., latents)
         values = tf.cast(tf.size(clip), tf.float32)
         per_value = tf.reduce_sum(divergence) / values
-        self._note(self.kl_metric, per_value, clip)
+        self._note_in_step(self.kl_metric, per_value, clip)
         if training:
             places = tf.cast(tf.size(divergence) // self.latent_dim, tf.float32)
             segments = tf.cast(tf.shape(divergence)[1], tf.float32)

@@ -9,6 +9,10 @@ import pathlib
 ATTRIBUTES = ("model", "layout", "zoo_version")
 
 
+class LayoutError(ValueError):
+    """Weights are of another model, or of another structure of it."""
+
+
 def modified(path):
     """When a local file was last written, in nanoseconds, or None where there is none."""
     path = pathlib.Path(path)
@@ -42,7 +46,7 @@ def check_file_layout(path, model):
         model: The model that its weights are for.
 
     Raises:
-        ValueError: If it is of another model or another layout.
+        LayoutError: If it is of another model or another layout.
     """
     import h5py
 
@@ -54,7 +58,7 @@ def check_file_layout(path, model):
     # Weights of a class fit those that are made from it.
     known = {parent.__name__ for parent in type(model).__mro__}
     if name is not None and name not in known:
-        raise ValueError(
+        raise LayoutError(
             f"The weights in {path} do not fit {type(model).__name__}: they are of {name}"
         )
     check_layout(type(model), 1 if layout is None else int(layout), path, version)
@@ -64,7 +68,7 @@ def check_layout(model_class, layout, origin, version=None):
     """Checks a layout that a file or a configuration says it is of.
 
     Raises:
-        ValueError: If it is not the one of the class.
+        LayoutError: If it is not the one of the class.
     """
     if layout == model_class.layout:
         return
@@ -74,7 +78,7 @@ def check_layout(model_class, layout, origin, version=None):
         if layout < model_class.layout
         else "a newer version of the zoo is needed"
     )
-    raise ValueError(
+    raise LayoutError(
         f"{origin} must be of layout {model_class.layout} of {model_class.__name__}, the one of "
         f"this version. Received: layout {layout}{written}; {advice}"
     )

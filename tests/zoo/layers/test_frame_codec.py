@@ -40,6 +40,6 @@ def test_decoder_starts_near_zero_but_not_at_it():
 
 @pytest.mark.parametrize("filters", [(5, 6, 8), (4, 6), (4, 6, 8, 8), (0, 6, 8), (4, 6, 0)])
 def test_decoder_filters_that_do_not_fit_are_named(filters):
-    message = r"`decoder_filters`, must be three numbers from 1 up, the first even.*filters=\("
+    message = r"`filters` must (hold 3 whole numbers of at least 1|be even, since).*filters=\("
     with pytest.raises(ValueError, match=message):
         FrameDecoder(filters)

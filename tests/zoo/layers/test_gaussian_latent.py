@@ -9,10 +9,10 @@ from zoo.layers import GaussianLatent
 
 
 def _latent(seed, dtype="float32"):
-    layer = GaussianLatent(3, hidden=5, dtype=dtype)
+    layer = GaussianLatent(3, dtype=dtype)
     layer.build((None, None, None, 4))
     rng = np.random.default_rng(seed)
-    layer.set_weights([rng.normal(scale=0.5, size=w.shape) for w in layer.get_weights()])
+    layer.set_weights([rng.normal(scale=0.15, size=w.shape) for w in layer.get_weights()])
     return layer
 
 

@@ -70,14 +70,8 @@ def test_the_cell_is_float32_under_mixed_precision(sequence):
     np.testing.assert_allclose(1 - cell, 1 / (1 + np.exp(7)), rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("argument", "value", "rule"),
-    [
-        ("filters", 0, "at least 1"),
-        ("kernel_size", 2, "odd"),
-        ("longest", 0, "at least 1"),
-    ],
-)
-def test_bad_arguments_are_named(argument, value, rule):
-    with pytest.raises(ValueError, match=f"`{argument}` must be {rule}. Received: {argument}="):
-        QuasiRecurrent(**{"filters": 4, argument: value})
+@pytest.mark.parametrize("argument", ["filters", "longest"])
+def test_bad_arguments_are_named(argument):
+    message = f"`{argument}` must be at least 1. Received: {argument}=0"
+    with pytest.raises(ValueError, match=message):
+        QuasiRecurrent(**{"filters": 4, argument: 0})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.layers.spectral import SpectralConv2D, critic_convolution
+from zoo.layers.spectral import SpectralConv2D, critic_convolution, critic_view
 
 INPUTS = np.random.default_rng(0).normal(size=(2, 6, 8, 3)).astype("float32")
 
@@ -77,3 +77,9 @@ def test_a_plain_convolution_where_no_norm_is_asked_for():
     )
     with pytest.raises(ValueError, match="`filters` must be at least 1. Received: filters=0"):
         SpectralConv2D(0, 3)
+
+
+def test_a_critic_sees_frames_about_nought_and_changes_made_larger():
+    frames, changes = np.float32([[[0.0, 0.5]]]), np.float32([[[0.25, -0.5, 0.0]]])
+    seen = critic_view(frames, changes)
+    np.testing.assert_allclose(seen, [[[-1.0, 0.0, 1.0, -2.0, 0.0]]])

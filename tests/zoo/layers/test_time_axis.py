@@ -23,3 +23,11 @@ def test_keeps_the_static_shape_that_is_known():
         return folded
 
     assert fold(tf.zeros((2, 3, 4, 5, 2))).shape == (6, 4, 5, 2)
+
+
+def test_folds_whatever_comes_after_time():
+    for rest in ((), (3,), (4, 5), (3, 4, 5, 2)):
+        values = np.random.default_rng(0).normal(size=(2, 6, *rest)).astype("float32")
+        folded = fold_time(tf.constant(values))
+        np.testing.assert_array_equal(folded, values.reshape(12, *rest))
+        np.testing.assert_array_equal(unfold_time(folded, 6), values)

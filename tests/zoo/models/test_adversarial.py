@@ -358,3 +358,12 @@ def test_without_weight_there_is_no_discriminator():
 def test_bad_arguments_are_named(argument, value, rule):
     with pytest.raises(ValueError, match=f"`{argument}` {rule}.*Received: {argument}={value}"):
         SmallGAN(**{argument: value})
+
+
+def test_weights_of_clips_are_refused():
+    model = compiled(make())
+    message = "`sample_weight` and `class_weight` must be None.*weights of the shape .2,"
+    with pytest.raises(ValueError, match=message):
+        model.fit(CLIPS, TARGETS, batch_size=2, sample_weight=np.ones(12), verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(CLIPS, TARGETS, batch_size=2, sample_weight=np.ones(12), verbose=0)

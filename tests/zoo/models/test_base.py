@@ -1,10 +1,16 @@
 """The rules of a clip, each broken once, on the smallest model there can be."""
 
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import zoo
 from zoo.models.base import VideoModel
+from zoo.registry import resolve
 
 
 class Mean(VideoModel):
@@ -159,6 +165,34 @@ def test_a_seed_is_a_whole_number_that_the_graph_can_hold(verb):
             draw(CLIP, 2, seed=seed)
 
 
+FRAME_RULE = re.escape("must have the axes (batch, height, width, channels). Received: shape ")
+
+
+@pytest.mark.parametrize("frame", [CLIP[0, 0], CLIP, 0.5, None])
+def test_a_frame_of_other_axes_is_named(frame):
+    model = Counting()
+    with pytest.raises(ValueError, match="`frame` " + FRAME_RULE):
+        model.step(frame, model.initial_state(2, 16, 24))
+    if frame is not None:
+        with pytest.raises(ValueError, match="`first_frame` " + FRAME_RULE):
+            Drawing().sample({"first_frame": frame}, 2, seed=0)
+
+
+def test_frames_may_be_lists_as_clips_may():
+    model = Counting()
+    state = model.initial_state(2, 16, 24)
+    found = model.step(CLIP[:, 0].tolist(), state)["state"]["total"]
+    np.testing.assert_array_equal(found, CLIP[:, 0])
+    drawn = Drawing().sample({"first_frame": CLIP[:, 0].tolist()}, 2, seed=7)
+    assert int(drawn) == 7
+
+
+def test_what_there_must_be_to_draw_from_is_said():
+    for conditioning in (None, {}, {"label": [0]}):
+        with pytest.raises(ValueError, match="must be frames, or a dict with a `first_frame`. Rec"):
+            Drawing().sample(conditioning, 2, seed=0)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -179,3 +213,39 @@ def test_keras_does_not_choose_xla_by_itself():
     model = Mean()
     model.compile(optimizer="sgd", loss="mse")
     assert model.jit_compile is False
+
+
+ALONE = """
+import tensorflow as tf
+from zoo.models.composite_lstm import CompositeLSTM
+model = CompositeLSTM(decoders=("reconstruction",), filters=(4,))
+try:
+    model.rollout(tf.zeros((1, 2, 8, 8, 1)), 1)
+except NotImplementedError as error:
+    print(error)
+"""
+
+
+def test_models_that_are_not_imported_are_named_and_those_that_cannot_are_not():
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == (
+        "CompositeLSTM does not answer `rollout`; it answers encode, features, reconstruct. Models "
+        "that answer `rollout`: Conv3DAutoencoder, ConvLSTMPredictor, ConvLSTMVAE, Foresight, "
+        "MultiscaleGAN, VideoGAN, VideoVAE"
+    )
+
+
+@pytest.mark.parametrize("name", ["convlstm_vae", "video_vae", "foresight"])
+def test_a_look_at_a_model_in_training_changes_nothing_that_is_reported(name):
+    model = zoo.load(name, weights=None, **resolve(name).small)
+    model.compile("sgd", loss=model.default_loss(), run_eagerly=True)
+    clip = np.random.default_rng(0).uniform(size=(2, 9, 8, 8, 1)).astype("float32")
+    target = model(clip) * 0.0
+    for step in (model.train_on_batch, model.test_on_batch):
+        model.reset_metrics()
+        reported = step(clip, target, return_dict=True)
+        assert reported["features" if name == "foresight" else "kl"] > 0
+        model(clip**2, training=False)
+        again = {term: float(value) for term, value in model.get_metrics_result().items()}
+        assert {term: again[term] for term in reported} == pytest.approx(reported, rel=1e-6)

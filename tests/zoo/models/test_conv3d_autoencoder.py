@@ -119,3 +119,13 @@ def test_fewer_frames_may_be_predicted_than_shown(clip):
     assert model(clip[:, :8])["prediction"].shape == (2, 3, 16, 24, 1)
     assert model.rollout(clip[:, :8], 4).shape == (2, 4, 16, 24, 1)
     assert tf.reduce_all(model.score(clip)[:, model.warm_up :] > 0)
+
+
+@pytest.mark.parametrize("branch", ["reconstruction", "prediction"])
+def test_each_window_is_encoded_once(model, branch):
+    other = with_scoring(model, score_branch=branch)
+    frame, state = tf.zeros((1, 1, 16, 24, 1)), other.initial_state(1, 16, 24)
+    graph = tf.function(other._step, autograph=False).get_concrete_function(frame, state).graph
+    convolutions = [op.name for op in graph.get_operations() if op.type == "Conv2D"]
+    # Four of the encoder, and four of each decoder that draws.
+    assert len(convolutions) == (12 if branch == "reconstruction" else 8), convolutions

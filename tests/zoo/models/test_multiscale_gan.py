@@ -93,11 +93,12 @@ def test_training_takes_whole_windows_and_the_frame_after_each(model):
         model._draw(CLIP[:, :4], targets[:, :3], training=True)
 
 
-@pytest.mark.parametrize("exponent", [1, 2])
-def test_the_terms_of_the_loss_are_summed_over_the_scales(exponent):
+@pytest.mark.parametrize(("exponent", "gradient_exponent"), [(1, 1), (2, 2)])
+def test_the_terms_of_the_loss_are_summed_over_the_scales(exponent, gradient_exponent):
     model = MultiscaleGAN(
-        **SMALL, exponent=exponent, lp_weight=0.5, gradient_weight=0.25, adversarial_weight=0.0
-    )
+        **SMALL, exponent=exponent, lp_weight=0.5, gradient_weight=0.25, adversarial_weight=0.0,
+        gradient_exponent=gradient_exponent,
+    )  # fmt: skip
     model.compile("sgd", loss=model.default_loss())
     # The last batch is smaller than the one before it.
     clip = np.concatenate([CLIP, CLIP[:1] ** 3])
@@ -108,7 +109,10 @@ def test_the_terms_of_the_loss_are_summed_over_the_scales(exponent):
     for true, predicted in zip(as_scales(drawn.targets), predictions, strict=True):
         true, predicted = np.asarray(true), np.asarray(predicted)
         slopes = sum(
-            np.abs(np.abs(np.diff(true, axis=a)) - np.abs(np.diff(predicted, axis=a))).mean()
+            np.mean(
+                np.abs(np.abs(np.diff(true, axis=a)) - np.abs(np.diff(predicted, axis=a)))
+                ** gradient_exponent
+            )
             for a in (1, 2)
         )
         expected.append((np.mean(np.abs(true - predicted) ** exponent), slopes))
@@ -197,7 +201,8 @@ def test_further_ahead_it_predicts_as_a_rollout_does():
     [
         ("horizons", 0, "must be at least 1"),
         ("filters", ((4, 4, 4),), "must hold three numbers for each of 4 scales"),
-        ("discriminator_filters", (4, 4), "must hold 3 numbers"),
+        ("discriminator_filters", (4, 4), "must hold 3 whole numbers"),
+        ("gradient_exponent", 0.5, "must be at least 1"),
         ("lp_weight", -1.0, "and `gradient_weight` must not be negative"),
     ],
 )

@@ -7,6 +7,7 @@ import tensorflow as tf
 from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.decomposition import IncrementalPCA
 
+from zoo.evaluation.scoring import score_video
 from zoo.models.pca import PATCH, PCA
 from zoo.registry import with_scoring
 
@@ -175,12 +176,13 @@ def test_callbacks_are_told_and_can_end_the_pass(clips):
         ({"components": 192}, "`components` must be from 1 to 191.*components=192"),
         ({"components": 0}, "`components` must be from 1 to 191.*components=0"),
         ({"score_branch": "both"}, "`score_branch` must be 'reconstruction' or 'prediction'"),
+        ({"window": 1}, "`window` must be at least 2. Received: window=1"),
         ({"score_horizon": 3}, "`score_horizon` must be from 1 to 2.*score_horizon=3"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        PCA(window=WINDOW, **arguments)
+        PCA(**{"window": WINDOW, **arguments})
 
 
 def test_bad_footage_is_named(clips):
@@ -191,3 +193,24 @@ def test_bad_footage_is_named(clips):
         model.fit(clips[:, :2], verbose=0)
     with pytest.raises(ValueError, match="more patches .* components=10. Received: 4 patches"):
         model.fit(clips[:1, :3, :16, :16], verbose=0)
+
+
+@pytest.mark.parametrize("branch", ["reconstruction", "prediction"])
+def test_a_frame_is_scored_by_the_window_that_ends_there(model, clips, branch):
+    scoring = with_scoring(model, score_pooling="mean", score_branch=branch)
+    clip = clips[:2]
+    expected = np.zeros((2, 7))
+    for t in range(WINDOW - 1, 7):
+        drawn = scoring._last_frames(tf.constant(clip[:, t - WINDOW + 1 : t + 1]))
+        expected[:, t] = np.square(clip[:, t] - drawn).mean(axis=(1, 2, 3))
+    assert scoring.warm_up == WINDOW - 1
+    np.testing.assert_allclose(scoring.score(clip), expected, rtol=1e-3)
+    state = scoring.initial_state(2, 24, 32)
+    for t in range(7):
+        out = scoring.step(clip[:, t], state)
+        state = out["state"]
+        assert "prediction" not in out
+        np.testing.assert_allclose(out["score"], expected[:, t], rtol=1e-3)
+    # Without a prediction the papers' error of a frame is that of what was drawn of it.
+    scored = score_video(scoring, [clip[0, :3], clip[0, 3:]])
+    np.testing.assert_allclose(scored["frame_error"], expected[0], rtol=1e-3)

@@ -63,9 +63,11 @@ def test_each_sample_of_a_batch_has_noise_of_its_own(model):
         ({"label": 1}, "`label` must be whole numbers of the shape .batch,.*shape \\(\\)"),
         ({"first_frame": FRAME[:, :9]}, "height of `first_frame` must be a multiple of 8"),
         ({"first_frame": CLIP}, "`first_frame` must have the axes"),
+        ({"first_frame": FRAME[0]}, "`first_frame` must have the axes .batch, height, width, cha"),
         ({"first_frame": FRAME, "label": [0]}, "must be of one batch. .*8 frames and 1 labels"),
-        ({"first_frame": None, "label": None}, "must hold a `first_frame`, a `label` or both"),
-        ({"frame": FRAME}, "must hold a `first_frame`, a `label` or both. Received: ..frame"),
+        ({"first_frame": None, "label": None}, "must be frames, or a dict with a `first_frame`, a"),
+        ({"frame": FRAME}, "dict with a `first_frame`, a `label` or both. Received: ..frame"),
+        (None, "dict with a `first_frame`, a `label` or both. Received: conditioning=None"),
     ],
 )
 def test_bad_conditions_are_named(model, conditioning, message):
@@ -85,8 +87,12 @@ def test_a_model_of_classes_alone_draws_at_once_and_neither_rolls_out_nor_scores
     assert set(model.verbs) == {"encode", "features", "sample"}
     drawn = model.sample({"first_frame": None, "label": [0, 1]}, 20, seed=0)
     assert drawn.shape == (2, 20, 16, 24, 1)
-    with pytest.raises(ValueError, match="`first_frame` must be None"):
-        model.sample({"first_frame": FRAME, "label": LABEL}, 2, seed=0)
+    for frames in ({"first_frame": FRAME, "label": LABEL}, CLIP, tf.constant(CLIP)):
+        with pytest.raises(ValueError, match="`first_frame` must be None: this model was made wi"):
+            model.sample(frames, 2, seed=0)
+    for nothing in (None, {}, {"first_frame": None, "label": None}):
+        with pytest.raises(ValueError, match="`conditioning` must be a dict with a `label`. Rec"):
+            model.sample(nothing, 2, seed=0)
     with pytest.raises(NotImplementedError, match="does not answer `rollout`"):
         model.rollout(CLIP, 2)
     model.compile("sgd", loss=model.default_loss())
@@ -100,6 +106,8 @@ def test_a_model_without_classes_takes_no_label():
     with pytest.raises(ValueError, match="`label` must be None: this model knows no classes"):
         model.sample({"first_frame": FRAME, "label": LABEL}, 2, seed=0)
     assert model.sample({"first_frame": FRAME}, 2, seed=0).shape == (8, 2, 16, 24, 1)
+    with pytest.raises(ValueError, match="must be frames, or a dict with a `first_frame`. Rec"):
+        model.sample(None, 2, seed=0)
     model.compile("sgd", loss=model.default_loss())
     logs = model.train_on_batch({"clip": CLIP}, CLIP, return_dict=True)
     assert "diversity" not in logs and all(np.isfinite(value) for value in logs.values())
@@ -174,6 +182,21 @@ def test_diversity_is_the_distance_of_samples_by_that_of_their_codes(model):
     far = model._diversity(tf.constant(40 * drawn), tf.constant(content), tf.constant(5))
     np.testing.assert_allclose(far, 0.05, rtol=1e-6)
     assert float(model._diversity(tf.constant(drawn), tf.constant(content), tf.constant(1))) == 0
+
+
+@pytest.mark.parametrize("number", [3, -1])
+def test_a_class_that_there_is_not_is_named_in_training_too(model, number):
+    label = np.array([0, 1, number, 2, 0, 1, 2, 0], "int32")
+    with pytest.raises(ValueError, match=f"`label` must be from 0 to 2: walk.*Received: {number}"):
+        model({"clip": CLIP, "label": label})
+    model.compile("sgd", loss=model.default_loss())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`label` must be from 0 to 2: walk"):
+        model.evaluate({"clip": CLIP, "label": label}, CLIP, batch_size=8, verbose=0)
+
+
+def test_a_class_must_be_a_whole_number_in_training_too(model):
+    with pytest.raises(ValueError, match="`label` must be whole numbers of the shape .batch,"):
+        model({"clip": CLIP, "label": LABEL[:, None]})
 
 
 @pytest.mark.parametrize("weight", [0.0, 5.0])

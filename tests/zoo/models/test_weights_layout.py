@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.models import weights_layout
 from zoo.models.convlstm_vae import ConvLSTMVAE
 from zoo.registry import resolve
 
@@ -96,3 +97,10 @@ def test_shards_are_written_as_keras_writes_them(model, tmp_path):
     assert not (tmp_path / "one.weights.h5").exists()
     assert list(tmp_path.glob("one*.h5"))
     model.load_weights(tmp_path / "one.weights.json")
+
+
+def test_a_file_is_checked_once(weights, monkeypatch):
+    checked = []
+    monkeypatch.setattr(weights_layout, "check_layout", lambda *given: checked.append(given[2]))
+    zoo.load("convlstm_vae", weights=weights, **SMALL)
+    assert checked == [weights]
