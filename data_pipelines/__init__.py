@@ -3,7 +3,7 @@
 A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the very end.
 """
 
-from data_pipelines import tasks, transforms
+from data_pipelines import augmentations, tasks, transforms
 from data_pipelines.batching import Order, batched, cached_clips, class_numbers, streamed_clips
 from data_pipelines.clips import ClipSpec, frame_indices
 from data_pipelines.decoding import chunks
@@ -33,7 +33,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         drop_remainder: Whether to leave out a last batch that is not full.
         shuffle: `False`; or the buffer of the streaming shuffle in clips (`True` for 256). With
             `cache="memory"` anything but `False` shuffles all windows.
-        augment: Names of `transforms.AUGMENTATIONS` (`"flip"`, `"brightness"`) or functions
+        augment: Names of `augmentations.AUGMENTATIONS` (`"flip"`, `"brightness"`) or functions
             `(clip uint8, seed) -> clip`, applied in order, one draw per clip.
         seed: Seed of every draw, not negative.
         repeat: Whether epochs follow one another without end, each with draws of its own.
@@ -85,13 +85,13 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
 def _augmentation(augment):
     if callable(augment):
         return augment
-    if augment not in transforms.AUGMENTATIONS:
+    if augment not in augmentations.AUGMENTATIONS:
         raise ValueError(
-            f"`augment` must hold functions or names of {sorted(transforms.AUGMENTATIONS)}. "
+            f"`augment` must hold functions or names of {sorted(augmentations.AUGMENTATIONS)}. "
             f"Received: {augment!r}"
         )
-    return transforms.AUGMENTATIONS[augment]
+    return augmentations.AUGMENTATIONS[augment]
 
 
-__all__ = ["KINDS", "ClipSpec", "Source", "Video", "chunks", "frame_indices", "load",
-           "open_source", "tasks", "transforms"]
+__all__ = ["KINDS", "ClipSpec", "Source", "Video", "augmentations", "chunks", "frame_indices",
+           "load", "open_source", "tasks", "transforms"]

@@ -1,8 +1,8 @@
 """Pure functions on one clip: the one resize and grey conversion of training, scoring and export.
 
 Bytes stay bytes (`uint8`, rounded) until `to_float`, last of all, so that what a served model is
-sent is what training saw. Random transforms take a stateless seed and draw once per clip.
-All run eagerly and inside `tf.data` or any other graph.
+sent is what training saw. Crops that are drawn take a stateless seed and draw once per clip; what
+else training draws is in `augmentations`. All run eagerly and inside `tf.data` or any other graph.
 """
 
 import tensorflow as tf
@@ -49,7 +49,7 @@ def to_channels(frames, channels):
         >>> to_channels(tf.constant([[[[255, 0, 0]]]], tf.uint8), 1).numpy().item()
         76
     """
-    frames = _bytes(frames)
+    frames = check_bytes(frames)
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     if frames.shape[-1] not in (1, 3):
@@ -60,7 +60,7 @@ def to_channels(frames, channels):
         return tf.repeat(frames, 3, axis=-1)
     # A matrix product over the pixels: half the time of taking the three channels apart.
     pixels = tf.reshape(tf.cast(frames, tf.float32), [-1, 3])
-    grey = _rounded(tf.linalg.matmul(pixels, tf.constant(_LUMA, shape=[3, 1])))
+    grey = rounded(tf.linalg.matmul(pixels, tf.constant(_LUMA, shape=[3, 1])))
     grey = tf.reshape(grey, tf.concat([tf.shape(frames)[:-1], [1]], 0))
     return tf.ensure_shape(grey, frames.shape[:-1] + [1])
 
@@ -75,14 +75,14 @@ def resize(frames, size):
     Returns:
         uint8 `(..., *size, channels)`, rounded; the frames themselves if they have that size.
     """
-    frames = _bytes(frames)
+    frames = check_bytes(frames)
     size = tuple(int(s) for s in size)
     if tuple(frames.shape[-3:-1]) == size:
         return frames
     shape = tf.shape(frames)
     channels = frames.shape[-1]
     flat = tf.reshape(frames, tf.concat([[-1], shape[-3:]], 0))
-    flat = _rounded(tf.image.resize(flat, size, method="bilinear", antialias=True))
+    flat = rounded(tf.image.resize(flat, size, method="bilinear", antialias=True))
     resized = tf.reshape(flat, tf.concat([shape[:-3], size, shape[-1:]], 0))
     return tf.ensure_shape(resized, frames.shape[:-3] + [*size, channels])
 
@@ -111,7 +111,7 @@ def to_float(frames):
     Returns:
         float32 of the same shape, `frames / 255`.
     """
-    return tf.cast(_bytes(frames), tf.float32) / 255.0
+    return tf.cast(check_bytes(frames), tf.float32) / 255.0
 
 
 def to_bytes(frames):
@@ -123,7 +123,28 @@ def to_bytes(frames):
     Returns:
         uint8 of the same shape.
     """
-    return _rounded(tf.cast(frames, tf.float32) * 255.0)
+    return rounded(tf.cast(frames, tf.float32) * 255.0)
+
+
+def rounded(levels):
+    """Turns grey levels into bytes: clipped to 0 to 255, halves rounded up.
+
+    Args:
+        levels: float32, any shape.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    # The cast cuts off what is behind the point, and is faster than tf.round.
+    return tf.cast(tf.clip_by_value(levels, 0.0, 255.0) + 0.5, tf.uint8)
+
+
+def check_bytes(frames):
+    """Gives `frames` as a tensor; raises `ValueError` unless they are uint8."""
+    frames = tf.convert_to_tensor(frames)
+    if frames.dtype != tf.uint8:
+        raise ValueError(f"`frames` must be uint8. Received: dtype {frames.dtype.name}")
+    return frames
 
 
 def crop(clip, top, left, size):
@@ -212,7 +233,7 @@ def motion_energy(clip):
     Returns:
         float32 `(ceil(height / 8), ceil(width / 8))`, in squared grey levels.
     """
-    clip = _bytes(clip)
+    clip = check_bytes(clip)
     height, width = _frame_size(clip)
     last = tf.shape(clip)[0] - 1
     first, middle, final = [tf.cast(clip[i], tf.float32) for i in (0, last // 2, last)]
@@ -220,44 +241,6 @@ def motion_energy(clip):
     squares = squares[..., 0] if clip.shape[-1] == 1 else tf.reduce_mean(squares, -1)
     # Averages as matrix products: several times faster here than reductions over a reshape.
     return _averaging(height) @ (squares / 2.0) @ tf.transpose(_averaging(width))
-
-
-def random_flip(clip, seed):
-    """Mirrors the whole clip left to right in half of the draws.
-
-    Not for a scene in which the direction of movement carries the meaning.
-
-    Args:
-        clip: `(time, height, width, channels)`.
-        seed: int32 `(2,)`, stateless.
-
-    Returns:
-        The clip or its mirror image, same shape and dtype.
-    """
-    clip = tf.convert_to_tensor(clip)
-    return tf.cond(
-        tf.random.stateless_uniform([], seed) < 0.5, lambda: tf.reverse(clip, [2]), lambda: clip
-    )
-
-
-def random_brightness(clip, seed, gain=0.15, offset=0.08):
-    """Changes contrast and brightness as a camera's exposure does, once for the whole clip.
-
-    Args:
-        clip: uint8 `(time, height, width, channels)`.
-        seed: int32 `(2,)`, stateless.
-        gain: Values are multiplied by 1 plus a number drawn from [-gain, gain].
-        offset: Then a number drawn from [-offset, offset] of full white is added.
-
-    Returns:
-        uint8 of the same shape, rounded and clipped.
-    """
-    draw = tf.random.stateless_uniform([2], seed, -1.0, 1.0)
-    values = tf.cast(_bytes(clip), tf.float32)
-    return _rounded(values * (1.0 + gain * draw[0]) + 255.0 * offset * draw[1])
-
-
-AUGMENTATIONS = {"flip": random_flip, "brightness": random_brightness}
 
 
 def _averaging(length):
@@ -269,18 +252,6 @@ def _averaging(length):
 def _frame_size(clip):
     shape = tf.shape(clip)
     return [clip.shape[i] or shape[i] for i in (1, 2)]
-
-
-def _bytes(frames):
-    frames = tf.convert_to_tensor(frames)
-    if frames.dtype != tf.uint8:
-        raise ValueError(f"`frames` must be uint8. Received: dtype {frames.dtype.name}")
-    return frames
-
-
-def _rounded(values):
-    # Halves go up; the cast cuts off what is behind the point, and is faster than tf.round.
-    return tf.cast(tf.clip_by_value(values, 0.0, 255.0) + 0.5, tf.uint8)
 
 
 def _floor(value):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data_pipelines.sources.base import Source, Video
 
@@ -79,3 +80,41 @@ def write_video():
         return path
 
     return write
+
+
+@pytest.fixture
+def twice():
+    """A function that runs another eagerly and inside `tf.data`; both must agree.
+
+    Inside `tf.data` shapes are unknown. To the last bit where they are bytes; a graph may sum
+    floats in another order.
+    """
+
+    def run(function, *inputs):
+        eager = np.asarray(function(*[tf.constant(i) for i in inputs]))
+        specs = [
+            tf.TensorSpec([None] * (i.ndim - 1) + [i.shape[-1]] if i.ndim > 1 else i.shape, i.dtype)
+            for i in map(np.asarray, inputs)
+        ]
+        dataset = tf.data.Dataset.from_generator(
+            lambda: iter([tuple(inputs)]), output_signature=tuple(specs)
+        )
+        streamed = next(iter(dataset.map(lambda *parts: function(*parts)))).numpy()
+        assert eager.dtype == streamed.dtype
+        rounding = 1e-6 if eager.dtype.kind == "f" else 0
+        np.testing.assert_allclose(streamed, eager, rtol=rounding, atol=rounding)
+        return eager
+
+    return run
+
+
+@pytest.fixture
+def drawn():
+    """A function that stacks what another, of a seed, gives for `count` seeds."""
+
+    def run(function, count):
+        seeds = tf.stack([tf.zeros(count, tf.int32), tf.range(count)], 1)
+        stream = tf.data.Dataset.from_tensor_slices(seeds).map(function).batch(count)
+        return next(iter(stream)).numpy()
+
+    return run

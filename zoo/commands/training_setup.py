@@ -330,8 +330,8 @@ def check_settings(preset, training, overrides):
         # Made and thrown away: each says what is wrong with its arguments.
         _clip_spec(training, preset.model_class(**{**preset.arguments, **overrides}))
         for name in training["augment"]:
-            if name not in data_pipelines.transforms.AUGMENTATIONS:
-                known = ", ".join(sorted(data_pipelines.transforms.AUGMENTATIONS))
+            if name not in data_pipelines.augmentations.AUGMENTATIONS:
+                known = ", ".join(sorted(data_pipelines.augmentations.AUGMENTATIONS))
                 raise ValueError(f"`augment` must be of {known}. Received: augment={name}")
     except ValueError as error:
         said = re.sub(r"^`(\w+)`", r"`--set \1`", str(error))
