@@ -3,6 +3,9 @@
 Bytes stay bytes (`uint8`, rounded) until `to_float`, last of all, so that what a served model is
 sent is what training saw. Crops that are drawn take a stateless seed and draw once per clip; what
 else training draws is in `augmentations`. All run eagerly and inside `tf.data` or any other graph.
+
+Truth follows the frames: in the place of a clip, crops take a dict of the clip and its truth, and
+give such a dict; see `move`.
 """
 
 import tensorflow as tf
@@ -147,26 +150,88 @@ def check_bytes(frames):
     return frames
 
 
+def move(clip, frames, boxes):
+    """Moves the pixels or the frames of a clip, and those of its truth in the same way.
+
+    Args:
+        clip: `(time, height, width, channels)`; or a dict that holds it as `"clip"` and, as far as
+            there are any, `"masks"`, bool or uint8 `(time, height, width)`, and `"boxes"`, float32
+            `(time, n, 4)`: top, left, bottom and right in pixels, the last two the first outside.
+        frames: Function that moves the clip, and the masks, which have no channels.
+        boxes: Function that moves the boxes.
+
+    Returns:
+        The clip, or a dict of the same keys. A box with nothing in it is all zeros.
+
+    Raises:
+        ValueError: A dict without a clip, or with anything else in it.
+
+    Example:
+        >>> known = {"clip": tf.zeros([1, 4, 6, 1]), "boxes": tf.constant([[[0.0, 1.0, 2.0, 3.0]]])}
+        >>> lower = move(known, lambda frames: frames[:, 1:], lambda boxes: boxes - [1, 0, 1, 0])
+        >>> lower["clip"].shape.as_list(), lower["boxes"].numpy().tolist()
+        ([1, 3, 6, 1], [[[-1.0, 1.0, 1.0, 3.0]]])
+    """
+    alone = pixels_of(clip)
+    if alone is clip:
+        return frames(tf.convert_to_tensor(clip))
+    moved = {
+        name: frames(tf.convert_to_tensor(part)) for name, part in clip.items() if name != "boxes"
+    }
+    if "boxes" in clip:
+        found = boxes(tf.convert_to_tensor(clip["boxes"], tf.float32))
+        holds = tf.reduce_all(found[..., :2] < found[..., 2:], -1, keepdims=True)
+        moved["boxes"] = tf.where(holds, found, 0.0)
+    return moved
+
+
+def pixels_of(clip):
+    """Gives the clip alone of what `move` takes; `ValueError` for a dict that it does not take."""
+    if not isinstance(clip, dict):
+        return clip
+    if "clip" not in clip or set(clip) - {"clip", "masks", "boxes"}:
+        raise ValueError(
+            "`clip` must be a clip, or a dict of 'clip' and maybe 'masks' and 'boxes'. "
+            f"Received: a dict of {sorted(clip)}"
+        )
+    return clip["clip"]
+
+
+def frame_size(clip):
+    """Gives `[height, width]` of a clip: int where that is known, else int32."""
+    clip = tf.convert_to_tensor(pixels_of(clip))
+    shape = tf.shape(clip)
+    return [clip.shape[i] or shape[i] for i in (1, 2)]
+
+
 def crop(clip, top, left, size):
     """Cuts the same rectangle out of every frame.
 
     Args:
-        clip: `(time, height, width, channels)`.
+        clip: `(time, height, width, channels)`, or a dict with its truth, as of `move`.
         top: First row.
         left: First column.
         size: `(height, width)` of the rectangle.
 
     Returns:
-        `(time, *size, channels)`, same dtype.
+        `(time, *size, channels)`, same dtype; or a dict. Boxes end where the rectangle does; those
+        wholly outside are all zeros.
     """
-    clip = tf.convert_to_tensor(clip)
-    cut = clip[:, top : top + size[0], left : left + size[1]]
-    return tf.ensure_shape(cut, [clip.shape[0], *size, clip.shape[-1]])
+
+    def cut(frames):
+        found = frames[:, top : top + size[0], left : left + size[1]]
+        return tf.ensure_shape(found, [frames.shape[0], *size, *frames.shape[3:]])
+
+    def cut_boxes(boxes):
+        corner = tf.cast(tf.stack([top, left, top, left]), tf.float32)
+        return tf.clip_by_value(boxes - corner, 0.0, tf.constant([*size, *size], tf.float32))
+
+    return move(clip, cut, cut_boxes)
 
 
 def center_crop(clip, size):
-    """Cuts `size` out of the middle of `clip` `(time, height, width, channels)`."""
-    height, width = _frame_size(clip)
+    """Cuts `size` out of the middle of `clip`, as of `crop`."""
+    height, width = frame_size(clip)
     return crop(clip, (height - size[0]) // 2, (width - size[1]) // 2, size)
 
 
@@ -174,14 +239,14 @@ def random_crop(clip, size, seed):
     """Cuts `size` out of `clip` at a place drawn uniformly, once for the whole clip.
 
     Args:
-        clip: `(time, height, width, channels)`.
+        clip: `(time, height, width, channels)`, or a dict with its truth, as of `move`.
         size: `(height, width)`, at most that of the frames.
         seed: int32 `(2,)`, stateless.
 
     Returns:
-        `(time, *size, channels)`, same dtype.
+        `(time, *size, channels)`, same dtype; or a dict, as of `crop`.
     """
-    height, width = _frame_size(clip)
+    height, width = frame_size(clip)
     draw = tf.random.stateless_uniform([2], seed)
     top = _floor(draw[0] * tf.cast(height - size[0] + 1, tf.float32))
     left = _floor(draw[1] * tf.cast(width - size[1] + 1, tf.float32))
@@ -197,14 +262,14 @@ def motion_crop(clip, size, seed):
     One draw for the whole clip.
 
     Args:
-        clip: uint8 `(time, height, width, channels)`.
+        clip: uint8 `(time, height, width, channels)`, or a dict with its truth, as of `move`.
         size: `(height, width)`, at most that of the frames.
         seed: int32 `(2,)`, stateless.
 
     Returns:
-        uint8 `(time, *size, channels)`.
+        uint8 `(time, *size, channels)`; or a dict, as of `crop`.
     """
-    energy = motion_energy(clip)
+    energy = motion_energy(pixels_of(clip))
     columns = tf.shape(energy)[1]
     weights = tf.reshape(energy, [-1])
     # The constant makes all places equal where nothing moves at all.
@@ -215,7 +280,7 @@ def motion_crop(clip, size, seed):
     cell = tf.minimum(cell, tf.size(weights) - 1)
     row = _floor((tf.cast(cell // columns, tf.float32) + draw[1]) * _CELL)
     column = _floor((tf.cast(cell % columns, tf.float32) + draw[2]) * _CELL)
-    height, width = _frame_size(clip)
+    height, width = frame_size(clip)
     top = tf.clip_by_value(row - size[0] // 2, 0, height - size[0])
     left = tf.clip_by_value(column - size[1] // 2, 0, width - size[1])
     return crop(clip, top, left, size)
@@ -234,7 +299,7 @@ def motion_energy(clip):
         float32 `(ceil(height / 8), ceil(width / 8))`, in squared grey levels.
     """
     clip = check_bytes(clip)
-    height, width = _frame_size(clip)
+    height, width = frame_size(clip)
     last = tf.shape(clip)[0] - 1
     first, middle, final = [tf.cast(clip[i], tf.float32) for i in (0, last // 2, last)]
     squares = tf.square(middle - first) + tf.square(final - middle)
@@ -247,11 +312,6 @@ def _averaging(length):
     # (cells, length): row c averages the pixels of cell c; what sticks out counts as zero.
     cells = tf.range(length)[None] // _CELL == tf.range(-(-length // _CELL))[:, None]
     return tf.cast(cells, tf.float32) / _CELL
-
-
-def _frame_size(clip):
-    shape = tf.shape(clip)
-    return [clip.shape[i] or shape[i] for i in (1, 2)]
 
 
 def _floor(value):

@@ -159,12 +159,51 @@ def test_motion_crops_of_a_still_clip_go_everywhere():
 
 
 @pytest.mark.parametrize(
+    "crop",
+    [
+        lambda clip, seed: transforms.center_crop(clip, (12, 16)),
+        lambda clip, seed: transforms.random_crop(clip, (6, 8), seed),
+        lambda clip, seed: transforms.motion_crop(clip, (8, 8), seed),
+    ],
+)
+def test_masks_and_boxes_are_cropped_with_the_clip(painted, check_truth, crop):
+    check_truth(painted)
+    stream = tf.data.Dataset.from_tensors(painted).repeat(12).enumerate()
+    stream = stream.map(lambda n, known: crop(known, tf.stack([1, tf.cast(n, tf.int32)])))
+    places = set()
+    for number, found in enumerate(stream):
+        check_truth(found)
+        alone = crop(painted["clip"], tf.constant([1, number]))
+        np.testing.assert_array_equal(found["clip"], alone)
+        places.add(found["boxes"].numpy().tobytes())
+    assert stream.element_spec["masks"].shape == stream.element_spec["clip"].shape[:3]
+    # The crop in the middle is always the same one.
+    assert len(places) == 1 or len(places) > 5
+
+
+def test_masks_may_be_bytes_and_a_box_outside_the_crop_is_empty():
+    known = {
+        "clip": noise(1, 8, 8, 1),
+        "masks": noise(1, 8, 8),
+        "boxes": np.float32([[[0, 0, 2, 8], [0, 0, 4, 4], [1, 1, 7, 3], [3, 5, 5, 9]]]),
+    }
+    found = transforms.crop(known, 2, 3, (4, 4))
+    np.testing.assert_array_equal(found["clip"], known["clip"][:, 2:6, 3:7])
+    np.testing.assert_array_equal(found["masks"], known["masks"][:, 2:6, 3:7])
+    expected = [[0, 0, 0, 0], [0, 0, 2, 1], [0, 0, 0, 0], [1, 2, 3, 4]]
+    np.testing.assert_array_equal(found["boxes"], [expected])
+
+
+@pytest.mark.parametrize(
     "function,message",
     [
         (lambda: transforms.to_grey(np.zeros((2, 2, 3), np.float32)), "must be uint8.*float32"),
         (lambda: transforms.to_grey(noise(2, 2, 4)), "must have 1 or 3 channels"),
         (lambda: transforms.to_channels(noise(2, 2, 3), 2), "`channels` must be 1 or 3"),
         (lambda: transforms.to_float(np.zeros(3, np.float32)), "must be uint8"),
+        (lambda: transforms.crop({"clip": 0, "labels": 1}, 0, 0, (1, 1)),
+         r"`clip` must be .* Received: a dict of \['clip', 'labels'\]"),
+        (lambda: transforms.center_crop({"masks": 1}, (1, 1)), r"a dict of \['masks'\]"),
     ],
 )
 def test_what_breaks_a_rule_is_named(function, message):
