@@ -84,6 +84,11 @@ def test_bytes_and_floats_are_each_others_inverse(twice):
     assert transforms.to_bytes([-0.3, 1.7, 0.5]).numpy().tolist() == [0, 255, 128]
 
 
+def test_levels_are_rounded_halves_up_and_clipped(twice):
+    levels = np.array([0.5, 1.5, 2.5, 2.49, -3.0, 254.5, 300.0], np.float32)
+    assert twice(transforms.rounded, levels).tolist() == [1, 2, 3, 2, 0, 255, 255]
+
+
 def test_center_crop_is_slicing(twice):
     clip = noise(3, 20, 30, 1)
     found = twice(lambda c: transforms.center_crop(c, (8, 10)), clip)
