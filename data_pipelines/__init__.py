@@ -33,8 +33,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         drop_remainder: Whether to leave out a last batch that is not full.
         shuffle: `False`; or the buffer of the streaming shuffle in clips (`True` for 256). With
             `cache="memory"` anything but `False` shuffles all windows.
-        augment: Names of `augmentations.AUGMENTATIONS` (`"flip"`, `"brightness"`) or functions
-            `(clip uint8, seed) -> clip`, applied in order, one draw per clip.
+        augment: Names of `augmentations.AUGMENTATIONS` (`"flip"`, `"noise"`, ...) or functions
+            `(clip uint8, seed) -> clip`, applied in order, one draw per clip. Where one needs more
+            frames than a clip has (`"speed"`), windows begin at the same frames and are longer;
+            those that reach over the end of a video are left out, and so are shorter videos.
         seed: Seed of every draw, not negative.
         repeat: Whether epochs follow one another without end, each with draws of its own.
             Without it each pass over the dataset is epoch `first_epoch` again.
@@ -74,23 +76,12 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         repeat=repeat,
         first_epoch=first_epoch,
         skip=skip * (batch or 1),
-        augment=tuple(_augmentation(a) for a in augment),
+        augment=tuple(augmentations.find(a) for a in augment),
     )
     videos = open_source(source, kind, split).videos
     classes = class_numbers(videos, labels)
     stream = (cached_clips if cache else streamed_clips)(videos, classes, clip, order)
     return batched(stream, task, batch, drop_remainder, labelled=labels is not None)
-
-
-def _augmentation(augment):
-    if callable(augment):
-        return augment
-    if augment not in augmentations.AUGMENTATIONS:
-        raise ValueError(
-            f"`augment` must hold functions or names of {sorted(augmentations.AUGMENTATIONS)}. "
-            f"Received: {augment!r}"
-        )
-    return augmentations.AUGMENTATIONS[augment]
 
 
 __all__ = ["KINDS", "ClipSpec", "Source", "Video", "augmentations", "chunks", "frame_indices",
