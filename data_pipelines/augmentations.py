@@ -403,8 +403,8 @@ def apply(clip, augments, seeds, frames):
     """Applies augmentations one after the other, cutting back what each was given to spare.
 
     Args:
-        clip: uint8 `(time, height, width, channels)`, or a dict with its truth; of
-            `frames_needed(augments, frames)` frames.
+        clip: uint8 `(time, height, width, channels)`, or a dict with its truth; of at least
+            `frames_needed(augments, frames)` frames, and no later ones are used.
         augments: Functions `(clip, seed) -> clip`, in the order of their use.
         seeds: int32 `(len(augments), 2)`, stateless, one for each.
         frames: Frames wanted.
@@ -426,16 +426,17 @@ def apply(clip, augments, seeds, frames):
         raise ValueError(
             f"`clip` must have {needed} frames for {frames} to be left of it. Received: {given}"
         )
+    clip = _first(clip, needed)
     for number, augment in enumerate(augments):
-        left = frames_needed(augments[number + 1 :], frames)
-        shape = transforms.pixels_of(clip).shape
-        clip = transforms.move(
-            augment(clip, seeds[number]), lambda part: part[:left], lambda boxes: boxes[:left]
-        )
+        shape, clip = transforms.pixels_of(clip).shape, augment(clip, seeds[number])
         if not isinstance(clip, dict):
-            # What a function of one's own may have lost.
-            clip = tf.ensure_shape(clip, [shape[0] and left, *shape[1:]])
+            clip = tf.ensure_shape(clip, shape)  # a function of one's own may have lost it
+        clip = _first(clip, frames_needed(augments[number + 1 :], frames))
     return clip
+
+
+def _first(clip, frames):
+    return transforms.move(clip, lambda part: part[:frames], lambda boxes: boxes[:frames])
 
 
 def _turning(stretch, angle):

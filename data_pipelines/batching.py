@@ -245,16 +245,29 @@ def batched(stream, task, batch, drop_remainder, labelled):
     return stream.map(finish).prefetch(2).with_options(options)
 
 
+def cropped(cut, clip, seed):
+    """Crops a window as its clip says.
+
+    Args:
+        cut: uint8 `(time, height, width, channels)`, or a dict with its truth.
+        clip: `ClipSpec`; `crop` and `crop_mode` count.
+        seed: int32 `(2,)`, stateless.
+
+    Returns:
+        uint8 `(time, *clip.crop, channels)`, or the window itself without a crop.
+    """
+    if clip.crop is None:
+        return cut
+    if clip.crop_mode == "center":
+        return transforms.center_crop(cut, clip.crop)
+    crop = transforms.random_crop if clip.crop_mode == "random" else transforms.motion_crop
+    return crop(cut, clip.crop, seed)
+
+
 def _drawn(cut, clip, order, epoch, element):
     draws = 1 + len(order.augment)
     seeds = tf.random.split(_seed(order.seed, epoch, "draw", element), draws)
-    if clip.crop:
-        if clip.crop_mode == "center":
-            cut = transforms.center_crop(cut, clip.crop)
-        elif clip.crop_mode == "random":
-            cut = transforms.random_crop(cut, clip.crop, seeds[0])
-        else:
-            cut = transforms.motion_crop(cut, clip.crop, seeds[0])
+    cut = cropped(cut, clip, seeds[0])
     return augmentations.apply(cut, order.augment, seeds[1:], clip.frames)
 
 

@@ -399,7 +399,10 @@ def test_apply_cuts_each_time_to_what_the_others_need(painted, check_truth):
     np.testing.assert_array_equal(found["clip"], painted["clip"][[6, 4, 2, 0]])
     check_truth(found)
     found = augmentations.apply(painted, [reverse, speed], seeds, 4)
-    np.testing.assert_array_equal(found["clip"], painted["clip"][[7, 5, 3, 1]])
+    np.testing.assert_array_equal(found["clip"], painted["clip"][[6, 4, 2, 0]])
     check_truth(found)
+    # What is more than needed is not used.
+    found = augmentations.apply(painted, [reverse], seeds, 3)
+    np.testing.assert_array_equal(found["clip"], painted["clip"][2::-1])
     with pytest.raises(ValueError, match="`clip` must have 9 frames for 5 to be left of it. Rec"):
         augmentations.apply(painted, [speed, reverse], seeds, 5)
