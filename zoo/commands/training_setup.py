@@ -328,7 +328,7 @@ def check_settings(preset, training, overrides):
         registry.check_overrides(preset, overrides)
         check_sizes(training, preset.model_class.stride)
         # Made and thrown away: each says what is wrong with its arguments.
-        _clip_spec(training, preset.model_class(**{**preset.arguments, **overrides}))
+        clip_spec(training, preset.model_class(**{**preset.arguments, **overrides}))
         for name in training["augment"]:
             if name not in data_pipelines.augmentations.AUGMENTATIONS:
                 known = ", ".join(sorted(data_pipelines.augmentations.AUGMENTATIONS))
@@ -506,7 +506,7 @@ def task_of(model):
 def _batches(setup, model, source, endless):
     """Gives a function of batches to skip that streams training clips, or held-out ones once."""
     training = setup.training
-    clip = _clip_spec(training, model)
+    clip = clip_spec(training, model)
     task = task_of(model)
     cache = "memory" if _fits_memory(source, clip) else None
 
@@ -533,7 +533,8 @@ def _held_out_batches(setup, model):
     return _batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
 
 
-def _clip_spec(training, model):
+def clip_spec(training, model):
+    """How clips are cut for a model to train on: `data_pipelines.ClipSpec`."""
     return data_pipelines.ClipSpec(
         frames=training["frames"],
         fps=model.fps,
