@@ -3,7 +3,7 @@
 A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the very end.
 """
 
-from data_pipelines import tasks, transforms
+from data_pipelines import augmentations, tasks, transforms
 from data_pipelines.batching import Order, batched, cached_clips, class_numbers, streamed_clips
 from data_pipelines.clips import ClipSpec, frame_indices
 from data_pipelines.decoding import chunks
@@ -33,8 +33,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         drop_remainder: Whether to leave out a last batch that is not full.
         shuffle: `False`; or the buffer of the streaming shuffle in clips (`True` for 256). With
             `cache="memory"` anything but `False` shuffles all windows.
-        augment: Names of `transforms.AUGMENTATIONS` (`"flip"`, `"brightness"`) or functions
-            `(clip uint8, seed) -> clip`, applied in order, one draw per clip.
+        augment: Names of `augmentations.AUGMENTATIONS` (`"flip"`, `"noise"`, ...) or functions
+            `(clip uint8, seed) -> clip`, applied in order, one draw per clip. Where one needs more
+            frames than a clip has (`"speed"`), windows begin at the same frames and are longer;
+            those that reach over the end of a video are left out, and so are shorter videos.
         seed: Seed of every draw, not negative.
         repeat: Whether epochs follow one another without end, each with draws of its own.
             Without it each pass over the dataset is epoch `first_epoch` again.
@@ -74,7 +76,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         repeat=repeat,
         first_epoch=first_epoch,
         skip=skip * (batch or 1),
-        augment=tuple(_augmentation(a) for a in augment),
+        augment=tuple(augmentations.find(a) for a in augment),
     )
     videos = open_source(source, kind, split).videos
     classes = class_numbers(videos, labels)
@@ -82,16 +84,5 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     return batched(stream, task, batch, drop_remainder, labelled=labels is not None)
 
 
-def _augmentation(augment):
-    if callable(augment):
-        return augment
-    if augment not in transforms.AUGMENTATIONS:
-        raise ValueError(
-            f"`augment` must hold functions or names of {sorted(transforms.AUGMENTATIONS)}. "
-            f"Received: {augment!r}"
-        )
-    return transforms.AUGMENTATIONS[augment]
-
-
-__all__ = ["KINDS", "ClipSpec", "Source", "Video", "chunks", "frame_indices", "load",
-           "open_source", "tasks", "transforms"]
+__all__ = ["KINDS", "ClipSpec", "Source", "Video", "augmentations", "chunks", "frame_indices",
+           "load", "open_source", "tasks", "transforms"]

@@ -10,8 +10,8 @@ import logging
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines import augmentations, transforms
 from data_pipelines import clips as clips_lib
-from data_pipelines import transforms
 from data_pipelines.decoding import prepared_frames, resampled_length
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ class Order:
         repeat: Whether epochs follow one another without end.
         first_epoch: Number of the first epoch.
         skip: Clips left out at the start, counted from the start of `first_epoch`.
-        augment: Functions `(clip, seed) -> clip` on uint8 clips.
+        augment: Functions `(clip, seed) -> clip` on uint8 clips; where one needs more frames than
+            a clip has, windows are that much longer, and begin where they would otherwise.
     """
 
     shuffle: int = 0
@@ -79,8 +80,9 @@ def cached_clips(videos, classes, clip, order):
         its video, int32 scalar.
 
     Raises:
-        ValueError: No video is as long as a clip, or they differ in size and nothing equals them.
+        ValueError: No video is as long as a window, or they differ in size and nothing equals them.
     """
+    longer = _window(clip, order)
     # One long row of bytes holds videos of any size; a window is a slice of it.
     stored, lengths, shapes, kept_classes = bytearray(), [], [], []
     for video, label in zip(videos, classes, strict=True):
@@ -88,21 +90,21 @@ def cached_clips(videos, classes, clip, order):
         for frame in prepared_frames(video, clip):
             stored += frame.tobytes()
             length += 1
-        if not _long_enough(video, length, clip):
+        if not _long_enough(video, length, longer):
             del stored[begin:]
             continue
         lengths.append(length)
         shapes.append(_checked_shape(video, frame.shape, shapes[0] if shapes else None, clip))
         kept_classes.append(label)
     if not shapes:
-        raise _none_long_enough(videos, clip)
+        raise _none_long_enough(videos, longer, clip)
     pixels = tf.constant(np.frombuffer(stored, np.uint8))
     del stored
     ends = np.cumsum([n * np.prod(s, dtype=np.int64) for n, s in zip(lengths, shapes, strict=True)])
     offsets, window_shapes, window_classes = [], [], []
     for end, length, shape, label in zip(ends, lengths, shapes, kept_classes, strict=True):
         frame_bytes = np.prod(shape, dtype=np.int64)
-        starts = np.array(clips_lib.window_starts(length, clip), np.int64)
+        starts = np.array(clips_lib.window_starts(length, longer), np.int64)
         offsets.append(end - (length - starts) * frame_bytes)
         window_shapes.append(np.tile(np.int64([shape]), (len(starts), 1)))
         window_classes += [label] * len(starts)
@@ -123,10 +125,11 @@ def cached_clips(videos, classes, clip, order):
             )
         shape = fixed if fixed[0] else tf.unstack(window_shapes[place])
         frame_bytes = tf.cast(tf.reduce_prod(shape), tf.int64)
-        cut = tf.slice(pixels, [offsets[place]], [clip.span * frame_bytes])
-        cut = tf.reshape(cut, [clip.span, *shape])[:: clip.frame_step]
-        cut = _drawn(tf.ensure_shape(cut, [clip.frames, *fixed]), clip, order, epoch, element)
-        return cut, window_classes[place]
+        span = longer.span
+        cut = tf.slice(pixels, [offsets[place]], [span * frame_bytes])
+        cut = tf.reshape(cut, [span, *shape])[:: clip.frame_step]
+        cut = tf.ensure_shape(cut, [longer.frames, *fixed])
+        return _drawn(cut, clip, order, epoch, element), window_classes[place]
 
     stop = np.iinfo(np.int64).max if order.repeat else max(count, order.skip)
     positions = tf.data.Dataset.range(order.skip, stop)
@@ -149,14 +152,15 @@ def streamed_clips(videos, classes, clip, order):
         `tf.data.Dataset` of pairs of clip and class, as of `cached_clips`.
 
     Raises:
-        ValueError: No video is as long as a clip; a crop that does not fit.
+        ValueError: No video is as long as a window; a crop that does not fit.
     """
+    longer = _window(clip, order)
     kept = [
         (video, label) for video, label in zip(videos, classes, strict=True)
-        if video.num_frames is None or _long_enough(video, resampled_length(video, clip), clip)
+        if video.num_frames is None or _long_enough(video, resampled_length(video, clip), longer)
     ]
     if not kept:
-        raise _none_long_enough(videos, clip)
+        raise _none_long_enough(videos, longer, clip)
     kept, classes = zip(*kept, strict=True)
     first = _first_frame(kept[0], clip)
     shape = _checked_shape(kept[0], (*(clip.size or first.shape[:2]), clip.channels), None, clip)
@@ -166,12 +170,12 @@ def streamed_clips(videos, classes, clip, order):
         given = 0
         for number in numbers:
             video = kept[number]
-            for cut in clips_lib.windows(prepared_frames(video, clip), clip):
+            for cut in clips_lib.windows(prepared_frames(video, clip), longer):
                 _checked_shape(video, cut.shape[1:], shape, clip)
                 given += 1
                 yield cut, classes[number]
         if not given:
-            raise _none_long_enough(kept, clip)
+            raise _none_long_enough(kept, longer, clip)
 
     def windows(epoch):
         numbers = np.arange(len(kept))
@@ -185,7 +189,7 @@ def streamed_clips(videos, classes, clip, order):
         stream = tf.data.Dataset.from_generator(
             windows, args=(epoch,),
             output_signature=(
-                tf.TensorSpec([clip.frames, *fixed], tf.uint8), tf.TensorSpec([], tf.int32)
+                tf.TensorSpec([longer.frames, *fixed], tf.uint8), tf.TensorSpec([], tf.int32)
             ),
         )
         return stream.enumerate().map(
@@ -194,7 +198,8 @@ def streamed_clips(videos, classes, clip, order):
 
     first_epoch, skip, count = order.first_epoch, order.skip, None
     if all(v.length_is_certain for v in kept):
-        count = sum(len(clips_lib.window_starts(resampled_length(v, clip), clip)) for v in kept)
+        count = sum(len(clips_lib.window_starts(resampled_length(v, clip), longer))
+                    for v in kept)
         if order.repeat:
             first_epoch, skip = first_epoch + skip // count, skip % count
     last = np.iinfo(np.int64).max if order.repeat else first_epoch + 1
@@ -240,20 +245,36 @@ def batched(stream, task, batch, drop_remainder, labelled):
     return stream.map(finish).prefetch(2).with_options(options)
 
 
+def cropped(cut, clip, seed):
+    """Crops a window as its clip says.
+
+    Args:
+        cut: uint8 `(time, height, width, channels)`, or a dict with its truth.
+        clip: `ClipSpec`; `crop` and `crop_mode` count.
+        seed: int32 `(2,)`, stateless.
+
+    Returns:
+        uint8 `(time, *clip.crop, channels)`, or the window itself without a crop.
+    """
+    if clip.crop is None:
+        return cut
+    if clip.crop_mode == "center":
+        return transforms.center_crop(cut, clip.crop)
+    crop = transforms.random_crop if clip.crop_mode == "random" else transforms.motion_crop
+    return crop(cut, clip.crop, seed)
+
+
 def _drawn(cut, clip, order, epoch, element):
     draws = 1 + len(order.augment)
     seeds = tf.random.split(_seed(order.seed, epoch, "draw", element), draws)
-    if clip.crop:
-        if clip.crop_mode == "center":
-            cut = transforms.center_crop(cut, clip.crop)
-        elif clip.crop_mode == "random":
-            cut = transforms.random_crop(cut, clip.crop, seeds[0])
-        else:
-            cut = transforms.motion_crop(cut, clip.crop, seeds[0])
-    for number, augment in enumerate(order.augment):
-        shape = cut.shape
-        cut = tf.ensure_shape(augment(cut, seeds[number + 1]), shape)
-    return cut
+    cut = cropped(cut, clip, seeds[0])
+    return augmentations.apply(cut, order.augment, seeds[1:], clip.frames)
+
+
+def _window(clip, order):
+    """The clip as long as its augmentations need it, beginning at the same frames."""
+    frames = augmentations.frames_needed(order.augment, clip.frames)
+    return dataclasses.replace(clip, frames=frames, stride=clip.window_stride)
 
 
 def _shuffled(stream, buffer, rng):
@@ -279,7 +300,7 @@ def _seed(seed, epoch, purpose, element=0):
 def _first_frame(video, clip):
     for frame in video.frames():
         return frame
-    raise _none_long_enough([video], clip)
+    raise _none_long_enough([video], clip, clip)
 
 
 def _checked_shape(video, shape, first, clip):
@@ -302,11 +323,13 @@ def _long_enough(video, num_frames, clip):
     return False
 
 
-def _none_long_enough(videos, clip):
+def _none_long_enough(videos, longer, clip):
     longest = max(videos, key=lambda video: video.num_frames or 0)
+    spare = longer.frames - clip.frames
     return ValueError(
-        f"no video is as long as a clip of {clip.span} frames (`frames`={clip.frames}, "
-        f"`frame_step`={clip.frame_step}); the longest of {len(videos)} is {longest.name} with "
+        f"no video is as long as a clip of {longer.span} frames (`frames`={clip.frames}, "
+        + (f"{spare} more that `augment` needs, " if spare else "")
+        + f"`frame_step`={clip.frame_step}); the longest of {len(videos)} is {longest.name} with "
         f"{longest.num_frames} frames"
         + ("" if clip.fps is None else f" before it is brought to {clip.fps:g} per second")
     )

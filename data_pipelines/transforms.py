@@ -1,8 +1,11 @@
 """Pure functions on one clip: the one resize and grey conversion of training, scoring and export.
 
 Bytes stay bytes (`uint8`, rounded) until `to_float`, last of all, so that what a served model is
-sent is what training saw. Random transforms take a stateless seed and draw once per clip.
-All run eagerly and inside `tf.data` or any other graph.
+sent is what training saw. Crops that are drawn take a stateless seed and draw once per clip; what
+else training draws is in `augmentations`. All run eagerly and inside `tf.data` or any other graph.
+
+Truth follows the frames: in the place of a clip, crops take a dict of the clip and its truth, and
+give such a dict; see `move`.
 """
 
 import tensorflow as tf
@@ -49,7 +52,7 @@ def to_channels(frames, channels):
         >>> to_channels(tf.constant([[[[255, 0, 0]]]], tf.uint8), 1).numpy().item()
         76
     """
-    frames = _bytes(frames)
+    frames = check_bytes(frames)
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     if frames.shape[-1] not in (1, 3):
@@ -60,7 +63,7 @@ def to_channels(frames, channels):
         return tf.repeat(frames, 3, axis=-1)
     # A matrix product over the pixels: half the time of taking the three channels apart.
     pixels = tf.reshape(tf.cast(frames, tf.float32), [-1, 3])
-    grey = _rounded(tf.linalg.matmul(pixels, tf.constant(_LUMA, shape=[3, 1])))
+    grey = rounded(tf.linalg.matmul(pixels, tf.constant(_LUMA, shape=[3, 1])))
     grey = tf.reshape(grey, tf.concat([tf.shape(frames)[:-1], [1]], 0))
     return tf.ensure_shape(grey, frames.shape[:-1] + [1])
 
@@ -75,14 +78,14 @@ def resize(frames, size):
     Returns:
         uint8 `(..., *size, channels)`, rounded; the frames themselves if they have that size.
     """
-    frames = _bytes(frames)
+    frames = check_bytes(frames)
     size = tuple(int(s) for s in size)
     if tuple(frames.shape[-3:-1]) == size:
         return frames
     shape = tf.shape(frames)
     channels = frames.shape[-1]
     flat = tf.reshape(frames, tf.concat([[-1], shape[-3:]], 0))
-    flat = _rounded(tf.image.resize(flat, size, method="bilinear", antialias=True))
+    flat = rounded(tf.image.resize(flat, size, method="bilinear", antialias=True))
     resized = tf.reshape(flat, tf.concat([shape[:-3], size, shape[-1:]], 0))
     return tf.ensure_shape(resized, frames.shape[:-3] + [*size, channels])
 
@@ -111,7 +114,7 @@ def to_float(frames):
     Returns:
         float32 of the same shape, `frames / 255`.
     """
-    return tf.cast(_bytes(frames), tf.float32) / 255.0
+    return tf.cast(check_bytes(frames), tf.float32) / 255.0
 
 
 def to_bytes(frames):
@@ -123,29 +126,112 @@ def to_bytes(frames):
     Returns:
         uint8 of the same shape.
     """
-    return _rounded(tf.cast(frames, tf.float32) * 255.0)
+    return rounded(tf.cast(frames, tf.float32) * 255.0)
+
+
+def rounded(levels):
+    """Turns grey levels into bytes: clipped to 0 to 255, halves rounded up.
+
+    Args:
+        levels: float32, any shape.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    # The cast cuts off what is behind the point, and is faster than tf.round.
+    return tf.cast(tf.clip_by_value(levels, 0.0, 255.0) + 0.5, tf.uint8)
+
+
+def check_bytes(frames):
+    """Gives `frames` as a tensor; raises `ValueError` unless they are uint8."""
+    frames = tf.convert_to_tensor(frames)
+    if frames.dtype != tf.uint8:
+        raise ValueError(f"`frames` must be uint8. Received: dtype {frames.dtype.name}")
+    return frames
+
+
+def move(clip, frames, boxes):
+    """Moves the pixels or the frames of a clip, and those of its truth in the same way.
+
+    Args:
+        clip: `(time, height, width, channels)`; or a dict that holds it as `"clip"` and, as far as
+            there are any, `"masks"`, bool or uint8 `(time, height, width)`, and `"boxes"`, float32
+            `(time, n, 4)`: top, left, bottom and right in pixels, the last two the first outside.
+        frames: Function that moves the clip, and the masks, which have no channels.
+        boxes: Function that moves the boxes.
+
+    Returns:
+        The clip, or a dict of the same keys. A box with nothing in it is all zeros.
+
+    Raises:
+        ValueError: A dict without a clip, or with anything else in it.
+
+    Example:
+        >>> known = {"clip": tf.zeros([1, 4, 6, 1]), "boxes": tf.constant([[[0.0, 1.0, 2.0, 3.0]]])}
+        >>> lower = move(known, lambda frames: frames[:, 1:], lambda boxes: boxes - [1, 0, 1, 0])
+        >>> lower["clip"].shape.as_list(), lower["boxes"].numpy().tolist()
+        ([1, 3, 6, 1], [[[-1.0, 1.0, 1.0, 3.0]]])
+    """
+    alone = pixels_of(clip)
+    if alone is clip:
+        return frames(tf.convert_to_tensor(clip))
+    moved = {
+        name: frames(tf.convert_to_tensor(part)) for name, part in clip.items() if name != "boxes"
+    }
+    if "boxes" in clip:
+        found = boxes(tf.convert_to_tensor(clip["boxes"], tf.float32))
+        holds = tf.reduce_all(found[..., :2] < found[..., 2:], -1, keepdims=True)
+        moved["boxes"] = tf.where(holds, found, 0.0)
+    return moved
+
+
+def pixels_of(clip):
+    """Gives the clip alone of what `move` takes; `ValueError` for a dict that it does not take."""
+    if not isinstance(clip, dict):
+        return clip
+    if "clip" not in clip or set(clip) - {"clip", "masks", "boxes"}:
+        raise ValueError(
+            "`clip` must be a clip, or a dict of 'clip' and maybe 'masks' and 'boxes'. "
+            f"Received: a dict of {sorted(clip)}"
+        )
+    return clip["clip"]
+
+
+def frame_size(clip):
+    """Gives `[height, width]` of a clip: int where that is known, else int32."""
+    clip = tf.convert_to_tensor(pixels_of(clip))
+    shape = tf.shape(clip)
+    return [clip.shape[i] or shape[i] for i in (1, 2)]
 
 
 def crop(clip, top, left, size):
     """Cuts the same rectangle out of every frame.
 
     Args:
-        clip: `(time, height, width, channels)`.
+        clip: `(time, height, width, channels)`, or a dict with its truth, as of `move`.
         top: First row.
         left: First column.
         size: `(height, width)` of the rectangle.
 
     Returns:
-        `(time, *size, channels)`, same dtype.
+        `(time, *size, channels)`, same dtype; or a dict. Boxes end where the rectangle does; those
+        wholly outside are all zeros.
     """
-    clip = tf.convert_to_tensor(clip)
-    cut = clip[:, top : top + size[0], left : left + size[1]]
-    return tf.ensure_shape(cut, [clip.shape[0], *size, clip.shape[-1]])
+
+    def cut(frames):
+        found = frames[:, top : top + size[0], left : left + size[1]]
+        return tf.ensure_shape(found, [frames.shape[0], *size, *frames.shape[3:]])
+
+    def cut_boxes(boxes):
+        corner = tf.cast(tf.stack([top, left, top, left]), tf.float32)
+        return tf.clip_by_value(boxes - corner, 0.0, tf.constant([*size, *size], tf.float32))
+
+    return move(clip, cut, cut_boxes)
 
 
 def center_crop(clip, size):
-    """Cuts `size` out of the middle of `clip` `(time, height, width, channels)`."""
-    height, width = _frame_size(clip)
+    """Cuts `size` out of the middle of `clip`, as of `crop`."""
+    height, width = frame_size(clip)
     return crop(clip, (height - size[0]) // 2, (width - size[1]) // 2, size)
 
 
@@ -153,14 +239,14 @@ def random_crop(clip, size, seed):
     """Cuts `size` out of `clip` at a place drawn uniformly, once for the whole clip.
 
     Args:
-        clip: `(time, height, width, channels)`.
+        clip: `(time, height, width, channels)`, or a dict with its truth, as of `move`.
         size: `(height, width)`, at most that of the frames.
         seed: int32 `(2,)`, stateless.
 
     Returns:
-        `(time, *size, channels)`, same dtype.
+        `(time, *size, channels)`, same dtype; or a dict, as of `crop`.
     """
-    height, width = _frame_size(clip)
+    height, width = frame_size(clip)
     draw = tf.random.stateless_uniform([2], seed)
     top = _floor(draw[0] * tf.cast(height - size[0] + 1, tf.float32))
     left = _floor(draw[1] * tf.cast(width - size[1] + 1, tf.float32))
@@ -176,14 +262,14 @@ def motion_crop(clip, size, seed):
     One draw for the whole clip.
 
     Args:
-        clip: uint8 `(time, height, width, channels)`.
+        clip: uint8 `(time, height, width, channels)`, or a dict with its truth, as of `move`.
         size: `(height, width)`, at most that of the frames.
         seed: int32 `(2,)`, stateless.
 
     Returns:
-        uint8 `(time, *size, channels)`.
+        uint8 `(time, *size, channels)`; or a dict, as of `crop`.
     """
-    energy = motion_energy(clip)
+    energy = motion_energy(pixels_of(clip))
     columns = tf.shape(energy)[1]
     weights = tf.reshape(energy, [-1])
     # The constant makes all places equal where nothing moves at all.
@@ -194,7 +280,7 @@ def motion_crop(clip, size, seed):
     cell = tf.minimum(cell, tf.size(weights) - 1)
     row = _floor((tf.cast(cell // columns, tf.float32) + draw[1]) * _CELL)
     column = _floor((tf.cast(cell % columns, tf.float32) + draw[2]) * _CELL)
-    height, width = _frame_size(clip)
+    height, width = frame_size(clip)
     top = tf.clip_by_value(row - size[0] // 2, 0, height - size[0])
     left = tf.clip_by_value(column - size[1] // 2, 0, width - size[1])
     return crop(clip, top, left, size)
@@ -212,8 +298,8 @@ def motion_energy(clip):
     Returns:
         float32 `(ceil(height / 8), ceil(width / 8))`, in squared grey levels.
     """
-    clip = _bytes(clip)
-    height, width = _frame_size(clip)
+    clip = check_bytes(clip)
+    height, width = frame_size(clip)
     last = tf.shape(clip)[0] - 1
     first, middle, final = [tf.cast(clip[i], tf.float32) for i in (0, last // 2, last)]
     squares = tf.square(middle - first) + tf.square(final - middle)
@@ -222,65 +308,10 @@ def motion_energy(clip):
     return _averaging(height) @ (squares / 2.0) @ tf.transpose(_averaging(width))
 
 
-def random_flip(clip, seed):
-    """Mirrors the whole clip left to right in half of the draws.
-
-    Not for a scene in which the direction of movement carries the meaning.
-
-    Args:
-        clip: `(time, height, width, channels)`.
-        seed: int32 `(2,)`, stateless.
-
-    Returns:
-        The clip or its mirror image, same shape and dtype.
-    """
-    clip = tf.convert_to_tensor(clip)
-    return tf.cond(
-        tf.random.stateless_uniform([], seed) < 0.5, lambda: tf.reverse(clip, [2]), lambda: clip
-    )
-
-
-def random_brightness(clip, seed, gain=0.15, offset=0.08):
-    """Changes contrast and brightness as a camera's exposure does, once for the whole clip.
-
-    Args:
-        clip: uint8 `(time, height, width, channels)`.
-        seed: int32 `(2,)`, stateless.
-        gain: Values are multiplied by 1 plus a number drawn from [-gain, gain].
-        offset: Then a number drawn from [-offset, offset] of full white is added.
-
-    Returns:
-        uint8 of the same shape, rounded and clipped.
-    """
-    draw = tf.random.stateless_uniform([2], seed, -1.0, 1.0)
-    values = tf.cast(_bytes(clip), tf.float32)
-    return _rounded(values * (1.0 + gain * draw[0]) + 255.0 * offset * draw[1])
-
-
-AUGMENTATIONS = {"flip": random_flip, "brightness": random_brightness}
-
-
 def _averaging(length):
     # (cells, length): row c averages the pixels of cell c; what sticks out counts as zero.
     cells = tf.range(length)[None] // _CELL == tf.range(-(-length // _CELL))[:, None]
     return tf.cast(cells, tf.float32) / _CELL
-
-
-def _frame_size(clip):
-    shape = tf.shape(clip)
-    return [clip.shape[i] or shape[i] for i in (1, 2)]
-
-
-def _bytes(frames):
-    frames = tf.convert_to_tensor(frames)
-    if frames.dtype != tf.uint8:
-        raise ValueError(f"`frames` must be uint8. Received: dtype {frames.dtype.name}")
-    return frames
-
-
-def _rounded(values):
-    # Halves go up; the cast cuts off what is behind the point, and is faster than tf.round.
-    return tf.cast(tf.clip_by_value(values, 0.0, 255.0) + 0.5, tf.uint8)
 
 
 def _floor(value):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data_pipelines.sources.base import Source, Video
 
@@ -79,3 +80,76 @@ def write_video():
         return path
 
     return write
+
+
+@pytest.fixture
+def twice():
+    """A function that runs another eagerly and inside `tf.data`; both must agree.
+
+    Inside `tf.data` shapes are unknown. To the last bit where they are bytes; a graph may sum
+    floats in another order.
+    """
+
+    def run(function, *inputs):
+        eager = np.asarray(function(*[tf.constant(i) for i in inputs]))
+        specs = [
+            tf.TensorSpec([None] * (i.ndim - 1) + [i.shape[-1]] if i.ndim > 1 else i.shape, i.dtype)
+            for i in map(np.asarray, inputs)
+        ]
+        dataset = tf.data.Dataset.from_generator(
+            lambda: iter([tuple(inputs)]), output_signature=tuple(specs)
+        )
+        streamed = next(iter(dataset.map(lambda *parts: function(*parts)))).numpy()
+        assert eager.dtype == streamed.dtype
+        rounding = 1e-6 if eager.dtype.kind == "f" else 0
+        np.testing.assert_allclose(streamed, eager, rtol=rounding, atol=rounding)
+        return eager
+
+    return run
+
+
+@pytest.fixture
+def drawn():
+    """A function that stacks what another, of a seed, gives for `count` seeds."""
+
+    def run(function, count):
+        seeds = tf.stack([tf.zeros(count, tf.int32), tf.range(count)], 1)
+        stream = tf.data.Dataset.from_tensor_slices(seeds).map(function).batch(count)
+        return next(iter(stream)).numpy()
+
+    return run
+
+
+@pytest.fixture
+def painted():
+    """A clip with a bright rectangle that goes right and grows, its masks and its boxes.
+
+    The first box is around the rectangle; the second one is empty in all frames. In the first
+    frame there is no rectangle.
+    """
+    clip = np.full((8, 20, 32, 1), 20, np.uint8)
+    boxes = np.zeros((8, 2, 4), np.float32)
+    for number in range(1, 8):
+        top, left, bottom, right = 3, 2 + 2 * number, 8 + number, 7 + 3 * number
+        clip[number, top:bottom, left:right] = 200
+        boxes[number, 0] = top, left, bottom, right
+    return {"clip": clip, "masks": clip[..., 0] == 200, "boxes": boxes}
+
+
+@pytest.fixture
+def check_truth():
+    """A function that fails unless masks and boxes fit the rectangle of a clip once `painted`."""
+
+    def check(found):
+        clip, masks, boxes = (np.asarray(found[name]) for name in ("clip", "masks", "boxes"))
+        assert (clip.dtype, masks.dtype, boxes.dtype) == (np.uint8, bool, np.float32)
+        assert masks.shape == clip.shape[:3] and boxes.shape == (len(clip), 2, 4)
+        np.testing.assert_array_equal(masks, clip[..., 0] > 110)
+        for mask, box in zip(masks, boxes, strict=True):
+            rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+            around = (
+                [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1] if len(rows) else [0, 0, 0, 0]
+            )
+            np.testing.assert_array_equal(box, [around, [0, 0, 0, 0]])
+
+    return check

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import logging
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines import ClipSpec, load, tasks
+from data_pipelines import ClipSpec, augmentations, load, tasks
 from data_pipelines.clips import windows
 
 CACHES = [None, "memory"]
@@ -196,6 +197,67 @@ def test_a_video_without_a_class_is_named(labelled):
 def test_an_augmentation_may_be_a_function(numbered):
     stream = load(numbered(6), ClipSpec(frames=3), augment=(lambda clip, seed: 255 - clip,))
     np.testing.assert_allclose(arrays(stream)[1][0, 0, 0, 0], (255 - 3) / 255)
+
+
+DOUBLE = functools.partial(augmentations.random_speed, slowest=2, fastest=2)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("frame_step", [1, 2])
+def test_an_augmentation_is_given_the_frames_it_needs(numbered, cache, frame_step):
+    source = numbered(30, 11, 24)
+    clip = ClipSpec(frames=4, stride=5, frame_step=frame_step)
+    stream = load(source, clip, augment=(DOUBLE, "brightness"), cache=cache)
+    assert stream.element_spec.shape == (4, 16, 24, 1)
+    stream = load(source, clip, augment=("flip", DOUBLE), cache=cache)
+    found = [np.round(255 * cut[:, 0, 0, 0]).astype(int).tolist() for cut in arrays(stream)]
+    # Windows begin where they do without it, as far as the longer one fits.
+    span = 2 * 3 * frame_step + 1
+    starts = [(v, s) for v, n in enumerate((30, 11, 24)) for s in range(0, n - span + 1, 5)]
+    assert found == [[50 * v + s + 2 * frame_step * f for f in range(4)] for v, s in starts]
+    assert len(stream) == len(starts)
+    plain = load(source, clip, cache=cache)
+    assert {f[0] for f in found} <= {round(255 * float(cut.flat[0])) for cut in arrays(plain)}
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_with_every_augmentation_a_stream_goes_on_where_it_was_left(array_video, cache):
+    rng = np.random.default_rng(0)
+    videos = [array_video(f"v{n}", rng.integers(0, 256, (n, 16, 24, 3), np.uint8))
+              for n in (20, 5, 17)]
+    options = dict(
+        clip=ClipSpec(frames=4, channels=3, stride=2, crop=(8, 12)), cache=cache, shuffle=5, seed=3,
+        augment=sorted(augmentations.AUGMENTATIONS), repeat=True, batch=3,
+    )
+    whole = arrays(load(_source(*videos), **options), 9)
+    assert all(batch.shape == (3, 4, 8, 12, 3) for batch in whole)
+    # 7 and 6 windows in an epoch: the last batches are of the second one.
+    assert same(whole[6:], arrays(load(_source(*videos), skip=6, **options), 3))
+    rest = arrays(load(_source(*videos), skip=2, **options | {"repeat": False}))
+    assert same(rest[:2], whole[2:4])
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_videos_too_short_for_an_augmentation_are_left_out_and_named(numbered, cache, caplog):
+    with caplog.at_level(logging.WARNING):
+        clips = arrays(load(numbered(20, 18), ClipSpec(frames=10), cache=cache, augment=("speed",)))
+    assert [round(255 * float(clip.flat[0])) for clip in clips] == [0]
+    assert "video1 left out: it has 18 frames, a clip needs 19" in caplog.text
+    message = (r"no video is as long as a clip of 25 frames \(`frames`=13, 12 more that `augment` "
+               r"needs, `frame_step`=1\); the longest of 2 is video0 with 20")
+    with pytest.raises(ValueError, match=message):
+        load(numbered(20, 18), ClipSpec(frames=13), cache=cache, augment=("speed",))
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_strength_that_breaks_its_rule_is_named(numbered, cache):
+    source = numbered(20)
+    for augment, message in (
+        (functools.partial(augmentations.random_speed, slowest=0), "`slowest` must be above 0"),
+        (functools.partial(augmentations.random_noise, sigma=-1), "`sigma` must be at least 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(source, ClipSpec(frames=4), cache=cache, augment=(augment,))
 
 
 @pytest.mark.parametrize("cache", CACHES)

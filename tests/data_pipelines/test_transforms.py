@@ -10,33 +10,6 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-def twice(function, *inputs):
-    """Runs a transform eagerly and inside `tf.data`, where shapes are unknown; both must agree.
-
-    To the last bit where they are bytes; a graph may sum floats in another order.
-    """
-    eager = np.asarray(function(*[tf.constant(i) for i in inputs]))
-    specs = [
-        tf.TensorSpec([None] * (i.ndim - 1) + [i.shape[-1]] if i.ndim > 1 else i.shape, i.dtype)
-        for i in map(np.asarray, inputs)
-    ]
-    dataset = tf.data.Dataset.from_generator(
-        lambda: iter([tuple(inputs)]), output_signature=tuple(specs)
-    )
-    streamed = next(iter(dataset.map(lambda *parts: function(*parts)))).numpy()
-    assert eager.dtype == streamed.dtype
-    rounding = 1e-6 if eager.dtype.kind == "f" else 0
-    np.testing.assert_allclose(streamed, eager, rtol=rounding, atol=rounding)
-    return eager
-
-
-def drawn(function, count):
-    """What a transform gives for `count` seeds, stacked."""
-    seeds = tf.stack([tf.zeros(count, tf.int32), tf.range(count)], 1)
-    stream = tf.data.Dataset.from_tensor_slices(seeds).map(function).batch(count)
-    return next(iter(stream)).numpy()
-
-
 def triangle_weights(old, new):
     """Antialiased bilinear weights, one row per new pixel, as the definition says."""
     scale = old / new
@@ -51,7 +24,7 @@ def triangle_weights(old, new):
 
 @pytest.mark.parametrize("size", [(16, 24), (30, 40), (47, 21)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_resize_is_antialiased_bilinear(size, channels):
+def test_resize_is_antialiased_bilinear(twice, size, channels):
     frames = noise(2, 30, 40, channels)
     found = twice(lambda f: transforms.resize(f, size), frames)
     rows, columns = triangle_weights(30, size[0]), triangle_weights(40, size[1])
@@ -72,7 +45,7 @@ def test_resize_keeps_leading_axes_and_static_shape():
     assert transforms.resize(noise(12, 10, 1), (6, 5)).shape == (6, 5, 1)
 
 
-def test_grey_is_opencvs_to_one_level():
+def test_grey_is_opencvs_to_one_level(twice):
     frames = noise(3, 9, 8, 3)
     found = twice(transforms.to_grey, frames)
     expected = np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames])[..., None]
@@ -87,14 +60,14 @@ def test_equal_channels_are_their_own_grey():
     np.testing.assert_array_equal(transforms.to_grey(frames), frames[..., :1])
 
 
-def test_grey_becomes_colour_by_repeating():
+def test_grey_becomes_colour_by_repeating(twice):
     frames = noise(2, 4, 4, 1)
     np.testing.assert_array_equal(
         twice(lambda f: transforms.to_channels(f, 3), frames), np.repeat(frames, 3, -1)
     )
 
 
-def test_prepare_is_grey_then_resize():
+def test_prepare_is_grey_then_resize(twice):
     frames = noise(2, 20, 30, 3)
     expected = transforms.resize(transforms.to_grey(frames), (10, 12))
     np.testing.assert_array_equal(
@@ -102,7 +75,7 @@ def test_prepare_is_grey_then_resize():
     )
 
 
-def test_bytes_and_floats_are_each_others_inverse():
+def test_bytes_and_floats_are_each_others_inverse(twice):
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     floats = twice(transforms.to_float, levels)
     np.testing.assert_allclose(floats, levels / 255.0, rtol=1e-6)
@@ -111,7 +84,12 @@ def test_bytes_and_floats_are_each_others_inverse():
     assert transforms.to_bytes([-0.3, 1.7, 0.5]).numpy().tolist() == [0, 255, 128]
 
 
-def test_center_crop_is_slicing():
+def test_levels_are_rounded_halves_up_and_clipped(twice):
+    levels = np.array([0.5, 1.5, 2.5, 2.49, -3.0, 254.5, 300.0], np.float32)
+    assert twice(transforms.rounded, levels).tolist() == [1, 2, 3, 2, 0, 255, 255]
+
+
+def test_center_crop_is_slicing(twice):
     clip = noise(3, 20, 30, 1)
     found = twice(lambda c: transforms.center_crop(c, (8, 10)), clip)
     np.testing.assert_array_equal(found, clip[:, 6:14, 10:20])
@@ -128,7 +106,7 @@ def place_of(cut, clip):
 
 
 @pytest.mark.parametrize("name", ["random_crop", "motion_crop"])
-def test_crops_are_one_rectangle_of_all_frames(name):
+def test_crops_are_one_rectangle_of_all_frames(twice, name):
     function, clip = getattr(transforms, name), noise(4, 16, 24, 1)
     places = set()
     twice(lambda c, s: function(c, (8, 8), s), clip, np.array([3, 0], np.int32))
@@ -137,7 +115,7 @@ def test_crops_are_one_rectangle_of_all_frames(name):
     assert len(places) > 6
 
 
-def test_random_crops_reach_every_place_alike():
+def test_random_crops_reach_every_place_alike(drawn):
     clip = np.arange(5 * 4, dtype=np.uint8).reshape(1, 5, 4, 1)
     cuts = drawn(lambda seed: transforms.random_crop(clip, (3, 3), seed), 1500)
     _, counts = np.unique(cuts[:, 0, 0, 0, 0], return_counts=True)
@@ -145,7 +123,7 @@ def test_random_crops_reach_every_place_alike():
     assert np.abs(counts / 1500 - 1 / 6).max() < 0.04
 
 
-def test_motion_energy_is_the_mean_square_per_cell():
+def test_motion_energy_is_the_mean_square_per_cell(twice):
     clip = noise(7, 20, 27, 3)
     shown = clip[[0, 3, 6]].astype(float)
     squares = np.pad(np.square(np.diff(shown, axis=0)).mean((0, -1)), [(0, 4), (0, 5)])
@@ -153,7 +131,7 @@ def test_motion_energy_is_the_mean_square_per_cell():
     np.testing.assert_allclose(twice(transforms.motion_energy, clip), expected, rtol=1e-4)
 
 
-def test_motion_crops_are_drawn_in_proportion_to_motion():
+def test_motion_crops_are_drawn_in_proportion_to_motion(drawn):
     # Two places move, the squared change of one three times that of the other.
     clip = np.full((3, 64, 96, 1), 100, np.uint8)
     clip[1, 8:16, 16:24] += 60
@@ -185,37 +163,40 @@ def test_motion_crops_of_a_still_clip_go_everywhere():
     assert min(lefts) < 10 and max(lefts) > 45
 
 
-def test_flip_mirrors_all_frames_in_half_of_the_draws():
-    clip, mirrored = noise(3, 4, 5, 1), 0
-    twice(transforms.random_flip, clip, np.array([0, 1], np.int32))
-    for seed in range(60):
-        found = transforms.random_flip(clip, tf.constant([0, seed])).numpy()
-        if np.array_equal(found, clip[:, :, ::-1]):
-            mirrored += 1
-        else:
-            np.testing.assert_array_equal(found, clip)
-    assert 18 <= mirrored <= 42
+@pytest.mark.parametrize(
+    "crop",
+    [
+        lambda clip, seed: transforms.center_crop(clip, (12, 16)),
+        lambda clip, seed: transforms.random_crop(clip, (6, 8), seed),
+        lambda clip, seed: transforms.motion_crop(clip, (8, 8), seed),
+    ],
+)
+def test_masks_and_boxes_are_cropped_with_the_clip(painted, check_truth, crop):
+    check_truth(painted)
+    stream = tf.data.Dataset.from_tensors(painted).repeat(12).enumerate()
+    stream = stream.map(lambda n, known: crop(known, tf.stack([1, tf.cast(n, tf.int32)])))
+    places = set()
+    for number, found in enumerate(stream):
+        check_truth(found)
+        alone = crop(painted["clip"], tf.constant([1, number]))
+        np.testing.assert_array_equal(found["clip"], alone)
+        places.add(found["boxes"].numpy().tobytes())
+    assert stream.element_spec["masks"].shape == stream.element_spec["clip"].shape[:3]
+    # The crop in the middle is always the same one.
+    assert len(places) == 1 or len(places) > 5
 
 
-def test_brightness_is_one_line_for_the_whole_clip():
-    levels = np.arange(60, 180, dtype=np.uint8).reshape(2, 6, 10, 1)
-    gains, offsets = [], []
-    twice(transforms.random_brightness, levels, np.array([1, 0], np.int32))
-    for seed in range(40):
-        found = transforms.random_brightness(levels, tf.constant([1, seed])).numpy()
-        gain, offset = np.polyfit(levels.ravel().astype(float), found.ravel().astype(float), 1)
-        assert np.abs(found.ravel() - (gain * levels.ravel() + offset)).max() < 0.6
-        gains.append(gain - 1)
-        offsets.append(offset / 255)
-    assert 0.10 < max(np.abs(gains)) <= 0.151
-    assert 0.05 < max(np.abs(offsets)) <= 0.085
-
-
-@pytest.mark.parametrize("name", ["random_flip", "random_brightness"])
-def test_the_same_seed_draws_the_same(name):
-    clip, seed = noise(3, 8, 8, 1), tf.constant([4, 5])
-    function = getattr(transforms, name)
-    np.testing.assert_array_equal(function(clip, seed), function(clip, seed))
+def test_masks_may_be_bytes_and_a_box_outside_the_crop_is_empty():
+    known = {
+        "clip": noise(1, 8, 8, 1),
+        "masks": noise(1, 8, 8),
+        "boxes": np.float32([[[0, 0, 2, 8], [0, 0, 4, 4], [1, 1, 7, 3], [3, 5, 5, 9]]]),
+    }
+    found = transforms.crop(known, 2, 3, (4, 4))
+    np.testing.assert_array_equal(found["clip"], known["clip"][:, 2:6, 3:7])
+    np.testing.assert_array_equal(found["masks"], known["masks"][:, 2:6, 3:7])
+    expected = [[0, 0, 0, 0], [0, 0, 2, 1], [0, 0, 0, 0], [1, 2, 3, 4]]
+    np.testing.assert_array_equal(found["boxes"], [expected])
 
 
 @pytest.mark.parametrize(
@@ -225,6 +206,9 @@ def test_the_same_seed_draws_the_same(name):
         (lambda: transforms.to_grey(noise(2, 2, 4)), "must have 1 or 3 channels"),
         (lambda: transforms.to_channels(noise(2, 2, 3), 2), "`channels` must be 1 or 3"),
         (lambda: transforms.to_float(np.zeros(3, np.float32)), "must be uint8"),
+        (lambda: transforms.crop({"clip": 0, "labels": 1}, 0, 0, (1, 1)),
+         r"`clip` must be .* Received: a dict of \['clip', 'labels'\]"),
+        (lambda: transforms.center_crop({"masks": 1}, (1, 1)), r"a dict of \['masks'\]"),
     ],
 )
 def test_what_breaks_a_rule_is_named(function, message):

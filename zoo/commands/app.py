@@ -16,6 +16,7 @@ from zoo.commands import (
     embed,
     evaluate,
     export,
+    preview,
     quickstart,
     train,
 )
@@ -34,6 +35,7 @@ EXAMPLES = {
     "compare": "zoo compare convlstm_vae runs/mine --data ucsd_ped2/ --out runs/comparison.png",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
+    "preview": "zoo preview footage/ --out runs/preview",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "classify train": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "doctor": "zoo doctor",
@@ -99,4 +101,5 @@ _add("embed", embed.embed)
 _add("export", export.export)
 _classify = _group("classify", "Classify clips with an exported encoder.")
 _add("train", classify.train, group=_classify)
+_add("preview", preview.preview)
 _add("doctor", doctor.doctor, loads_tensorflow=False)

@@ -28,7 +28,7 @@ SECONDS_BETWEEN_LINES = 10
 
 # What the library calls the value of an option of another name; the first that a command has.
 SYNONYMS = {
-    "source": ("data", "clip"),
+    "source": ("data", "clip", "path"),
     "name": ("name_or_run", "names"),
     "directory": ("encoder",),
     "folder": ("encoder",),

@@ -328,10 +328,10 @@ def check_settings(preset, training, overrides):
         registry.check_overrides(preset, overrides)
         check_sizes(training, preset.model_class.stride)
         # Made and thrown away: each says what is wrong with its arguments.
-        _clip_spec(training, preset.model_class(**{**preset.arguments, **overrides}))
+        clip_spec(training, preset.model_class(**{**preset.arguments, **overrides}))
         for name in training["augment"]:
-            if name not in data_pipelines.transforms.AUGMENTATIONS:
-                known = ", ".join(sorted(data_pipelines.transforms.AUGMENTATIONS))
+            if name not in data_pipelines.augmentations.AUGMENTATIONS:
+                known = ", ".join(sorted(data_pipelines.augmentations.AUGMENTATIONS))
                 raise ValueError(f"`augment` must be of {known}. Received: augment={name}")
     except ValueError as error:
         said = re.sub(r"^`(\w+)`", r"`--set \1`", str(error))
@@ -516,7 +516,7 @@ def batches(setup, model, source, endless):
         Function from a number of batches to leave out to a `tf.data.Dataset` of batches.
     """
     training = setup.training
-    clip = _clip_spec(training, model)
+    clip = clip_spec(training, model)
     task = task_of(model)
     cache = "memory" if _fits_memory(source, clip) else None
 
@@ -543,7 +543,8 @@ def _held_out_batches(setup, model):
     return batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
 
 
-def _clip_spec(training, model):
+def clip_spec(training, model):
+    """How clips are cut for a model to train on: `data_pipelines.ClipSpec`."""
     return data_pipelines.ClipSpec(
         frames=training["frames"],
         fps=model.fps,

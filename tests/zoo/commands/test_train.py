@@ -199,7 +199,7 @@ def run_of(footage, tmp_path, *more, code=2):
         (["--init", "convlstm_vea"], "`--init` must be a preset: convlstm_vae"),
         (["--init", "."], "without any"),
         (["--set", "frames=0"], "`--set frames` must be a whole number"),
-        (["--set", "augment=flop"], "`--set augment` must be of brightness, flip"),
+        (["--set", "augment=flop"], "`--set augment` must be of blur, brightness, colour"),
         (["--set", "score_horizon=3"], "`--set score_horizon` must be"),
         (["--set", "clip_shape=8,30,32,1"], "`--set` must hold what the model takes: The height"),
         (["--set", "crop=64,64"], "`--set crop` must fit into the frame"),
@@ -215,6 +215,12 @@ def test_a_setting_with_an_option_of_its_own_is_called_by_that(footage, setting)
     name = setting.partition("=")[0]
     with pytest.raises(ValueError, match=f"^`{name}` must be at least 1. Received: {setting}$"):
         prepare("convlstm_vae", footage, settings=[setting])
+
+
+def test_every_augmentation_can_be_set(footage):
+    names = tuple(data_pipelines.augmentations.AUGMENTATIONS)
+    setup = prepare("convlstm_vae", footage, settings=[f"augment={','.join(names)}"])
+    assert setup.training["augment"] == names and len(names) == 9
 
 
 def test_footage_that_cannot_be_used_fails(footage, tmp_path):
