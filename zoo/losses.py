@@ -217,6 +217,34 @@ class SharpPrediction(keras.losses.Loss):
         }
 
 
+def class_loss(logits, labels):
+    """Cross-entropy of the classes of those samples whose class is told.
+
+    Args:
+        logits: `(batch, num_classes)`.
+        labels: int32 `(batch,)`; `num_classes` stands for a class that is not told.
+
+    Returns:
+        float32 scalar, the mean over the samples whose class is told; 0 where there are none.
+
+    Example:
+
+    >>> round(float(class_loss(tf.zeros((3, 4)), tf.constant([0, 3, 4]))), 4)
+    1.3863
+
+    Reference:
+        Odena, Olah and Shlens, "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017,
+        https://arxiv.org/abs/1610.09585
+    """
+    count = logits.shape[-1]
+    told = labels < count
+    each = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        tf.where(told, labels, 0), tf.cast(logits, tf.float32)
+    )
+    told = tf.cast(told, tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(told * each), tf.reduce_sum(told))
+
+
 ADVERSARIAL_LOSSES = ("hinge", "non_saturating")
 
 

@@ -11,6 +11,7 @@ from zoo.losses import (
     GaussianNegativeLogLikelihood,
     GradientDifference,
     SharpPrediction,
+    class_loss,
     discriminator_loss,
     generator_loss,
     gradient_penalty,
@@ -165,3 +166,14 @@ def test_decaying_error_is_the_equation_of_the_paper():
     # It shares no more than the scale with the likelihood of a Gaussian.
     assert not isinstance(scaled, GaussianNegativeLogLikelihood)
     assert set(scaled.get_config()) == {"name", "reduction", "scale"}
+
+
+def test_the_loss_of_classes_is_of_those_that_are_told():
+    logits = RNG.normal(size=(5, 3)).astype("float32")
+    labels = np.array([2, 3, 0, 3, 1], "int32")
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -np.mean([log_softmax[0, 2], log_softmax[2, 0], log_softmax[4, 1]])
+    found = class_loss(tf.cast(logits, tf.float32), labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert class_loss(tf.cast(logits, tf.bfloat16), labels).dtype == tf.float32
+    assert float(class_loss(logits, np.full(5, 3, "int32"))) == 0

@@ -89,15 +89,19 @@ class ClipEncoder(keras.Model):
 class VideoDiscriminator(keras.Model):
     """A discriminator of single frames and one of videos.
 
-    With `f` the mean over space and time of the last layer and `e_y` a vector for the class, a
-    verdict is `v'f + e_y'f`: that of Miyato and Koyama 2018 but for the bias. `spectral_norm` is of
-    the convolutions; `v` and `e_y` are not kept at norm one: their scale is that of the verdicts.
+    Each place is judged by itself, as by the discriminators of MoCoGAN: a mean over the frame
+    would hardly tell a person from a smear, and little of its gradient would reach either. With
+    `f` what the last layer says of a place and `e_y` a vector for the class, a verdict is
+    `v'f + e_y'f`: that of Miyato and Koyama 2018 but for the bias. `spectral_norm` is of the
+    convolutions; `v` and `e_y` are not kept at norm one: their scale is that of the verdicts.
 
     Args:
         channels, spectral_norm: As of `ClipEncoder`.
         num_classes: Classes; class `num_classes` stands for one that is not known.
         filters: As of `ClipEncoder`.
         frame_filters: Channels of the discriminator of frames at 1/2, 1/4 and 1/8.
+        names_class: Whether the class of a video is named too, as MoCoGAN's discriminator of videos
+            does where there are categories.
 
     Call arguments:
         videos: Dict of `clip` float32 `(batch, time, height, width, channels)`, `frames`
@@ -106,15 +110,25 @@ class VideoDiscriminator(keras.Model):
         training: Whether the spectral norms are brought up to date.
 
     Returns:
-        Verdicts on frames `(batch, n)` and on videos `(batch,)`, float32, the larger the more
-        real.
+        Dict of float32: `verdicts`, those on frames `(batch, n * height / 8 * width / 8)` and those
+        on videos `(batch, time / 4 * height / 16 * width / 16)`, sizes rounded up, the larger the
+        more real; and, with `names_class`, `classes`, logits `(batch, num_classes)`.
 
     Reference:
         Tulyakov, Liu, Yang and Kautz, "MoCoGAN", 2018, https://arxiv.org/abs/1707.04993; Miyato
         and Koyama, "cGANs with Projection Discriminator", 2018, https://arxiv.org/abs/1802.05637
     """
 
-    def __init__(self, channels, num_classes, filters, frame_filters, spectral_norm, **kwargs):
+    def __init__(
+        self,
+        channels,
+        num_classes,
+        filters,
+        frame_filters,
+        spectral_norm,
+        names_class=False,
+        **kwargs,
+    ):
         super().__init__(autocast=False, **kwargs)
         self.channels = channels
         self.num_classes = num_classes
@@ -134,6 +148,9 @@ class VideoDiscriminator(keras.Model):
             for level, count in enumerate(self.frame_filters)
         ]
         self.frame_head = _Projection(num_classes, name="frame_head", dtype=policy)
+        self.class_head = None
+        if names_class:
+            self.class_head = keras.layers.Dense(num_classes, name="class_head", dtype="float32")
 
     def build(self, input_shape=None):
         self.encoder.build()
@@ -142,6 +159,8 @@ class VideoDiscriminator(keras.Model):
         self.video_head.build((None, 2 * depth))
         build_chain(self.frame_layers, (None, None, None, self.channels))
         self.frame_head.build((None, self.frame_filters[-1]))
+        if self.class_head is not None:
+            self.class_head.build((None, 2 * depth))
         self.built = True
 
     def call(self, videos, training=False):
@@ -149,19 +168,23 @@ class VideoDiscriminator(keras.Model):
         maps = with_neighbours(grid, stride=2)
         count = maps.shape[1] or tf.shape(maps)[1]
         maps = unfold_time(self.last(fold_time(maps), training=training), count)
-        of_video = self.video_head(tf.reduce_mean(maps, axis=[1, 2, 3]), videos["label"])
+        of_video = self.video_head(maps, videos["label"])
+        # Over all of the video: a class shows in what changes.
+        pooled = tf.reduce_mean(tf.cast(maps, tf.float32), axis=[1, 2, 3])
         count = videos["frames"].shape[1]
         maps = 2.0 * fold_time(videos["frames"]) - 1.0
         for layer in self.frame_layers:
             maps = layer(maps, training=training)
-        labels = tf.repeat(videos["label"], count)
-        of_frames = self.frame_head(tf.reduce_mean(maps, axis=[1, 2]), labels)
-        return [tf.reshape(of_frames, (-1, count)), of_video]
+        of_frames = self.frame_head(unfold_time(maps, count), videos["label"])
+        judged = {"verdicts": [of_frames, of_video]}
+        if self.class_head is not None:
+            judged["classes"] = self.class_head(pooled)
+        return judged
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class _Projection(keras.layers.Layer):
-    """`(n, depth)` features and `(n,)` classes -> `(n,)` verdicts, float32."""
+    """`(batch, ..., depth)` features and `(batch,)` classes -> `(batch, n)` verdicts, float32."""
 
     def __init__(self, num_classes, **kwargs):
         super().__init__(autocast=False, **kwargs)
@@ -180,11 +203,14 @@ class _Projection(keras.layers.Layer):
         self.built = True
 
     def call(self, features, labels):
-        features = tf.cast(features, tf.float32)
+        depth = features.shape[-1]
+        shape = tf.concat([tf.shape(features)[:1], [-1, depth]], axis=0)
+        features = tf.reshape(tf.cast(features, tf.float32), shape)
         vectors = tf.matmul(
             tf.one_hot(labels, self.num_classes + 1), tf.convert_to_tensor(self.class_vectors)
         )
-        return self.verdict(features)[:, 0] + tf.reduce_sum(vectors * features, axis=-1)
+        by_class = tf.reduce_sum(vectors[:, None] * features, axis=-1)
+        return self.verdict(features)[..., 0] + by_class
 
     def get_config(self):
         return {**super().get_config(), "num_classes": self.num_classes}

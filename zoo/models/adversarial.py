@@ -60,7 +60,7 @@ class AdversarialModel(VideoModel):
         generator: `keras.Model` that is trained.
         average: Its moving average, or `None`.
         discriminator: `keras.Model` from what `Drawn` holds to a list of verdicts, each
-            `(batch,)` or `(batch, n)`; or `None`.
+            `(batch,)` or `(batch, n)`, or to a nest in which `_verdicts` finds it; or `None`.
     """
 
     def __init__(
@@ -122,6 +122,18 @@ class AdversarialModel(VideoModel):
     def _draw(self, x, y, training):
         """A batch of the stream -> `Drawn`."""
         raise NotImplementedError
+
+    def _verdicts(self, judged):
+        """The list of verdicts in what the discriminator gives."""
+        return judged
+
+    def _beside_verdicts(self, judged, videos, x, is_drawn):
+        """Scalar added to the loss of a side, of what it is told beside the verdicts.
+
+        `judged` is what the discriminator says of `videos`: of the drawn ones the scalar is added
+        to the generator's loss, of the real ones to the discriminator's.
+        """
+        return 0.0
 
     # Keras' configuration, with a second optimiser.
 
@@ -187,28 +199,38 @@ class AdversarialModel(VideoModel):
         loss = loss + drawn.extra / replicas
         losses = {"optimizer": loss}
         if self.discriminator is not None:
-            fake_verdicts = self.discriminator(drawn.fake, training=False)
-            generator = _summed(generator_loss, fake_verdicts, kind=self.adversarial_loss)
-            losses["optimizer"] += self.adversarial_weight * generator / replicas
-            discriminator = self._discriminator_loss(drawn, training=True)
-            self._note(self.generator_metric, generator, x)
-            self._note(self.discriminator_metric, discriminator, x)
+            losses["optimizer"] += self._generator_loss(drawn, x) / replicas
+            discriminator = self._discriminator_loss(drawn, x, training=True)
             if self.r1_weight:
                 penalty = gradient_penalty(
-                    lambda videos: self.discriminator(videos, training=False), drawn.real
+                    lambda videos: self._verdicts(self.discriminator(videos, training=False)),
+                    drawn.real,
                 )
                 self._note(self.penalty_metric, penalty, x)
                 discriminator = discriminator + self.r1_weight * penalty
             losses["discriminator_optimizer"] = discriminator / replicas
         return losses, drawn
 
-    def _discriminator_loss(self, drawn, training):
-        """Verdicts on real and drawn videos in one pass, so that both see the same kernels."""
+    def _generator_loss(self, drawn, x):
+        """What the generator is told by the discriminator, weighed."""
+        judged = self.discriminator(drawn.fake, training=False)
+        loss = _summed(generator_loss, self._verdicts(judged), kind=self.adversarial_loss)
+        self._note(self.generator_metric, loss, x)
+        return self.adversarial_weight * loss + self._beside_verdicts(judged, drawn.fake, x, True)
+
+    def _discriminator_loss(self, drawn, x, training):
+        """Judges real and drawn videos in one pass, so that both see the same kernels."""
         fake = tf.nest.map_structure(tf.stop_gradient, drawn.fake)
         both = tf.nest.map_structure(lambda *pair: tf.concat(pair, axis=0), drawn.real, fake)
-        verdicts = self.discriminator(both, training=training)
-        halves = [tf.split(verdict, 2, axis=0) for verdict in verdicts]
-        return _summed(discriminator_loss, *zip(*halves, strict=True), kind=self.adversarial_loss)
+        judged = self.discriminator(both, training=training)
+        of_real, of_fake = (
+            tf.nest.map_structure(lambda part: tf.split(part, 2, axis=0)[half], judged)  # noqa: B023
+            for half in range(2)
+        )
+        verdicts = (self._verdicts(half) for half in (of_real, of_fake))
+        loss = _summed(discriminator_loss, *verdicts, kind=self.adversarial_loss)
+        self._note(self.discriminator_metric, loss, x)
+        return loss + self._beside_verdicts(of_real, drawn.real, x, False)
 
     def train_step(self, data):
         x, y = _unweighted(data)
@@ -228,11 +250,9 @@ class AdversarialModel(VideoModel):
         drawn = self._draw(x, y, training=False)
         loss = self.compute_loss(x, drawn.targets, drawn.predictions, training=False)
         if self.discriminator is not None:
-            verdicts = self.discriminator(drawn.fake, training=False)
-            generator = _summed(generator_loss, verdicts, kind=self.adversarial_loss)
-            self._note(self.generator_metric, generator, x)
-            discriminator = self._discriminator_loss(drawn, training=False)
-            self._note(self.discriminator_metric, discriminator, x)
+            # What they report; neither loss is that of the evaluation.
+            self._generator_loss(drawn, x)
+            self._discriminator_loss(drawn, x, training=False)
         return self._report(loss, x, drawn)
 
     def _report(self, loss, x, drawn):

@@ -5,7 +5,8 @@ After Goodfellow et al. 2014 (https://arxiv.org/abs/1406.2661), Vondrick et al. 
 al. 2018 (MoCoGAN, https://arxiv.org/abs/1707.04993: a content code, a recurrent path of motion
 codes, a discriminator of frames and one of videos). What differs: no layer is fully connected to
 places, which are told by waves instead, so that frames of any size do; the class enters the
-discriminators by projection (Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637); a first
+discriminators by projection (Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637), beside
+being read off a video, with `class_weight`, as MoCoGAN reads its categories; a first
 frame enters by strided convolutions and skips, and a part of each batch is drawn from the first
 frame of another clip, so that class and first frame need not belong together; another part is
 drawn without noise and compared with what came, which is what `rollout` and `score` use; nothing
@@ -26,7 +27,7 @@ from zoo.layers.random_views import shifted_and_lit
 from zoo.layers.sizes import check_filters
 from zoo.layers.video_discriminator import VideoDiscriminator
 from zoo.layers.video_generator import VideoGenerator
-from zoo.losses import SharpPrediction
+from zoo.losses import SharpPrediction, class_loss
 from zoo.models.adversarial import AdversarialModel, Drawn
 from zoo.models.base import check_seed, free_shapes
 from zoo.models.error_scorer import ErrorScorer
@@ -44,9 +45,10 @@ class VideoGAN(AdversarialModel, ErrorScorer):
 
     The loss of the generator is the mean absolute error of what is drawn without noise from a
     clip's own first frame, plus `adversarial_weight` times the adversarial loss of all that is
-    drawn, less `diversity_weight` times how far apart two samples of one class are, as a share
-    of how far apart their codes are. Beside the terms of `AdversarialModel`, `diversity` is
-    reported where it has weight.
+    drawn and `class_weight` times the cross-entropy of the class read off it, less
+    `diversity_weight` times how far apart two samples of one class are, as a share of how far apart
+    their codes are. Beside the terms of `AdversarialModel`, `diversity`, `class_real` and
+    `class_drawn` are reported where they have weight.
 
     `rollout` draws blocks of 16 frames, each from the last frame of the one before; without a
     seed, without noise. The anomaly score of a frame is the squared error of the frame drawn
@@ -62,6 +64,9 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         discriminator_filters: Channels of the discriminator of videos at 1/2, 1/4 and 1/8.
         frame_filters: The same of the discriminator of frames.
         diversity_weight: Weight of the distance between samples; needs labels.
+        class_weight: Weight, in the generator's loss, of the cross-entropy of the class that the
+            discriminator of videos reads off what was drawn; needs labels. The discriminator
+            learns to read it off real videos.
         seed: Of the draws in training, a whole number from 0 up to 2**31 - 1.
         **kwargs: Arguments of `AdversarialModel`, `ErrorScorer` and `VideoModel`.
 
@@ -94,6 +99,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
     stride = 8
     min_frames = 3
     rollout_block = FRAMES_AT_ONCE
+    layout = 2  # 1 judged means over frames and videos
 
     def __init__(
         self,
@@ -106,6 +112,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         discriminator_filters=(16, 32, 64),
         frame_filters=(16, 32, 64),
         diversity_weight=0.0,
+        class_weight=0.0,
         seed=0,
         **kwargs,
     ):
@@ -123,16 +130,17 @@ class VideoGAN(AdversarialModel, ErrorScorer):
                 "`adversarial_weight` must be above 0: the features are those of the "
                 f"discriminator. Received: adversarial_weight={self.adversarial_weight}"
             )
-        if diversity_weight < 0:
-            raise ValueError(
-                "`diversity_weight` must not be negative. "
-                f"Received: diversity_weight={diversity_weight}"
-            )
-        if diversity_weight and not self.labels:
-            raise ValueError(
-                "`diversity_weight` must be 0 without `labels`: samples are compared that are of "
-                f"one class. Received: diversity_weight={diversity_weight}, labels=()"
-            )
+        for name, value, why in (
+            ("diversity_weight", diversity_weight, "samples are compared that are of one class"),
+            ("class_weight", class_weight, "there is no class to be read off a video"),
+        ):
+            if value < 0:
+                raise ValueError(f"`{name}` must not be negative. Received: {name}={value}")
+            if value and not self.labels:
+                raise ValueError(
+                    f"`{name}` must be 0 without `labels`: {why}. "
+                    f"Received: {name}={value}, labels=()"
+                )
         self.first_frame = first_frame
         self.filters = check_decoder_filters("filters", filters)
         self.motion_filters = motion_filters
@@ -143,6 +151,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         )
         self.frame_filters = check_filters("frame_filters", frame_filters, 3)
         self.diversity_weight = diversity_weight
+        self.class_weight = class_weight
         check_seed(seed)
         self.seed = seed
         if not first_frame:
@@ -155,11 +164,16 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             ),
             lambda name: VideoDiscriminator(
                 self.channels, self.num_classes, self.discriminator_filters, self.frame_filters,
-                self.spectral_norm, name=name, dtype=policy,
+                self.spectral_norm, bool(self.class_weight), name=name, dtype=policy,
             ),
         )  # fmt: skip
         self.diversity_metric = (
             keras.metrics.Mean(name="diversity") if diversity_weight else None
+        )
+        self.class_metrics = (
+            [keras.metrics.Mean(name=f"class_{side}") for side in ("real", "drawn")]
+            if class_weight
+            else []
         )
 
     @property
@@ -288,6 +302,16 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         """What the discriminators see: the video shifted and brightened, and frames of it."""
         clip = shifted_and_lit(video, seed)
         return {"clip": clip, "frames": tf.gather(clip, places, axis=1), "label": label}
+
+    def _verdicts(self, judged):
+        return judged["verdicts"]
+
+    def _beside_verdicts(self, judged, videos, x, is_drawn):
+        if not self.class_weight:
+            return 0.0
+        loss = class_loss(judged["classes"], videos["label"])
+        self._note(self.class_metrics[is_drawn], loss, x)
+        return self.class_weight * loss if is_drawn else loss
 
     # Drawing.
 
@@ -455,5 +479,6 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             "discriminator_filters": self.discriminator_filters,
             "frame_filters": self.frame_filters,
             "diversity_weight": self.diversity_weight,
+            "class_weight": self.class_weight,
             "seed": self.seed,
         }

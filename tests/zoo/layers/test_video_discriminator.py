@@ -14,26 +14,55 @@ CLIP = RNG.uniform(size=(3, 7, 16, 24, 1)).astype("float32")
 @pytest.fixture(scope="module")
 def discriminator():
     keras.utils.set_random_seed(0)
-    discriminator = VideoDiscriminator(1, 2, (4, 5, 6), (3, 4, 5), spectral_norm=True)
+    discriminator = VideoDiscriminator(
+        1, 2, (4, 5, 6), (3, 4, 5), spectral_norm=True, names_class=True
+    )
     discriminator.build()
     return discriminator
 
 
 def judged(discriminator, labels=(0, 1, 2), clip=CLIP, frames=CLIP[:, [1, 4]]):
     videos = {"clip": clip, "frames": frames, "label": tf.constant(labels)}
-    return [np.asarray(verdict) for verdict in discriminator(videos)]
+    return [np.asarray(verdict) for verdict in discriminator(videos)["verdicts"]]
 
 
 def test_frames_and_videos_are_judged_apart(discriminator):
     of_frames, of_video = judged(discriminator)
-    assert of_frames.shape == (3, 2) and of_video.shape == (3,)
+    # Places at 1/8 of two frames; of seven frames two steps, at 1/16.
+    assert of_frames.shape == (3, 2 * 2 * 3) and of_video.shape == (3, 2 * 1 * 2)
     other_frames, same_video = judged(discriminator, frames=CLIP[:, [2, 4]])
     np.testing.assert_array_equal(same_video, of_video)
-    assert np.all(other_frames[:, 0] != of_frames[:, 0])
-    np.testing.assert_allclose(other_frames[:, 1], of_frames[:, 1], rtol=1e-4)
+    assert np.all(other_frames[:, :6] != of_frames[:, :6])
+    np.testing.assert_allclose(other_frames[:, 6:], of_frames[:, 6:], rtol=1e-4)
     still, moved = judged(discriminator, clip=CLIP[:, ::-1].copy())
     np.testing.assert_array_equal(still, of_frames)
     assert np.all(moved != of_video)
+
+
+def test_a_place_is_judged_by_what_is_about_it(discriminator):
+    frames = np.repeat(CLIP[:, :1], 2, axis=1)
+    altered = frames.copy()
+    altered[:, 1, :4, :4] = 1 - altered[:, 1, :4, :4]
+    (before, _), (after, _) = (judged(discriminator, frames=each) for each in (frames, altered))
+    changed = (before != after).reshape(3, 2, 2, 3).any(axis=0)
+    assert not changed[0].any() and changed[1, 0, 0] and not changed[1, :, 2].any()
+
+
+def test_the_class_is_read_off_the_whole_video(discriminator):
+    videos = {"clip": CLIP, "frames": CLIP[:, :2], "label": tf.constant([0, 1, 2])}
+    found = discriminator(videos)["classes"]
+    assert found.shape == (3, 2) and found.dtype == tf.float32
+    # By what is seen: not by what is told.
+    other = discriminator({**videos, "label": tf.constant([2, 2, 2])})["classes"]
+    np.testing.assert_array_equal(found, other)
+    for frame in (0, 6):
+        altered = CLIP.copy()
+        altered[:, frame] = 1 - altered[:, frame]
+        assert np.all(discriminator({**videos, "clip": altered})["classes"] != found)
+    plain = VideoDiscriminator(1, 2, (4, 5, 6), (3, 4, 5), spectral_norm=True)
+    plain.build()
+    assert set(plain(videos)) == {"verdicts"}
+    assert len(discriminator.weights) == len(plain.weights) + 2
 
 
 def test_the_class_enters_by_projection(discriminator):
@@ -44,7 +73,7 @@ def test_the_class_enters_by_projection(discriminator):
         kernel = np.asarray(head.verdict.kernel)[:, 0]
         for label in range(3):
             expected = features @ (kernel + vectors[label])
-            verdict = head(features, tf.fill((3,), label))
+            verdict = head(features[:, None], tf.fill((3,), label))[:, 0]
             np.testing.assert_allclose(verdict, expected, rtol=1e-4, atol=1e-5)
         first, second = judged(discriminator, (0, 0, 0))[place], judged(discriminator, (1, 1, 1))
         assert np.all(first != second[place])

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import zoo
 from zoo.layers.random_views import shifted_and_lit
+from zoo.losses import class_loss, discriminator_loss
 from zoo.models.video_gan import VideoGAN
 from zoo.registry import resolve
 
@@ -200,20 +201,50 @@ def test_a_class_must_be_a_whole_number_in_training_too(model):
 
 
 @pytest.mark.parametrize("weight", [0.0, 5.0])
-def test_the_loss_is_its_terms_and_diversity_is_one_where_it_has_weight(weight):
-    model = make(diversity_weight=weight)
+def test_the_loss_is_its_terms_and_diversity_and_class_are_where_they_have_weight(weight):
+    model = make(diversity_weight=weight, class_weight=weight / 10)
     model.compile(keras.optimizers.SGD(0.0), loss=model.default_loss())
     # Two batches, the last smaller.
     history = model.fit(
         {"clip": CLIP, "label": LABEL}, CLIP, batch_size=5, shuffle=False, verbose=0
     ).history
     logs = {name: value for name, (value,) in history.items()}
-    assert ("diversity" in logs) == (weight > 0)
+    assert ("diversity" in logs) == ("class_drawn" in logs) == (weight > 0)
     expected = logs["reconstruction"] + model.adversarial_weight * logs["generator"]
     if weight:
         assert weight * logs["diversity"] > 0.01
-        expected -= weight * logs["diversity"]
+        expected -= weight * logs["diversity"] - weight / 10 * logs["class_drawn"]
     assert logs["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_discriminator_learns_the_classes_of_real_videos_and_the_generator_those_of_its_own():
+    model = make(class_weight=0.5, adversarial_weight=1e-9, spectral_norm=False)
+    model.compile(keras.optimizers.SGD(0.0), loss=model.default_loss())
+    batch = {"clip": tf.constant(CLIP), "label": tf.constant(LABEL)}
+    with tf.GradientTape(persistent=True) as tape:
+        losses, drawn = model.objectives(batch, tf.constant(CLIP))
+        of_real, of_drawn = (
+            class_loss(model.discriminator(videos)["classes"], videos["label"])
+            for videos in (drawn.real, drawn.fake)
+        )
+        verdicts = discriminator_loss_of(model, drawn)
+    reconstruction = np.abs(drawn.targets - np.asarray(drawn.predictions)).mean()
+    expected = reconstruction + 0.5 * of_drawn
+    np.testing.assert_allclose(losses["optimizer"], expected, rtol=1e-4)
+    np.testing.assert_allclose(losses["discriminator_optimizer"], verdicts + of_real, rtol=1e-4)
+    head = model.discriminator.class_head.kernel
+    np.testing.assert_allclose(
+        tape.gradient(losses["discriminator_optimizer"], head), tape.gradient(of_real, head),
+        rtol=1e-3, atol=1e-6,
+    )  # fmt: skip
+
+
+def discriminator_loss_of(model, drawn):
+    real, fake = (model.discriminator(videos)["verdicts"] for videos in (drawn.real, drawn.fake))
+    return sum(
+        discriminator_loss(r, f, kind=model.adversarial_loss)
+        for r, f in zip(real, fake, strict=True)
+    )
 
 
 def test_both_discriminators_see_one_view_of_a_video(model):
@@ -255,6 +286,8 @@ def test_draws_of_a_resumed_training_are_those_of_an_undisturbed_one():
         ({"adversarial_weight": 0.0}, "`adversarial_weight` must be above 0"),
         ({"diversity_weight": -1.0}, "`diversity_weight` must not be negative"),
         ({"diversity_weight": 0.5, "labels": ()}, "must be 0 without `labels`.*=0.5, labels="),
+        ({"class_weight": -1.0}, "`class_weight` must not be negative"),
+        ({"class_weight": 0.5, "labels": ()}, "`class_weight` must be 0 without `labels`"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
