@@ -15,6 +15,7 @@ from data_pipelines.batching import (
 from data_pipelines.clips import ClipSpec, frame_indices
 from data_pipelines.decoding import chunks
 from data_pipelines.sources import KINDS, Source, Video, open_source
+from data_pipelines.sources.camera import Camera
 
 
 def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=None, batch=None,
@@ -103,5 +104,5 @@ def _augmentation(augment):
     return transforms.AUGMENTATIONS[augment]
 
 
-__all__ = ["KINDS", "ClipSpec", "Source", "Video", "chunks", "frame_indices", "load",
+__all__ = ["KINDS", "Camera", "ClipSpec", "Source", "Video", "chunks", "frame_indices", "load",
            "open_source", "tasks", "transforms"]
