@@ -4,10 +4,18 @@ A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the v
 """
 
 from data_pipelines import augmentations, tasks, transforms
-from data_pipelines.batching import Order, batched, cached_clips, class_numbers, streamed_clips
+from data_pipelines.batching import (
+    Order,
+    batched,
+    cached_clips,
+    check_live,
+    class_numbers,
+    streamed_clips,
+)
 from data_pipelines.clips import ClipSpec, frame_indices
 from data_pipelines.decoding import chunks
 from data_pipelines.sources import KINDS, Source, Video, open_source
+from data_pipelines.sources.camera import Camera
 
 
 def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=None, batch=None,
@@ -17,10 +25,12 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
 
     Element `i` of epoch `e` depends on `(seed, e, i)` alone: which window, where it is cropped,
     how it is augmented. The same call gives the same stream; `first_epoch` and `skip` go on
-    where an earlier one was left.
+    where an earlier one was left. A camera gives other frames each time; it needs a `size` in
+    `clip` and takes neither `repeat` nor `skip`, unless a limit lets it be kept in memory.
 
     Args:
-        source: Path of footage, or a `Source` (of `open_source`, maybe a `subset`).
+        source: Path of footage, address of a camera, or a `Source` (of `open_source`, maybe a
+            `subset`; of `sources.camera.open_source`, which takes limits and timeouts).
         clip: `ClipSpec`: how clips are cut.
         kind: Layout, one of `KINDS`, or `None` to tell it by looking.
         split: `"train"`, `"test"` or `None` for all videos.
@@ -79,10 +89,11 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         augment=tuple(augmentations.find(a) for a in augment),
     )
     videos = open_source(source, kind, split).videos
+    check_live(videos, clip, cache, repeat, skip)
     classes = class_numbers(videos, labels)
     stream = (cached_clips if cache else streamed_clips)(videos, classes, clip, order)
     return batched(stream, task, batch, drop_remainder, labelled=labels is not None)
 
 
-__all__ = ["KINDS", "ClipSpec", "Source", "Video", "augmentations", "chunks", "frame_indices",
-           "load", "open_source", "tasks", "transforms"]
+__all__ = ["KINDS", "Camera", "ClipSpec", "Source", "Video", "augmentations", "chunks",
+           "frame_indices", "load", "open_source", "tasks", "transforms"]

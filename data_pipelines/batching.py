@@ -13,8 +13,12 @@ import tensorflow as tf
 from data_pipelines import augmentations, transforms
 from data_pipelines import clips as clips_lib
 from data_pipelines.decoding import prepared_frames, resampled_length
+from data_pipelines.live import IDLE_SECONDS, LiveIterator
 
 _LOG = logging.getLogger(__name__)
+
+# Stands for "no clip yet" in the stream of a camera, and is left out at once.
+_IDLE_CLASS = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +68,43 @@ def class_numbers(videos, labels):
                 f"{video.name} with the label {video.label!r}"
             )
     return [labels.index(video.label) for video in videos]
+
+
+def check_live(videos, clip, cache, repeat, skip):
+    """Raises `ValueError` where a camera is among `videos` and the stream is not one for cameras.
+
+    Args:
+        videos: List of `Video`.
+        clip: `ClipSpec`.
+        cache: As of `load`.
+        repeat: As of `load`.
+        skip: As of `load`.
+    """
+    for video in videos:
+        if cache and video.endless:
+            raise ValueError(
+                "`cache` must be None for a camera without a limit (`max_frames`, `max_seconds`): "
+                f"its frames would fill the memory. Received: cache={cache!r} for {video.name}"
+            )
+        if cache or not video.live:
+            continue
+        if clip.size is None:
+            raise ValueError(
+                "`size` of the clip must be given for a camera: that of its frames shows only "
+                f"when it is there, and may change. Received: size=None for {video.name}"
+            )
+        for name, value in (("repeat", repeat), ("skip", skip)):
+            if value:
+                raise ValueError(
+                    f"`{name}` must be {type(value)()} for a camera, whose frames come once; with "
+                    "cache='memory', and a limit of the camera, they are kept. "
+                    f"Received: {name}={value!r} for {video.name}"
+                )
+        if len(videos) > 1:
+            raise ValueError(
+                "`source` must hold no other video beside a camera: they would take turns, and it "
+                f"has no end. Received: {[video.name for video in videos]}"
+            )
 
 
 def cached_clips(videos, classes, clip, order):
@@ -162,28 +203,39 @@ def streamed_clips(videos, classes, clip, order):
     if not kept:
         raise _none_long_enough(videos, longer, clip)
     kept, classes = zip(*kept, strict=True)
-    first = _first_frame(kept[0], clip)
-    shape = _checked_shape(kept[0], (*(clip.size or first.shape[:2]), clip.channels), None, clip)
+    # A camera need not be there yet: its first frame is not waited for.
+    size = clip.size if kept[0].live else _first_frame(kept[0], clip).shape[:2]
+    shape = _checked_shape(kept[0], (*(clip.size or size), clip.channels), None, clip)
+    live, idle = kept[0].live, np.zeros((longer.frames, *shape), np.uint8)
     fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
 
     def windows_of(numbers):
         given = 0
         for number in numbers:
             video = kept[number]
-            for cut in clips_lib.windows(prepared_frames(video, clip), longer):
+            frames = prepared_frames(video, clip, IDLE_SECONDS if live else None)
+            for cut in clips_lib.windows(frames, longer):
+                if cut is None:
+                    yield idle, _IDLE_CLASS
+                    continue
                 _checked_shape(video, cut.shape[1:], shape, clip)
                 given += 1
                 yield cut, classes[number]
-        if not given:
+        if given:
+            return
+        if not live:
             raise _none_long_enough(kept, longer, clip)
+        _LOG.warning("%s gave no clip of %d frames before its end", kept[0].name, longer.span)
 
     def windows(epoch):
         numbers = np.arange(len(kept))
-        if not order.shuffle:
-            return windows_of(numbers)
-        rng = np.random.default_rng([order.seed, int(epoch)])
-        rng.shuffle(numbers)
-        return _shuffled(windows_of(numbers), order.shuffle, rng)
+        if order.shuffle:
+            rng = np.random.default_rng([order.seed, int(epoch)])
+            rng.shuffle(numbers)
+        stream = windows_of(numbers)
+        if order.shuffle:
+            stream = _shuffled(stream, order.shuffle, rng)
+        return LiveIterator(stream, kept[0].close) if live else stream
 
     def one_epoch(epoch):
         stream = tf.data.Dataset.from_generator(
@@ -192,6 +244,8 @@ def streamed_clips(videos, classes, clip, order):
                 tf.TensorSpec([longer.frames, *fixed], tf.uint8), tf.TensorSpec([], tf.int32)
             ),
         )
+        if live:
+            stream = stream.filter(lambda cut, label: label != _IDLE_CLASS)
         return stream.enumerate().map(
             lambda element, given: (_drawn(given[0], clip, order, epoch, element), given[1])
         )
@@ -281,6 +335,9 @@ def _shuffled(stream, buffer, rng):
     # Dataset.shuffle mixes TensorFlow's global seed into its own; the order must not hang on that.
     held = []
     for element in stream:
+        if element[1] == _IDLE_CLASS:
+            yield element
+            continue
         if len(held) < buffer:
             held.append(element)
             continue
@@ -330,6 +387,6 @@ def _none_long_enough(videos, longer, clip):
         f"no video is as long as a clip of {longer.span} frames (`frames`={clip.frames}, "
         + (f"{spare} more that `augment` needs, " if spare else "")
         + f"`frame_step`={clip.frame_step}); the longest of {len(videos)} is {longest.name} with "
-        f"{longest.num_frames} frames"
+        f"{'too few' if longest.num_frames is None else longest.num_frames} frames"
         + ("" if clip.fps is None else f" before it is brought to {clip.fps:g} per second")
     )

@@ -11,6 +11,9 @@ CROP_MODES = ("motion", "random", "center")
 # Frame rates closer than this are one rate: containers store 9.97 or 29.97 for 10 and 30.
 _SAME_RATE = 1.01
 
+# Parts of the time between two frames that a live one may come early: networks deliver unevenly.
+_EARLY = 0.25
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
@@ -112,11 +115,13 @@ def windows(frames, clip):
     Holds `clip.span` frames at most, however long the stream is.
 
     Args:
-        frames: Iterable of arrays `(height, width, channels)`, at the rate of the clip.
+        frames: Iterable of arrays `(height, width, channels)`, at the rate of the clip; or of
+            `None` where a live video has no frame now.
         clip: `ClipSpec`.
 
     Yields:
-        Arrays `(clip.frames, height, width, channels)` of the dtype of the frames.
+        Arrays `(clip.frames, height, width, channels)` of the dtype of the frames; `None` for
+        each `None`.
 
     Example:
         >>> video = np.zeros((5, 8, 8, 1), np.uint8)
@@ -124,7 +129,12 @@ def windows(frames, clip):
         [(2, 8, 8, 1), (2, 8, 8, 1)]
     """
     held = collections.deque(maxlen=clip.span)
-    for number, frame in enumerate(frames):
+    number = -1
+    for frame in frames:
+        if frame is None:
+            yield None
+            continue
+        number += 1
         held.append(frame)
         start = number - clip.span + 1
         if start >= 0 and start % clip.window_stride == 0:
@@ -151,6 +161,34 @@ def resample(frames, source_fps, fps):
         if number == _nearest(wanted, ratio):
             wanted += 1
             yield frame
+
+
+def resample_live(timed_frames, fps):
+    """Brings frames to a rate as they arrive, by the first that comes when one is due.
+
+    Args:
+        timed_frames: Iterable of pairs of a frame and when it arrived, in seconds; of `None` and
+            the present where there is no frame.
+        fps: Frames per second wanted, or `None` for all frames.
+
+    Yields:
+        Some of the frames, each at most once, in order: on average `fps` a second, all of them
+        where they arrive more slowly; and each `None`.
+
+    Example:
+        >>> arrived = [(number, number / 25) for number in range(25)]
+        >>> list(resample_live(arrived, fps=10))
+        [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]
+    """
+    due_sec = None
+    for frame, time_sec in timed_frames:
+        if fps is not None and frame is not None:
+            if due_sec is not None and time_sec < due_sec - _EARLY / fps:
+                continue
+            # After a gap the beat begins anew; nothing is given in a rush to make up for it.
+            behind = due_sec is None or time_sec > due_sec + 1 / fps
+            due_sec = (time_sec if behind else due_sec) + 1 / fps
+        yield frame
 
 
 def frame_indices(num_frames, source_fps, clip):

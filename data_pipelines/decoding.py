@@ -11,12 +11,16 @@ from data_pipelines import transforms
 _CHUNK = 32
 
 
-def prepared_frames(video, clip):
+def prepared_frames(video, clip, idle_seconds=None):
     """Decodes a video and brings it to the rate, size and colour of a clip.
+
+    A live video is brought to the rate by when its frames arrive; each is given at once.
 
     Args:
         video: `Video`.
         clip: `ClipSpec`.
+        idle_seconds: `None`; or, of a live video, after how long without a frame to give `None`,
+            so that whoever waits may think again.
 
     Yields:
         uint8 arrays `(height, width, clip.channels)`, all frames of the resampled video.
@@ -24,16 +28,13 @@ def prepared_frames(video, clip):
     Raises:
         ValueError: Frames of one video differ in size and `clip.size` does not make them equal.
     """
-    if clip.fps is not None and video.fps is None:
-        video.warn_once("the frame rate is unknown; it is taken as the %g asked for", clip.fps)
-    elif clips_lib.is_too_slow(video.fps, clip.fps):
-        video.warn_once(
-            "%g frames per second is less than the %g asked for; all frames are used, "
-            "none invented", video.fps, clip.fps,
-        )
-    frames = clips_lib.resample(video.frames(), video.fps, clip.fps)
     size, held = clip.size, []
-    for frame in frames:
+    # A live frame is wanted now, not with those that come after it.
+    at_once = 1 if video.live else _CHUNK
+    for frame in _at_rate(video, clip, idle_seconds):
+        if frame is None:
+            yield None
+            continue
         if held and frame.shape != held[0].shape:
             yield from _prepared(held, size, clip.channels)
             held = []
@@ -44,7 +45,7 @@ def prepared_frames(video, clip):
                 f"{video.name}: its frames change from {size} to {frame.shape[:2]}; give `size`"
             )
         held.append(frame)
-        if len(held) == _CHUNK:
+        if len(held) == at_once:
             yield from _prepared(held, size, clip.channels)
             held = []
     if held:
@@ -89,6 +90,20 @@ def resampled_length(video, clip):
         return video.num_frames
     one_by_one = dataclasses.replace(clip, frame_step=1)
     return len(clips_lib.frame_indices(video.num_frames, video.fps, one_by_one))
+
+
+def _at_rate(video, clip, idle_seconds):
+    if video.live:
+        timed = ((timed.frame, timed.time_sec) for timed in video.timed_frames(idle_seconds))
+        return clips_lib.resample_live(timed, clip.fps)
+    if clip.fps is not None and video.fps is None:
+        video.warn_once("the frame rate is unknown; it is taken as the %g asked for", clip.fps)
+    elif clips_lib.is_too_slow(video.fps, clip.fps):
+        video.warn_once(
+            "%g frames per second is less than the %g asked for; all frames are used, "
+            "none invented", video.fps, clip.fps,
+        )
+    return clips_lib.resample(video.frames(), video.fps, clip.fps)
 
 
 def _prepared(frames, size, channels):

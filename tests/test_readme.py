@@ -4,6 +4,8 @@ import ast
 import logging
 import re
 import shlex
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -84,14 +86,46 @@ def in_a_folder_of_footage(tmp_path, monkeypatch):
         writer.release()
 
 
+@pytest.fixture
+def camera():
+    """The address of a camera on this machine."""
+    frame = cv2.imencode(".jpg", np.zeros((128, 192, 3), np.uint8))[1].tobytes()
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=x")
+            self.end_headers()
+            try:
+                while not ended.wait(0.01):
+                    self.wfile.write(b"--x\r\nContent-Length: %d\r\n\r\n" % len(frame))
+                    self.wfile.write(frame + b"\r\n")
+            except OSError:
+                pass  # The client has gone.
+
+        def log_message(self, *words):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"mjpeg+http://127.0.0.1:{server.server_port}/"
+        ended.set()
+        server.shutdown()
+        thread.join()
+
+
 @pytest.mark.slow
 def test_python_runs_without_a_warning_but_for_what_needs_an_export(
-    in_a_folder_of_footage, caplog
+    in_a_folder_of_footage, camera, caplog
 ):
     blocks = [block for language, block in CODE if language == "python" and "exported" not in block]
     # An epoch in the middle of a pass over the footage, and one that goes on into the next.
     shorter = re.sub(r"\b(steps_per_epoch|epochs)=\d+", r"\1=2", "\n".join(blocks))
     assert shorter.count("model.fit(") == 1
+    shorter, cameras = re.subn(r'"rtsp://[^"]*"', f'"{camera}"', shorter)
+    assert cameras == 1
     with caplog.at_level(logging.WARNING):
         exec(shorter, {})  # Warnings are errors, as pytest is set up.
     assert caplog.messages == []

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from data_pipelines.sources import (
+    camera,
+    camera_address,
     frame_folders,
     labelled_folders,
     moving_mnist,
@@ -14,6 +16,7 @@ from data_pipelines.sources import (
 from data_pipelines.sources.base import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, Video, files_below
 
 KINDS = {
+    "camera": camera.open_source,
     "frame_folders": frame_folders.open_source,
     "labelled_folders": labelled_folders.open_source,
     "moving_mnist": moving_mnist.open_source,
@@ -28,9 +31,12 @@ def open_source(source, kind=None, split=None):
     """Opens footage, whichever of the known layouts it has.
 
     Args:
-        source: Path of a file or folder, or a `Source`, which is only split.
+        source: Path of a file or folder, the address of a camera (see `camera.Camera`), or a
+            `Source`, which is only split. A number is a folder where there is one of that name,
+            else a camera.
         kind: One of `KINDS`, or `None` to tell it from the layout. `"labelled_folders"` is
-            never guessed.
+            never guessed, nor that `http://...` is a camera: give `"camera"`, or the address as
+            `mjpeg+http://...`.
         split: `"train"`, `"test"`, or `None` for all videos.
 
     Returns:
@@ -45,6 +51,14 @@ def open_source(source, kind=None, split=None):
         ...     print(video.name, video.num_frames)
     """
     if not isinstance(source, Source):
+        if kind == "camera" or (kind is None and _is_camera(source)):
+            return open_source(camera.open_source(source), split=split)
+        shown = camera_address.redacted(source)
+        if "://" in shown:
+            raise ValueError(
+                f"`source` {shown} does not exist as a file or folder; a camera of that address "
+                "is opened with kind='camera', or with 'mjpeg+' before 'http'"
+            )
         path = Path(source)
         if not path.exists():
             raise ValueError(f"`source` {path} does not exist")
@@ -66,6 +80,11 @@ def open_source(source, kind=None, split=None):
             f"{has}. Received: split={split!r}"
         )
     return source.subset(videos)
+
+
+def _is_camera(source):
+    folder_named_by_a_number = str(source).isdigit() and Path(str(source)).exists()
+    return camera_address.is_camera(source) and not folder_named_by_a_number
 
 
 def _kind_of(path):

@@ -27,7 +27,13 @@ class Video:
         fps: Frames per second, or `None` where nothing tells.
         num_frames: Number of frames; of video files the number declared by the container, which
             a broken file does not hold; `None` where nothing tells.
+        live: Whether frames come as they happen, and never again. Such a video has
+            `timed_frames` and `close` too, as `Camera` has.
+        endless: Whether frames come without end.
     """
+
+    live = False
+    endless = False
 
     def __init__(self, name, *, label=None, group=None, split=None, fps=None, num_frames=None):
         self.name = name
@@ -96,13 +102,13 @@ class Source:
 
     Attributes:
         kind: Name of the layout, one of `data_pipelines.sources.KINDS`.
-        path: Where it is.
+        path: Where it is; of a camera its name, without what may be secret in its address.
         videos: List of `Video`.
         fps: Frames per second where all videos share one, else `None`.
     """
 
     kind: str
-    path: Path
+    path: Path | str
     videos: list
 
     def __post_init__(self):

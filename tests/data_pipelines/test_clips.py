@@ -7,6 +7,7 @@ from data_pipelines.clips import (
     given_rate,
     is_too_slow,
     resample,
+    resample_live,
     window_starts,
     windows,
 )
@@ -46,6 +47,33 @@ def test_a_window_is_given_before_the_stream_goes_on():
 
     next(windows(stream(), ClipSpec(frames=3)))
     assert taken == [0, 1, 2]
+
+
+def test_where_no_frame_is_there_is_no_window_either():
+    frames = [np.full((1, 1, 1), n, np.uint8) for n in range(4)]
+    found = list(windows([None, frames[0], None, None, *frames[1:]], ClipSpec(frames=2)))
+    assert [w if w is None else w.ravel().tolist() for w in found] == [
+        None, None, None, [0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("source_fps,fps", [(25.0, 10.0), (30.0, 10.0), (10.05, 10.0), (7.0, 5.0)])
+def test_live_frames_are_brought_to_a_rate_by_when_they_arrive(source_fps, fps):
+    rng = np.random.default_rng(0)
+    arrived = np.arange(500) / source_fps + rng.uniform(0, 0.2 / source_fps, 500)
+    kept = [arrived[n] for n in resample_live(enumerate(arrived), fps)]
+    assert len(kept) == pytest.approx(500 / source_fps * fps, abs=2)
+    assert np.diff(kept).min() > 0.5 / fps
+
+
+def test_live_frames_that_come_slowly_or_after_a_gap_are_all_given():
+    slow = np.arange(20) / 4
+    assert list(resample_live(enumerate(slow), 10.0)) == list(range(20))
+    assert list(resample_live(enumerate(np.zeros(3)), None)) == [0, 1, 2]
+    # Nothing is made up for after a gap.
+    gap = [0.0, 0.1, 0.2, 9.0, 9.02, 9.04, 9.06, 9.08, 9.1]
+    assert list(resample_live(enumerate(gap), 10.0)) == [0, 1, 2, 3, 7]
+    assert list(resample_live([(None, 0.0), (1, 0.1), (None, 0.2), (2, 0.3)], 10)) == [
+        None, 1, None, 2]
 
 
 @pytest.mark.parametrize("source_fps,fps", [(30.0, 10.0), (25.0, 10.0), (29.97, 12.0), (50.0, 7.0)])

@@ -59,7 +59,7 @@ def test_an_unknown_rate_is_said_once(array_video, caplog):
 
 
 class Mixed:
-    name, fps, num_frames = "mixed", None, 4
+    name, fps, num_frames, live = "mixed", None, 4, False
 
     def frames(self):
         for height in (8, 8, 12, 12):
