@@ -31,9 +31,15 @@ def prepared_frames(video, clip):
             "%g frames per second is less than the %g asked for; all frames are used, "
             "none invented", video.fps, clip.fps,
         )
-    frames = clips_lib.resample(video.frames(), video.fps, clip.fps)
     size, held = clip.size, []
-    for frame in frames:
+    for frame in video.sampled(clip.fps, size, clip.channels):
+        if size and frame.shape == (*size, clip.channels):
+            # As it should be, as files give it that were decoded so.
+            if held:
+                yield from _prepared(held, size, clip.channels)
+                held = []
+            yield frame
+            continue
         if held and frame.shape != held[0].shape:
             yield from _prepared(held, size, clip.channels)
             held = []

@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 
-from data_pipelines import ClipSpec, chunks, frame_indices, transforms
+from data_pipelines import ClipSpec, Video, chunks, frame_indices, transforms
 from data_pipelines.decoding import prepared_frames, resampled_length
 
 
@@ -58,10 +58,11 @@ def test_an_unknown_rate_is_said_once(array_video, caplog):
     ]
 
 
-class Mixed:
-    name, fps, num_frames = "mixed", None, 4
+class Mixed(Video):
+    def __init__(self):
+        super().__init__("mixed", num_frames=4)
 
-    def frames(self):
+    def frames(self, start=0):
         for height in (8, 8, 12, 12):
             yield np.zeros((height, 16, 1), np.uint8)
 
