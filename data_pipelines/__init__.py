@@ -3,6 +3,8 @@
 A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the very end.
 """
 
+import os
+
 from data_pipelines import augmentations, tasks, transforms
 from data_pipelines.batching import (
     Order,
@@ -17,10 +19,12 @@ from data_pipelines.decoding import chunks
 from data_pipelines.sources import KINDS, Source, Video, open_source
 from data_pipelines.sources.camera import Camera
 
+MOST_WORKERS = 4
+
 
 def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=None, batch=None,
          drop_remainder=False, shuffle=False, augment=(), seed=0, repeat=False, first_epoch=0,
-         skip=0, cache=None):
+         skip=0, cache=None, workers=None):
     """Streams clips of a source.
 
     Element `i` of epoch `e` depends on `(seed, e, i)` alone: which window, where it is cropped,
@@ -55,6 +59,9 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
             the start of `first_epoch`; may reach into later epochs with `repeat`.
         cache: `None` to decode while streaming, or `"memory"` to decode once, now, and keep the
             frames, at the size and colour of the clip, in memory.
+        workers: Videos that are decoded at a time while streaming, by threads and, of video files,
+            a process each; `None` for as many as there are cores, four at most. The stream does
+            not depend on it.
 
     Returns:
         `tf.data.Dataset` of float32 clips `(time, height, width, channels)` in [0, 1], with a
@@ -78,6 +85,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
             raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value!r}")
     if batch is not None and batch < 1:
         raise ValueError(f"`batch` must be at least 1 or None. Received: batch={batch!r}")
+    if workers is None:
+        workers = min(MOST_WORKERS, os.cpu_count() or 1)
+    elif workers < 1:
+        raise ValueError(f"`workers` must be at least 1 or None. Received: workers={workers!r}")
     if cache not in (None, "memory"):
         raise ValueError(f"`cache` must be None or 'memory'. Received: cache={cache!r}")
     order = Order(
@@ -91,7 +102,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     videos = open_source(source, kind, split).videos
     check_live(videos, clip, cache, repeat, skip)
     classes = class_numbers(videos, labels)
-    stream = (cached_clips if cache else streamed_clips)(videos, classes, clip, order)
+    if cache:
+        stream = cached_clips(videos, classes, clip, order)
+    else:
+        stream = streamed_clips(videos, classes, clip, order, workers)
     return batched(stream, task, batch, drop_remainder, labelled=labels is not None)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from data_pipelines import augmentations, transforms
 from data_pipelines import clips as clips_lib
-from data_pipelines.decoding import prepared_frames, resampled_length
+from data_pipelines.decoding import prepared_frames, read_ahead, resampled_length
 from data_pipelines.live import IDLE_SECONDS, LiveIterator
 
 _LOG = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ def cached_clips(videos, classes, clip, order):
     return positions.map(window)
 
 
-def streamed_clips(videos, classes, clip, order):
+def streamed_clips(videos, classes, clip, order, workers=1):
     """Streams clips while decoding; holds a few windows and the shuffle's buffer, never a video.
 
     Shuffled, the order of the videos is drawn for each epoch, then a buffer shuffles the windows.
@@ -188,6 +188,7 @@ def streamed_clips(videos, classes, clip, order):
         classes: List of int, the class of each video.
         clip: `ClipSpec`.
         order: `Order`.
+        workers: Videos decoded at a time; what is streamed does not depend on it.
 
     Returns:
         `tf.data.Dataset` of pairs of clip and class, as of `cached_clips`.
@@ -211,9 +212,12 @@ def streamed_clips(videos, classes, clip, order):
 
     def windows_of(numbers):
         given = 0
-        for number in numbers:
+        if live:
+            each = [prepared_frames(kept[0], clip, IDLE_SECONDS)]
+        else:
+            each = read_ahead((kept[number] for number in numbers), clip, workers)
+        for number, frames in zip(numbers, each):  # noqa: B905
             video = kept[number]
-            frames = prepared_frames(video, clip, IDLE_SECONDS if live else None)
             for cut in clips_lib.windows(frames, longer):
                 if cut is None:
                     yield idle, _IDLE_CLASS

@@ -1,6 +1,9 @@
 """From a video to the frames a model sees: rate, colour and size, piece by piece."""
 
+import collections
 import dataclasses
+import queue
+import threading
 
 import numpy as np
 
@@ -9,6 +12,10 @@ from data_pipelines import transforms
 
 # Frames brought to size and colour at once: enough to keep the threads busy, few to hold.
 _CHUNK = 32
+
+# What is decoded ahead of one video: so many lots of frames, each of this many bytes at most, or
+# one frame.
+_LOTS, _LOT_FRAMES, _LOT_BYTES = 8, 32, 4 << 20
 
 
 def prepared_frames(video, clip, idle_seconds=None):
@@ -34,6 +41,13 @@ def prepared_frames(video, clip, idle_seconds=None):
     for frame in _at_rate(video, clip, idle_seconds):
         if frame is None:
             yield None
+            continue
+        if size and frame.shape == (*size, clip.channels):
+            # As it should be, as files give it that were decoded so.
+            if held:
+                yield from _prepared(held, size, clip.channels)
+                held = []
+            yield frame
             continue
         if held and frame.shape != held[0].shape:
             yield from _prepared(held, size, clip.channels)
@@ -84,6 +98,93 @@ def chunks(video, clip, frames_per_chunk=16):
         yield np.stack(held)
 
 
+def read_ahead(videos, clip, workers):
+    """Prepares the frames of several videos at once, and gives them one video after the other.
+
+    While one is read, those after it are decoded, each by a thread, until 256 frames or 32 MB of
+    them wait. What is given, and in which order, does not depend on how many there are.
+
+    Args:
+        videos: Iterable of `Video`.
+        clip: `ClipSpec`.
+        workers: Videos that are decoded at a time, at least 1.
+
+    Yields:
+        For each video an iterator over its `prepared_frames`. It is to be read to its end before
+        the next is asked for; what is left of it is lost then.
+
+    Raises:
+        ValueError: `workers` is below 1; or, where it comes to its frame, what `prepared_frames`
+            raises of a video.
+    """
+    if workers < 1:
+        raise ValueError(f"`workers` must be at least 1. Received: workers={workers}")
+    videos, waiting = iter(videos), collections.deque()
+
+    def begin():
+        for video in videos:
+            waiting.append(_Ahead(video, clip))
+            return
+
+    try:
+        for _ in range(workers):
+            begin()
+        while waiting:
+            # Stays in the row, so that it is stopped if nobody reads on.
+            yield waiting[0].frames()
+            waiting.popleft().stop()
+            begin()
+    finally:
+        for ahead in waiting:
+            ahead.stop()
+
+
+class _Ahead:
+    """A video that a thread decodes until enough frames wait."""
+
+    def __init__(self, video, clip):
+        self._lots, self._stopped = queue.Queue(_LOTS), threading.Event()
+        self._thread = threading.Thread(target=self._decode, args=(video, clip), daemon=True)
+        self._thread.start()
+
+    def frames(self):
+        while True:
+            lot = self._lots.get()
+            if isinstance(lot, BaseException):
+                raise lot
+            if lot is None:
+                return
+            yield from lot
+
+    def stop(self):
+        """Ends the thread; nothing is to be read afterwards."""
+        self._stopped.set()
+        while self._thread.is_alive():
+            # It may wait for a place to put frames down.
+            try:
+                self._lots.get_nowait()
+            except queue.Empty:
+                self._thread.join(0.01)
+
+    def _decode(self, video, clip):
+        lot, size, end, frames = [], 0, None, prepared_frames(video, clip)
+        try:
+            for frame in frames:
+                if self._stopped.is_set():
+                    return
+                lot.append(frame)
+                size += frame.nbytes
+                if size >= _LOT_BYTES or len(lot) == _LOT_FRAMES:
+                    self._lots.put(lot)
+                    lot, size = [], 0
+        except BaseException as error:
+            end = error
+        finally:
+            frames.close()
+        self._lots.put(lot)
+        self._lots.put(end)
+
+
 def resampled_length(video, clip):
     """Returns the frames of a video at the rate of the clip, by its declared `num_frames`."""
     if clips_lib.keeps_all_frames(video.fps, clip.fps):
@@ -103,7 +204,7 @@ def _at_rate(video, clip, idle_seconds):
             "%g frames per second is less than the %g asked for; all frames are used, "
             "none invented", video.fps, clip.fps,
         )
-    return clips_lib.resample(video.frames(), video.fps, clip.fps)
+    return video.sampled(clip.fps, clip.size, clip.channels)
 
 
 def _prepared(frames, size, channels):

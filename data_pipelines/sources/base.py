@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data_pipelines import clips
+
 _LOG = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -68,6 +70,21 @@ class Video:
             uint8 arrays `(height, width, channels)`, grey (1) or RGB (3).
         """
         raise NotImplementedError
+
+    def sampled(self, fps=None, size=None, channels=None):
+        """Decodes the frames that a rate asks for.
+
+        Args:
+            fps: Frames per second, or `None` for all frames. As `clips.resample` brings a video
+                to it; a source that knows the time of each frame goes by that.
+            size: `(height, width)` that the frames will be brought to, or `None`.
+            channels: 1 or 3 that they will be brought to, or `None`.
+
+        Yields:
+            uint8 arrays `(height, width, channels)`: brought to size and colour where the source
+            can do that sooner than others, as it is otherwise.
+        """
+        return clips.resample(self.frames(), self.fps, fps)
 
     def frame_labels(self):
         """Returns the truth per frame, bool `(num_frames,)`, True = abnormal; `None` if unknown."""

@@ -1,9 +1,10 @@
-"""Ordinary video files, one or a folder of them, decoded by OpenCV."""
+"""Ordinary video files, one or a folder of them, decoded by FFmpeg."""
 
 import logging
 import struct
 from pathlib import Path
 
+from data_pipelines import clips, workers
 from data_pipelines.sources.base import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -14,9 +15,6 @@ from data_pipelines.sources.base import (
 
 _LOG = logging.getLogger(__name__)
 
-# Containers that do not know the rate write a clock's (90000, say) or nothing.
-_FASTEST = 1000.0
-
 # What MP4 begins with, and QuickTime files older than that.
 _FIRST_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip", b"pnot")
 
@@ -26,7 +24,7 @@ class NoVideo(ValueError):
 
 
 class VideoFile(Video):
-    """A video file.
+    """A video file, decoded in a process of its own.
 
     The frames before a break are given; that some are missing is said by a warning, once, with
     the file, the frames read and the frames declared.
@@ -36,64 +34,69 @@ class VideoFile(Video):
         path: File.
         **about: As of `Video`; `fps` and `num_frames` are taken from the container.
 
+    Attributes:
+        facts: Dict of what the file says of itself, as of `data_pipelines.workers.probe`.
+
     Raises:
-        ValueError: OpenCV cannot open it, or not one frame can be decoded.
+        ValueError: It cannot be opened, or not one frame can be decoded.
     """
 
     length_is_certain = False
 
     def __init__(self, name, path, **about):
-        import cv2
-
         self.path = Path(path)
-        capture = _opened(self.path)
+        _refuse_what_is_no_video(self.path)
         try:
-            fps = capture.get(cv2.CAP_PROP_FPS)
-            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            if not capture.grab():
-                raise ValueError(f"{self.path} holds no frame that can be decoded as video")
-        finally:
-            capture.release()
+            self.facts = workers.probe(self.path)
+        except ValueError:
+            if not lost_its_index(self.path):
+                raise
+            raise ValueError(
+                f"{path} cannot be opened as a video: it has no whole `moov` box, the index that a "
+                "recorder writes last, so it was probably cut off while it was recorded or copied"
+            ) from None
         super().__init__(
-            name,
-            fps=fps if 0 < fps < _FASTEST else None,
-            num_frames=count if count > 0 else None,
-            **about,
+            name, fps=self.facts["fps"], num_frames=self.facts["num_frames"], **about
         )
 
     def frames(self, start=0):
-        import cv2
+        return self.sampled(start=start)
 
-        capture, number, at_msec = _opened(self.path), 0, 0.0
+    def sampled(self, fps=None, size=None, channels=None, start=0):
+        # A rate that varies is made even where there are frames enough.
+        is_even = fps is None or not self.facts["varies"] or clips.is_too_slow(self.fps, fps)
+        if is_even and clips.keeps_all_frames(self.fps, fps):
+            fps = None
+        decoding = workers.Decoding(
+            self.path, fps=fps, size=size, channels=channels, start=start
+        )
         try:
-            # Seeking by number is off by some frames in many codecs; decoding past is exact.
-            while number < start and capture.grab():
-                number, at_msec = number + 1, capture.get(cv2.CAP_PROP_POS_MSEC)
-            while number >= start:
-                found, image = capture.read()
-                if not found:
-                    break
-                number, at_msec = number + 1, capture.get(cv2.CAP_PROP_POS_MSEC)
-                yield image[..., None] if image.ndim == 2 else cv2.cvtColor(
-                    image, cv2.COLOR_BGR2RGB
-                )
+            for _, frame in decoding:
+                yield frame
+            self._say_loss(decoding.report)
         finally:
-            capture.release()
-        if self.num_frames and number < self.num_frames:
-            self._say_loss(number, at_msec)
+            decoding.close()
 
-    def _say_loss(self, number, at_msec):
+    def _say_loss(self, report):
+        if report["failure"]:
+            self.warn_once(
+                "%s breaks off: %s; %d frames given", self.path, report["failure"], report["read"]
+            )
+            return
+        read, at_sec = report["read"], report["end_sec"]
+        if not self.num_frames or read >= self.num_frames:
+            return
         # Containers may declare places in time, many of them empty: then the last frame lies at
         # the end of the declared time, and nothing was lost.
-        if self.fps and at_msec / 1000 * self.fps > self.num_frames - 1.5:
+        if self.fps and at_sec * self.fps > self.num_frames - 1.5:
             self.warn_once(
                 "%s: %d frames read, %d declared; they reach to its end in time, so the others "
                 "are empty places and the frames are not evenly spaced",
-                self.path, number, self.num_frames,
+                self.path, read, self.num_frames,
             )
         else:
             self.warn_once(
-                "%s breaks off: %d frames read, %d declared", self.path, number, self.num_frames
+                "%s breaks off: %d frames read, %d declared", self.path, read, self.num_frames
             )
 
 
@@ -147,26 +150,14 @@ def _only_file(path):
         ) from error
 
 
-def _opened(path):
-    import cv2
-
-    # OpenCV would read an image as a video of one frame, or of all files numbered like it.
+def _refuse_what_is_no_video(path):
+    # FFmpeg would read an image as a video of one frame.
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise NoVideo(f"{path} is an image, not a video")
     # FFmpeg draws plain text as the screen of a terminal; every container has a zero byte early.
     with open(path, "rb") as file:
         if b"\0" not in file.read(4096):
             raise NoVideo(f"{path} is text or empty, not a video")
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        why = ""
-        if lost_its_index(path):
-            why = (
-                ": it has no whole `moov` box, the index that a recorder writes last, so it was "
-                "probably cut off while it was recorded or copied"
-            )
-        raise ValueError(f"{path} cannot be opened as a video{why}")
-    return capture
 
 
 def check_written(path, frames):

@@ -13,8 +13,8 @@ from zoo.evaluation.selection import Candidate
 from zoo.registry import resolve
 
 SCRIPTS = (
-    "foresight", "kill_train", "latents", "moving_mnist", "reconstruction", "scoring",
-    "select_scoring", "sharpness", "video_gan", "weizmann",
+    "decoding", "foresight", "kill_train", "latents", "moving_mnist", "reconstruction",
+    "scoring", "select_scoring", "sharpness", "video_gan", "weizmann",
 )  # fmt: skip
 
 
@@ -283,3 +283,17 @@ def test_padding_by_hand_is_that_of_tensorflow(script, size, kernel, stride):
     padded = np.pad(signal, ((0, 0), padding, (0, 0)))
     by_hand = tf.nn.conv1d(padded, weights, stride, "VALID")
     np.testing.assert_allclose(by_hand, tf.nn.conv1d(signal, weights, stride, "SAME"), rtol=1e-5)
+
+
+def test_windows_are_cut_and_ways_set_side_by_side(script):
+    module = script("decoding")
+    assert list(module.starts(24)) == [0, 4, 8] and not module.starts(15)
+    assert module.cut([np.zeros((2, 3), np.uint8)] * 21) == 2
+    passes = module.verdicts(
+        {"zoo": 30.0, "PyAV, one by one": 10.0, "PyAV, decoded once": 40.0},
+        {"zoo": 90.0, "OpenCV, bare loop": 100.0},
+    )
+    assert {way: (found["ratio"], found["holds"]) for way, found in passes.items()} == {
+        "PyAV, one by one": (3.0, True), "PyAV, decoded once": (0.75, False),
+        "OpenCV, bare loop": (0.9, True),
+    }  # fmt: skip

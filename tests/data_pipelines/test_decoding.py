@@ -1,10 +1,12 @@
 import logging
+import threading
+import time
 
 import numpy as np
 import pytest
 
-from data_pipelines import ClipSpec, chunks, frame_indices, transforms
-from data_pipelines.decoding import prepared_frames, resampled_length
+from data_pipelines import ClipSpec, Video, chunks, decoding, frame_indices, transforms
+from data_pipelines.decoding import prepared_frames, read_ahead, resampled_length
 
 
 def video_of(array_video, frames, size=(12, 20), channels=3, **about):
@@ -58,10 +60,11 @@ def test_an_unknown_rate_is_said_once(array_video, caplog):
     ]
 
 
-class Mixed:
-    name, fps, num_frames, live = "mixed", None, 4, False
+class Mixed(Video):
+    def __init__(self):
+        super().__init__("mixed", num_frames=4)
 
-    def frames(self):
+    def frames(self, start=0):
         for height in (8, 8, 12, 12):
             yield np.zeros((height, 16, 1), np.uint8)
 
@@ -75,3 +78,56 @@ def test_a_video_whose_frames_change_size_needs_a_size():
 def test_chunks_of_nothing_are_refused(array_video):
     with pytest.raises(ValueError, match="`frames_per_chunk` must be at least 1"):
         list(chunks(video_of(array_video, 3), ClipSpec(), 0))
+
+
+class Counted(Video):
+    """Frames of one level, and how many of them were asked for."""
+
+    def __init__(self, name, frames, level=0, error=None):
+        super().__init__(name, num_frames=frames)
+        self.level, self.error, self.given = level, error, 0
+
+    def frames(self, start=0):
+        for _ in range(self.num_frames):
+            self.given += 1
+            yield np.full((64, 64, 1), self.level, np.uint8)
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_what_is_read_ahead_is_what_would_be_read(workers):
+    videos = [Counted(str(number), 30 + number, number) for number in range(7)]
+    found = [list(frames) for frames in read_ahead(videos, ClipSpec(size=(8, 12)), workers)]
+    assert [len(frames) for frames in found] == [30 + number for number in range(7)]
+    assert all((frame == n).all() for n, frames in enumerate(found) for frame in frames)
+    assert found[0][0].shape == (8, 12, 1)
+
+
+def test_videos_are_read_ahead_as_far_as_said_and_no_further(monkeypatch):
+    monkeypatch.setattr(decoding, "_LOT_BYTES", 10 * 64 * 64)
+    videos = [Counted(str(number), 1000) for number in range(5)]
+    ahead = read_ahead(videos, ClipSpec(), 2)
+    next(next(ahead))
+    most = (decoding._LOTS + 2) * 10 + decoding._CHUNK
+    until = time.monotonic() + 5
+    while videos[1].given < decoding._LOTS * 10 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert decoding._LOTS * 10 <= videos[1].given <= most
+    assert videos[0].given <= most + 10 and videos[2].given == 0
+    before = threading.active_count()
+    ahead.close()
+    assert threading.active_count() == before - 2
+
+
+def test_an_error_comes_where_its_frame_would(monkeypatch):
+    videos = [Counted("good", 5), Counted("bad", 3, error=ValueError("bad breaks")),
+              Counted("last", 5)]  # fmt: skip
+    ahead = read_ahead(videos, ClipSpec(), 3)
+    assert len(list(next(ahead))) == 5
+    frames = next(ahead)
+    with pytest.raises(ValueError, match="bad breaks"):
+        list(frames)
+    ahead.close()
+    with pytest.raises(ValueError, match="`workers` must be at least 1. Received: workers=0"):
+        next(read_ahead([], ClipSpec(), 0))

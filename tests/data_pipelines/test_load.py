@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from data_pipelines import ClipSpec, load, tasks
         ({"skip": -2}, "`skip` must be at least 0"),
         ({"shuffle": -2}, "`shuffle` must be at least 0"),
         ({"batch": 0}, "`batch` must be at least 1 or None. Received: batch=0"),
+        ({"workers": 0}, "`workers` must be at least 1 or None. Received: workers=0"),
         ({"cache": "disk"}, "`cache` must be None or 'memory'. Received: cache='disk'"),
         ({"augment": ("turn",)}, "`augment` must hold .*brightness.* Received: 'turn'"),
         ({"split": "train"}, "has no splits. Received: split='train'"),
@@ -30,6 +32,44 @@ def test_footage_is_loaded_from_its_path(tmp_path, write_video):
     assert len(clips) == 1 and clips[0].shape == (2, 8, 24, 32, 1)
     levels = clips[0].numpy().mean((2, 3, 4)).ravel() * 255
     assert np.abs(levels - 5 * np.arange(16)).max() < 4
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, None])
+def test_windows_and_their_order_are_those_of_a_slow_reference(tmp_path, write_video, workers):
+    rates = {"a.avi": 10, "b.mp4": 20, "c.avi": 25, "d.avi": 12.5}
+    expected = []
+    for number, (name, rate) in enumerate(rates.items()):
+        codec = "mp4v" if name.endswith("mp4") else "MJPG"
+        write_video(tmp_path / name, frames=30 + 5 * number, fps=rate, codec=codec)
+        capture, frames = cv2.VideoCapture(str(tmp_path / name)), []
+        while (image := capture.read()[1]) is not None:
+            frames.append(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).mean())
+        capture.release()
+        times = np.arange(len(frames)) / rate
+        # Halfway between two frames the later one.
+        moments = np.arange(0, times[-1] + 0.5 / rate - 1e-6, 0.1)
+        nearest = [int(np.flatnonzero(times <= moment + 0.5 / rate + 1e-6)[-1])
+                   for moment in moments]  # fmt: skip
+        expected += [[frames[n] for n in nearest[start : start + 4]]
+                     for start in range(0, len(nearest) - 3, 2)]  # fmt: skip
+    clip = ClipSpec(frames=4, stride=2, fps=10, size=(24, 32))
+    found = [255 * cut.numpy().mean((1, 2, 3)) for cut in load(tmp_path, clip, workers=workers)]
+    assert len(found) == len(expected)
+    # Less than half of the 5 levels between frames: OpenCV makes grey a level or two too dark.
+    np.testing.assert_allclose(found, expected, atol=2.4)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_a_shuffled_stream_does_not_hang_on_the_workers(tmp_path, write_video, workers):
+    for number in range(5):
+        write_video(tmp_path / f"{number}.avi", frames=20 + number)
+    clip = ClipSpec(frames=4, stride=2, size=(24, 32), crop=(16, 16))
+    one, several = (
+        load(tmp_path, clip, shuffle=8, seed=3, augment=("flip", "noise"), workers=count)
+        for count in (1, workers)
+    )
+    for a, b in zip(one, several, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_frames_are_equal_streamed_and_from_memory(tmp_path, write_video):

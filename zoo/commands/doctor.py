@@ -23,7 +23,7 @@ from zoo.commands.console import emit_json, say
 
 PACKAGES = (
     "tensorflow", "keras", "tensorflow-probability", "tf-keras", "numpy", "scikit-learn",
-    "matplotlib", "tensorboard",
+    "matplotlib", "tensorboard", "av",
 )  # fmt: skip
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 # Tried together; newer ones may work and are not promised.
@@ -47,10 +47,10 @@ print(json.dumps({"backend": keras.backend.backend(), "devices": devices,
                   "precision": choose_precision("auto")}))
 """
 
-# OpenCV finds no encoder and no decoder without an error: only a round trip tells.
+# OpenCV finds no encoder, and PyAV no decoder, without an error: only a round trip tells.
 PROBE_OPENCV = """
 import json, sys
-import cv2, numpy as np
+import av, cv2, numpy as np
 works = {}
 for name, fourcc, suffix in (("motion JPEG", "MJPG", ".avi"), ("MPEG-4", "mp4v", ".mp4")):
     path = sys.argv[1] + "/probe" + suffix
@@ -58,8 +58,8 @@ for name, fourcc, suffix in (("motion JPEG", "MJPG", ".avi"), ("MPEG-4", "mp4v",
     for level in (50, 200):
         writer.write(np.full((48, 64, 3), level, np.uint8))
     writer.release()
-    reader = cv2.VideoCapture(path)
-    levels = [frame.mean() for read, frame in (reader.read(), reader.read()) if read]
+    with av.open(path) as reader:
+        levels = [frame.to_ndarray(format="gray").mean() for frame in reader.decode(video=0)]
     works[name] = bool(np.shape(levels) == (2,) and np.allclose(levels, (50, 200), atol=20))
 print(json.dumps(works))
 """

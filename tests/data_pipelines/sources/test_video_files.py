@@ -83,7 +83,7 @@ def test_a_container_cut_before_its_index_is_said_to_be_cut_off(
 def test_what_is_no_mp4_at_all_is_not_said_to_be_cut_off(tmp_path):
     for content in (b"\0\1garbage" * 500, bytes(5000), b"\0\0\0\x10ftypisom" + b"\0" * 5000):
         (tmp_path / "bad.mp4").write_bytes(content)
-        with pytest.raises(ValueError, match="cannot be opened as a video$"):
+        with pytest.raises(ValueError, match="cannot be opened as a video: Invalid data found"):
             open_source(tmp_path / "bad.mp4")
 
 
@@ -125,7 +125,8 @@ def test_what_is_no_video_is_left_out_of_a_folder_and_said(tmp_path, write_video
         assert [v.name for v in open_source(tmp_path).videos] == ["good.avi"]
     said = [r.message for r in caplog.records]
     assert len(said) == 3
-    assert "bad.avi cannot be opened as a video; left out" in said[0]
+    assert "bad.avi cannot be opened as a video: Invalid data found" in said[0]
+    assert said[0].endswith("; left out")
     assert "text.mp4 is text or empty, not a video; left out" in said[1]
     assert "1 files left out that are no video by their names: notes.txt" in said[2]
 
@@ -148,7 +149,7 @@ def test_a_file_that_is_no_video_is_the_wrong_source(tmp_path, name, content, me
 
 def test_a_damaged_video_is_the_right_source(tmp_path, write_video):
     (tmp_path / "bad.avi").write_bytes(b"\0\1garbage" * 500)
-    with pytest.raises(ValueError, match="^/.*bad.avi cannot be opened as a video$"):
+    with pytest.raises(ValueError, match="^/.*bad.avi cannot be opened as a video: Invalid"):
         open_source(tmp_path / "bad.avi")
     # Known by its content, whatever its name.
     cut = write_video(tmp_path / "whole.mp4", frames=30, codec="mp4v").rename(tmp_path / "cut.part")

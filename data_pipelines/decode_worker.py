@@ -1,0 +1,381 @@
+"""Decodes video files in a process of its own: FFmpeg's libraries through PyAV, and nothing else.
+
+Decoders are C: a damaged file can end the process that reads it, or keep it for ever. So this file
+is run as a program, by `data_pipelines.workers`, which sees both happen, and it imports neither
+TensorFlow nor this package: it starts in a fifth of a second and holds no lock of the caller.
+
+It is told what to do by lines of JSON on its standard input and answers on its standard output:
+of every message first the header of `HEADER`, then as many bytes as that says. What FFmpeg has to
+say about a file goes to standard error, line by line.
+"""
+
+import itertools
+import json
+import math
+import os
+import statistics
+import struct
+import sys
+
+# Kind of the message, bytes that follow, then of a frame its time in seconds, height, width and
+# channels; zeros otherwise.
+HEADER = struct.Struct("<cQdIIB")
+FRAME, TEXT = b"F", b"J"
+
+# Containers that do not know the rate write a clock's (90000, say) or nothing.
+_FASTEST = 1000.0
+
+# Packets whose times tell whether the rate varies.
+_PACKETS = 300
+
+# A pause in a recording: longer ones are not filled with copies of the frame before them.
+LONGEST_GAP_SEC = 1.0
+
+
+class Sampler:
+    """Brings frames to a rate by their times: for each moment wanted, the frame nearest to it.
+
+    Moments are `1 / fps` apart from the first frame on. Halfway between two frames the later one
+    is taken. A frame that is the nearest to several moments is given for each of them, unless
+    it stands for more than `LONGEST_GAP_SEC`: then the moments begin again at the next frame.
+
+    Args:
+        fps: Frames per second wanted.
+        source_fps: Those of the video, on average.
+
+    Example:
+        >>> sampler = Sampler(fps=10, source_fps=25)
+        >>> given = [sampler.add(n / 25, n) for n in range(6)] + [sampler.end()]
+        >>> sum(given, [])
+        [(0.0, 0), (0.1, 3), (0.2, 5)]
+    """
+
+    def __init__(self, fps, source_fps):
+        self.period, self.frame_sec = 1 / fps, 1 / source_fps
+        self.begin_sec, self.wanted, self.held = None, 0, None
+
+    def add(self, time_sec, frame):
+        """Takes a frame in; returns `(time_sec, frame)` of all moments that are decided now."""
+        given = []
+        if self.held is not None:
+            before_sec = self.held[0]
+            if 0 <= time_sec - before_sec <= LONGEST_GAP_SEC:
+                given = self._until((before_sec + time_sec) / 2)
+            else:
+                given, self.begin_sec = self.end(), None
+        if self.begin_sec is None:
+            self.begin_sec, self.wanted = time_sec, 0
+        self.held = (time_sec, frame)
+        return given
+
+    def end(self):
+        """Returns what is left to give when there are no more frames."""
+        return [] if self.held is None else self._until(self.held[0] + self.frame_sec / 2)
+
+    def _until(self, end_sec):
+        # Halfway is not hit exactly by sums of decimal fractions.
+        end_sec -= 1e-3 * self.frame_sec
+        given = []
+        while (moment := self.begin_sec + self.wanted * self.period) < end_sec:
+            given.append((moment, self.held[1]))
+            self.wanted += 1
+        return given
+
+
+class Decoder:
+    """One video file, opened.
+
+    Args:
+        path: File.
+
+    Raises:
+        av.error.FFmpegError: It cannot be opened.
+        LookupError: It holds no video stream, or one whose codec is not there.
+    """
+
+    def __init__(self, path):
+        import av
+
+        self.container = av.open(path, metadata_errors="replace")
+        streams = [
+            stream for stream in self.container.streams.video
+            # The picture of a cover is a stream of video too.
+            if not stream.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not streams:
+            raise LookupError("it holds no video stream")
+        self.stream = max(streams, key=lambda stream: stream.width * stream.height)
+        if self.stream.codec_context is None:
+            raise LookupError("its codec is unknown to the FFmpeg that PyAV carries")
+        self.stream.thread_type = "AUTO"
+        self.errors, self.corrupt, self.interlaced = 0, 0, False
+        self._filter = None
+
+    def close(self):
+        self.container.close()
+
+    @property
+    def fps(self):
+        """Frames per second, or None where nothing tells."""
+        for rate in (self.stream.average_rate, self.stream.guessed_rate):
+            if rate and 0 < rate < _FASTEST:
+                return float(rate)
+        return None
+
+    @property
+    def duration_sec(self):
+        """Length that the container declares, or None."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.stream.time_base)
+        return self.container.duration / 1e6 if self.container.duration else None
+
+    @property
+    def num_frames(self):
+        """Frames that the container declares, or None."""
+        if self.stream.frames:
+            return self.stream.frames
+        if self.duration_sec and self.fps:
+            return max(0, math.floor(self.duration_sec * self.fps + 0.5)) or None
+        return None
+
+    def varies(self):
+        """Whether the times of the first packets are uneven. To be asked before any frame."""
+        times = [
+            packet.pts for packet in itertools.islice(self.container.demux(self.stream), _PACKETS)
+            if packet.pts is not None
+        ]
+        times.sort()
+        steps = [later - before for before, later in itertools.pairwise(times)]
+        self.container.seek(times[0] if times else 0, stream=self.stream)
+        if len(steps) < 2:
+            return False
+        usual = statistics.median(steps)
+        # One tick of a coarse clock up or down is no change of rate.
+        uneven = sum(abs(step - usual) > max(0.2 * usual, 1) for step in steps)
+        return uneven > 0.01 * len(steps)
+
+    def frames(self):
+        """Yields `(time_sec, av.VideoFrame)` in the order of display, from where the file is.
+
+        A packet that cannot be decoded is counted in `errors` and passed over.
+        """
+        first, last, period = None, -1.0, 1 / (self.fps or 25.0)
+        for frame in self._deinterlaced(self._decoded()):
+            time_sec = frame.time
+            if time_sec is None:
+                time_sec = last + period if last >= 0 else 0.0
+            else:
+                first = time_sec if first is None else first
+                time_sec -= first
+            last = time_sec
+            yield time_sec, frame
+
+    def _decoded(self):
+        import av
+
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:
+                # The container is broken here; what the decoder still holds is given.
+                self.errors += 1
+                packet = None
+            try:
+                for frame in packet.decode() if packet is not None else self.stream.decode(None):
+                    self.corrupt += bool(frame.is_corrupt)
+                    yield frame
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.errors += 1
+            if packet is None:
+                return
+
+    def _deinterlaced(self, frames):
+
+        for frame in frames:
+            if frame.interlaced_frame and self._filter is None:
+                self.interlaced = True
+                self._filter = self._deinterlacer()
+            if self._filter is None:
+                yield frame
+                continue
+            self._filter.push(frame)
+            yield from self._pulled()
+        if self._filter is not None:
+            self._filter.push(None)
+            yield from self._pulled()
+
+    def _pulled(self):
+        import av
+
+        while True:
+            try:
+                yield self._filter.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+
+    def _deinterlacer(self):
+        import av
+
+        graph = av.filter.Graph()
+        graph.link_nodes(
+            graph.add_buffer(template=self.stream),
+            graph.add("yadif", "deint=interlaced"),
+            graph.add("buffersink"),
+        ).configure()
+        return graph
+
+
+def converted(frame, size, channels):
+    """Brings a frame to bytes: turned as it is to be shown, scaled, grey or RGB.
+
+    Grey is the luma that the file itself holds, at full range. Scaling is libswscale's bilinear
+    one, whose kernel widens where frames shrink, as that of `transforms.resize` does.
+
+    Args:
+        frame: `av.VideoFrame`.
+        size: `(height, width)`, or None for its own.
+        channels: 1, 3, or None for 1 where the file is grey and 3 otherwise.
+
+    Returns:
+        uint8 array `(height, width, channels)`.
+    """
+    import numpy as np
+
+    if channels is None:
+        channels = 1 if frame.format.name.startswith("gray") else 3
+    quarters = round(frame.rotation / 90) % 4
+    height, width = size or (None, None)
+    if quarters % 2:
+        height, width = width, height
+    frame = frame.reformat(
+        width=width, height=height, format="gray" if channels == 1 else "rgb24",
+        interpolation="BILINEAR", threads=1,
+    )  # fmt: skip
+    pixels = frame.to_ndarray()
+    pixels = pixels[..., None] if channels == 1 else pixels
+    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+
+
+def probe(path):
+    """What a file says of itself, and whether a frame of it can be decoded.
+
+    Args:
+        path: File.
+
+    Returns:
+        Dict of `codec`, `pixel_format`, `height` and `width` as shown, `fps`, `num_frames`,
+        `duration_sec`, `rotation` in degrees, `varies`; values are None where nothing tells.
+    """
+    decoder = Decoder(path)
+    try:
+        varies = decoder.varies()
+        _, frame = next(decoder.frames(), (None, None))
+        if frame is None:
+            raise LookupError("it holds no frame that can be decoded as video")
+        turned = round(frame.rotation / 90) % 2
+        height, width = (frame.width, frame.height) if turned else (frame.height, frame.width)
+        context = decoder.stream.codec_context
+        return {
+            "codec": context.name,
+            "pixel_format": frame.format.name,
+            "height": height,
+            "width": width,
+            "fps": decoder.fps,
+            "num_frames": decoder.num_frames,
+            "duration_sec": decoder.duration_sec,
+            "rotation": int(frame.rotation),
+            "varies": varies,
+        }
+    finally:
+        decoder.close()
+
+
+def decode(path, fps=None, size=None, channels=None, start=0):
+    """Yields `(time_sec, frame)` of a file, as it is asked for; then a dict of what was lost.
+
+    Args:
+        path: File.
+        fps: Frames per second that it is brought to by its clock, or None for all of its frames.
+        size, channels: As of `converted`.
+        start: Frames, of those that would be given, to leave out at the beginning.
+    """
+    decoder, number = Decoder(path), 0
+    try:
+        sampler = Sampler(fps, decoder.fps) if fps and decoder.fps else None
+        read, time_sec = 0, 0.0
+        kept, pixels = None, None
+
+        def given(moments):
+            nonlocal number, kept, pixels
+            for moment, frame in moments:
+                number += 1
+                if number <= start:
+                    continue
+                if frame is not kept:
+                    kept, pixels = frame, converted(frame, size, channels)
+                yield moment, pixels
+
+        for time_sec, frame in decoder.frames():
+            read += 1
+            yield from given(sampler.add(time_sec, frame) if sampler else [(time_sec, frame)])
+        if sampler:
+            yield from given(sampler.end())
+        yield {
+            "read": read, "end_sec": time_sec, "errors": decoder.errors,
+            "corrupt": decoder.corrupt, "interlaced": decoder.interlaced,
+        }  # fmt: skip
+    finally:
+        decoder.close()
+
+
+def main():
+    """Answers requests until standard input ends."""
+    import av
+
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.ERROR)
+    # What a library prints must not come between the messages.
+    out = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        limit_memory(request.pop("memory_bytes", None))
+        operation = request.pop("operation")
+        try:
+            if operation == "probe":
+                say(out, probe(**request))
+            else:
+                for item in decode(**request):
+                    if isinstance(item, dict):
+                        say(out, item)
+                    else:
+                        show(out, *item)
+        except BrokenPipeError:
+            return
+        except Exception as error:
+            say(out, {"error": getattr(error, "strerror", None) or str(error)})
+
+
+def say(out, values):
+    text = json.dumps(values).encode()
+    out.write(HEADER.pack(TEXT, len(text), 0.0, 0, 0, 0) + text)
+    out.flush()
+
+
+def show(out, time_sec, pixels):
+    out.write(HEADER.pack(FRAME, pixels.nbytes, time_sec, *pixels.shape))
+    out.write(pixels.data if pixels.flags.c_contiguous else pixels.tobytes())
+
+
+def limit_memory(limit):
+    if limit:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+if __name__ == "__main__":
+    main()

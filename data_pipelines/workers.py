@@ -1,0 +1,238 @@
+"""Video files decoded in processes of their own: what a damaged file does to one stays there.
+
+A process takes one file after another and is kept for the next, up to `MOST_IDLE` of them. One
+that ends, or that says nothing for `STALL_SEC`, is given up with the file that it was reading: the
+frames before are given, and what happened is said in the report.
+"""
+
+import atexit
+import collections
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.decode_worker import FRAME, HEADER
+
+MOST_IDLE = 4
+STALL_SEC = 60.0  # for one frame, or for opening a file
+MEMORY_BYTES = 8 << 30  # of addresses: a frame of 16K with all that a decoder keeps of it
+LOG_LINES = 100
+
+_PROGRAM = Path(__file__).with_name("decode_worker.py")
+
+
+class Decoding:
+    """A file as it is decoded: an iterator of `(time_sec, frame)`.
+
+    Args:
+        path: File.
+        stall_sec: How long to wait for one frame.
+        **request: Arguments of `decode_worker.decode`.
+
+    Attributes:
+        report: None until the last frame; then a dict of `read`, the frames decoded, `end_sec`,
+            the time of the last one, `errors`, packets that could not be decoded, `corrupt`,
+            frames given with damage, `interlaced`, `failure`, a text or None, and `log`, the last
+            lines that FFmpeg has said.
+
+    Raises:
+        ValueError: At the first frame, if the file cannot be opened as a video.
+    """
+
+    def __init__(self, path, *, stall_sec=STALL_SEC, **request):
+        self.path, self.report = path, None
+        self._worker = _pool.take()
+        self._messages = self._worker.ask(
+            {"operation": "decode", "path": os.fspath(path), **request}, stall_sec
+        )
+        self._read, self._end_sec = 0, 0.0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.report is not None:
+            raise StopIteration
+        try:
+            message = next(self._messages)
+        except _Failed as failed:
+            if not self._read:
+                self.close()
+                raise ValueError(f"{self.path} cannot be read as a video: {failed}") from None
+            self._finish({"failure": str(failed)})
+        else:
+            if not isinstance(message, dict):
+                self._read, self._end_sec = self._read + 1, message[0]
+                return message
+            if "error" in message and not self._read:
+                self.close()
+                raise ValueError(f"{self.path} cannot be opened as a video: {message['error']}")
+            self._finish(
+                {"failure": message["error"]} if "error" in message else message, is_whole=True
+            )
+        raise StopIteration
+
+    def _finish(self, found, is_whole=False):
+        known = {
+            "read": self._read, "end_sec": self._end_sec, "errors": 0, "corrupt": 0,
+            "interlaced": False, "failure": None,
+        }  # fmt: skip
+        self.report = {**known, **found, "log": self._worker.said()}
+        self.close(is_whole)
+
+    def close(self, is_whole=False):
+        """Lets go of the process; it is ended unless the file was read to its end."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            _pool.give_back(worker, is_whole)
+        if self.report is None:
+            self.report = {}
+
+    def __del__(self):
+        self.close()
+
+
+def probe(path, stall_sec=STALL_SEC):
+    """What a video file says of itself, as `decode_worker.probe` gives it, and `log`.
+
+    Raises:
+        ValueError: If it cannot be opened, or no frame of it be decoded.
+    """
+    worker = _pool.take()
+    is_whole = False
+    try:
+        (message,) = worker.ask({"operation": "probe", "path": os.fspath(path)}, stall_sec)
+        is_whole = True
+        if "error" in message:
+            raise ValueError(f"{path} cannot be opened as a video: {message['error']}")
+        return {**message, "log": worker.said()}
+    except _Failed as failed:
+        raise ValueError(f"{path} cannot be read as a video: {failed}") from None
+    finally:
+        _pool.give_back(worker, is_whole)
+
+
+class _Failed(Exception):
+    """The process ended, or was ended, before it had answered."""
+
+
+class _Worker:
+    """One process and the pipes to it."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            # Isolated: nothing of the caller's folder or settings comes between.
+            [sys.executable, "-I", "-X", "utf8", str(_PROGRAM)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+        )  # fmt: skip
+        self._log, self._line = collections.deque(maxlen=LOG_LINES), b""
+
+    def said(self):
+        """The last lines on standard error since the request."""
+        self._drain(0)
+        return list(self._log)
+
+    def ask(self, request, stall_sec):
+        """Yields the messages that answer a request: `(time_sec, frame)`, last of all a dict."""
+        self.said()
+        self._log.clear()
+        request["memory_bytes"] = MEMORY_BYTES
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        except BrokenPipeError:
+            raise _Failed(self._end()) from None
+        header = bytearray(HEADER.size)
+        while True:
+            self._fill(header, stall_sec)
+            kind, size, time_sec, *shape = HEADER.unpack(header)
+            content = np.empty(size, np.uint8)
+            self._fill(content, stall_sec)
+            if kind != FRAME:
+                yield json.loads(content.tobytes())
+                return
+            yield time_sec, content.reshape(shape)
+
+    def _fill(self, buffer, stall_sec):
+        view = memoryview(buffer).cast("B")
+        until = time.monotonic() + stall_sec
+        while len(view):
+            if not self._drain(max(0.0, until - time.monotonic())):
+                if time.monotonic() < until:
+                    continue
+                self.process.kill()
+                self.process.wait()
+                raise _Failed(f"its decoder gave nothing for {stall_sec:g} seconds and was ended")
+            count = os.readv(self.process.stdout.fileno(), [view])
+            if not count:
+                raise _Failed(self._end())
+            view = view[count:]
+            until = time.monotonic() + stall_sec
+
+    def _drain(self, wait_sec):
+        """Keeps what is on standard error, and says whether there is something to read beside."""
+        pipes = [self.process.stdout, self.process.stderr]
+        ready, _, _ = select.select(pipes, [], [], wait_sec)
+        if self.process.stderr in ready:
+            lines = (self._line + os.read(self.process.stderr.fileno(), 1 << 16)).split(b"\n")
+            self._line = lines.pop()[-1000:]
+            self._log.extend(line.decode("utf-8", "replace")[:1000] for line in lines)
+        return self.process.stdout in ready
+
+    def _end(self):
+        code = self.process.wait()
+        if code >= 0:
+            return f"its decoder ended with status {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"its decoder crashed ({name})"
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+
+
+class _Pool:
+    """Processes that wait for work."""
+
+    def __init__(self):
+        self._idle, self._lock, self._owner = [], threading.Lock(), os.getpid()
+
+    def take(self):
+        with self._lock:
+            if self._owner != os.getpid():
+                # The pipes of a process that this one was forked from are that one's.
+                self._idle, self._owner = [], os.getpid()
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.process.poll() is None:
+                    return worker
+                worker.close()
+        return _Worker()
+
+    def give_back(self, worker, is_whole):
+        with self._lock:
+            if is_whole and len(self._idle) < MOST_IDLE and self._owner == os.getpid():
+                self._idle.append(worker)
+                return
+        worker.close()
+
+    def close(self):
+        with self._lock:
+            while self._idle and self._owner == os.getpid():
+                self._idle.pop().close()
+
+
+_pool = _Pool()
+atexit.register(_pool.close)
