@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.training.optimizers import optimized_variables
+
 # Steps for which a loss may stand still before checkpoints wait: two of the means that are logged.
 STILL_STEPS = 40
 
@@ -196,7 +198,8 @@ class Validation(StepCallback):
 class TensorBoard(StepCallback):
     """Writes the loss and each of its terms, the learning rate and clips per second as scalars.
 
-    Each value is the mean over the steps since the one before.
+    Each value is the mean over the steps since the one before. Of a model with two optimisers the
+    second rate is there too, as `discriminator_learning_rate`.
 
     Args:
         writer: `tf.summary.SummaryWriter`.
@@ -219,8 +222,9 @@ class TensorBoard(StepCallback):
         with self.writer.as_default(step=step):
             for name, value in logs.items():
                 tf.summary.scalar(f"train/{name}", value)
-            rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-            tf.summary.scalar("learning_rate", float(rate))
+            for name in optimized_variables(self.model):
+                rate = keras.ops.convert_to_numpy(getattr(self.model, name).learning_rate)
+                tf.summary.scalar(name.replace("optimizer", "learning_rate"), float(rate))
             tf.summary.scalar("clips_per_sec", self._throughput.clips_per_sec)
         self._throughput.restart()
 
@@ -303,6 +307,9 @@ class AdversarialWatch(StepCallback):
 
     Attributes:
         still: int, steps for which a loss has stood still up to now.
+        sound_step: int, the last step at which none stood still; 0 before the first.
+        spans: dict of JSON values, what is known of each loss; set again, a run that is taken up
+            goes on counting.
 
     Raises:
         FloatingPointError: in training, as said above; the message gives the reason.
@@ -313,25 +320,32 @@ class AdversarialWatch(StepCallback):
         if patience < 1:
             raise ValueError(f"`patience` must be at least 1. Received: patience={patience}")
         self.patience, self.tolerance = patience, tolerance
-        self._spans = {}
+        self.spans = {}
+        self._step = 0
 
     @property
     def still(self):
-        return max((span["steps"] for span in self._spans.values()), default=0)
+        return max((span["steps"] for span in self.spans.values()), default=0)
+
+    @property
+    def sound_step(self):
+        # Before its first step a process knows what the one before it counted.
+        return max(0, (self._step or self.first_step) - self.still)
 
     def on_step_end(self, step, logs):
+        self._step = step
         for name in ("generator", "discriminator"):
             if name not in logs:
                 continue
             value = float(logs[name])
             if not np.isfinite(value):
                 raise FloatingPointError(self._reason(f"`{name}` at step {step} is {value}"))
-            span = self._spans.get(name, {"low": value, "high": value, "steps": -1})
+            span = self.spans.get(name, {"low": value, "high": value, "steps": -1})
             low, high = min(span["low"], value), max(span["high"], value)
             if high - low > self.tolerance:
                 low, high, span = value, value, {"steps": -1}
-            self._spans[name] = {"low": low, "high": high, "steps": span["steps"] + 1}
-            if self._spans[name]["steps"] >= self.patience:
+            self.spans[name] = {"low": low, "high": high, "steps": span["steps"] + 1}
+            if self.spans[name]["steps"] >= self.patience:
                 won = name == "discriminator" and value < 0.1
                 meaning = "it has won" if won else "neither side learns from the other"
                 raise FloatingPointError(
@@ -348,6 +362,21 @@ class AdversarialWatch(StepCallback):
             "discriminator_learning_rate, and train into another folder; the last checkpoint "
             "from before is kept"
         )
+
+
+class FiniteLoss(StepCallback):
+    """Ends a training whose loss is no longer finite.
+
+    Raises:
+        FloatingPointError: in training, as said above.
+    """
+
+    def on_step_end(self, step, logs):
+        if not np.isfinite(float(logs.get("loss", 0.0))):
+            raise FloatingPointError(
+                f"the loss at step {step} is {float(logs['loss'])}: give a smaller learning rate "
+                "and train into another folder; the last checkpoint is kept"
+            )
 
 
 class ResetMetrics(StepCallback):
@@ -380,22 +409,22 @@ class Checkpointing(StepCallback):
         watch: `AdversarialWatch`, or None; while it sees a loss stand still, no checkpoint comes
             by the clock, so that those from before stay.
 
-    Raises:
-        FloatingPointError: in training, when the loss is no longer finite; nothing is saved then.
+    Attributes:
+        done: int, steps of the run that are done.
     """
 
     def __init__(self, save, steps, every_sec=20.0, stop=None, watch=None):
         super().__init__()
         self.save, self.steps, self.every_sec, self.stop = save, steps, every_sec, stop
         self.watch = watch
+        self.done = 0
         self._saved = None
 
+    def on_train_begin(self, logs=None):
+        self.done = self.first_step
+
     def on_step_end(self, step, logs):
-        if not np.isfinite(float(logs.get("loss", 0.0))):
-            raise FloatingPointError(
-                f"the loss at step {step} is {float(logs['loss'])}: give a smaller learning rate "
-                "and train into another folder; the last checkpoint is kept"
-            )
+        self.done = step
         stopping = self.stop is not None and self.stop.requested
         now = time.monotonic()
         # The first step is slow (the graph is traced in it), so it is worth a checkpoint too.

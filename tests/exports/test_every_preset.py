@@ -1,14 +1,11 @@
 """Every model of the catalogue, exported and read back: the same numbers, sizes left free."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import zoo
 from data_pipelines import transforms
 from exports import signatures
-from zoo.registry import resolve
 
 SIZES = ((2, 12, 16, 24), (1, 17, 32, 16))  # batch, time, height, width
 STEPS = 3
@@ -18,9 +15,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def served(preset_name, tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    model = zoo.load(preset_name, weights=None, **resolve(preset_name).small)
+def served(preset_name, shaken_model, tmp_path_factory):
+    model = shaken_model(preset_name)
     module, functions = signatures.build(model, rollout_steps=STEPS)
     folder = tmp_path_factory.mktemp("served")
     tf.saved_model.save(module, str(folder), signatures=functions)
@@ -59,18 +55,34 @@ def test_every_signature_gives_what_the_verb_gives(served):
             assert np.abs(future - expected).max() <= 1
 
 
-def test_step_from_zeros_gives_what_score_gives(served):
+def test_images_are_encoded_as_their_pixels_are(served):
     model, signature = served
+    clip = next(clips(model))[:, : model.min_frames + 1]
+    images = [[tf.io.encode_png(frame).numpy() for frame in frames] for frames in clip]
+    embedding = signature["encode_jpeg"](frames=tf.constant(images))["embedding"]
+    close(embedding, model.encode(transforms.to_float(clip)))
+
+
+def test_step_from_zeros_gives_what_score_and_rollout_give(served):
+    model, signature = served
+    assert ("step" in signature) == ("step" in model.verbs)
     if "step" not in signature:
-        assert "step" not in model.verbs
         return
     clip = next(clips(model))
     specs = signature["step"].structured_input_signature[1]
     zeros = model.initial_state(*clip.shape[:1], *clip.shape[2:4])
     assert set(specs) == {"frame", *(f"state_{name}" for name in zeros)}
     state = {f"state_{name}": tf.zeros_like(value) for name, value in zeros.items()}
-    expected = np.asarray(model.score(transforms.to_float(clip)))
+    unit = transforms.to_float(clip)
+    expected = {name: np.asarray(value) for name, value in model.score_with_map(unit).items()}
+    predicts = "rollout" in model.verbs
     for t in range(clip.shape[1]):
         out = dict(signature["step"](frame=tf.constant(clip[:, t]), **state))
-        np.testing.assert_allclose(out["score"], expected[:, t], atol=1e-4 * expected.max())
+        for name, value in expected.items():
+            np.testing.assert_allclose(out[name], value[:, t], atol=1e-4 * value.max())
+        assert ("prediction" in out) == predicts
+        if predicts and t in (0, clip.shape[1] - 1):
+            following = transforms.to_bytes(model.rollout(unit[:, : t + 1], 1))[:, 0]
+            apart = out["prediction"].numpy().astype(int) - np.asarray(following).astype(int)
+            assert np.abs(apart).max() <= 1
         state = {name: value for name, value in out.items() if name.startswith("state_")}

@@ -1,5 +1,6 @@
 import io
 import itertools
+import json
 
 import keras
 import numpy as np
@@ -88,6 +89,19 @@ def test_tensorboard_has_the_loss_its_terms_the_rate_and_the_speed(model, batche
     assert logged[30] == pytest.approx(losses[9]["loss"])
     assert scalars(events, "learning_rate") == {25: 0.5, 30: 0.5}
     assert all(speed > 0 for speed in scalars(events, "clips_per_sec").values())
+
+
+def test_tensorboard_has_the_rate_of_each_optimiser(model, batches, tmp_path):
+    object.__setattr__(model, "discriminator_optimizer", keras.optimizers.SGD(0.25))
+    object.__setattr__(
+        model, "optimized_variables", {"optimizer": [], "discriminator_optimizer": []}
+    )
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    fit(model, batches, 2, callbacks.TensorBoard(writer, batch=4, every=2))
+    writer.close()
+    events = read_events(tmp_path)
+    assert scalars(events, "learning_rate") == {2: 0.5}
+    assert scalars(events, "discriminator_learning_rate") == {2: 0.25}
 
 
 def test_metrics_start_anew(model, batches):
@@ -318,6 +332,19 @@ def test_a_watch_ends_a_run_whose_loss_stands_still(value, meaning):
     # One step off in the middle, and the count starts anew.
     steps[100] = {"generator": 1e3, "discriminator": value + 0.1}
     assert watch(steps).still == 99
+
+
+def test_a_watch_goes_on_counting_where_another_ended():
+    first = watch([{"generator": float(n), "discriminator": 0.0} for n in range(5)])
+    assert (first.still, first.sound_step) == (4, 1)
+    again = callbacks.AdversarialWatch(patience=6)
+    again.first_step, again.spans = 5, json.loads(json.dumps(first.spans))
+    assert again.sound_step == 1
+    again.on_step_end(6, {"generator": 6.0, "discriminator": 0.0})
+    assert (again.still, again.sound_step) == (5, 1)
+    with pytest.raises(FloatingPointError, match="for 6 steps up to step 7"):
+        again.on_step_end(7, {"generator": 7.0, "discriminator": 0.0})
+    assert again.sound_step == 1
 
 
 def test_a_loss_that_creeps_is_not_still():

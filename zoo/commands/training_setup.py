@@ -445,7 +445,7 @@ def _train(setup, run):
             else "that takes more than one video",
         )
     extra = []
-    if hasattr(model, "kl_weight"):
+    if model.kl_weight is not None:
         extra.append(callbacks.KLWarmUp(training["kl_warm_up_steps"], training["kl_weight"]))
     fit(
         model,

@@ -50,6 +50,8 @@ class VideoModel(keras.Model):
             no longer fit, or mean something else, raises it.
         found_on: Kinds of footage on which a part of the model was found by trial, so that figures
             measured there are no test of it.
+        posterior: Layer whose Gaussian the latents are drawn from in training, or `None`.
+        kl_weight: Variable, the weight of the divergence of that from the prior, or `None`.
         is_fitted_in_closed_form: Whether `fit` computes the weights in one pass over the footage.
             Such a model has no gradients, no learning rate and nothing to resume.
     """
@@ -64,6 +66,8 @@ class VideoModel(keras.Model):
     monitor = "reconstruction"
     layout = 1
     found_on = ()
+    posterior = None
+    kl_weight = None
     is_fitted_in_closed_form = False
 
     def __init__(self, channels=1, clip_shape=None, fps=None, **kwargs):
@@ -91,7 +95,7 @@ class VideoModel(keras.Model):
         self.supports_jit = False
         self._graphs = {}
         self._steps = {}
-        self._state_names = None
+        self._state_dtypes = None
         self._in_step = False
 
     # What a subclass defines beside `call` and `_VERB` for each of its verbs.
@@ -100,6 +104,11 @@ class VideoModel(keras.Model):
     def embedding_dim(self):
         """Numbers in what `encode` gives."""
         return STATISTICS * self.encoder.depth
+
+    @property
+    def added_terms(self):
+        """What training adds to the compiled loss: dict from reported name to weight."""
+        return {} if self.kl_weight is None else {"kl": float(self.kl_weight)}
 
     def code_size(self, time, height, width):
         """Numbers in the code that `reconstruct` draws a clip from, of an autoencoder.
@@ -416,17 +425,25 @@ class VideoModel(keras.Model):
         return self.check_clip(context, min_frames=1, name=name)
 
     def _check_state(self, state):
-        if self._state_names is None:
-            self._state_names = frozenset(self._initial_state(1, self.stride, self.stride))
-        if not isinstance(state, dict) or state.keys() != self._state_names:
+        if self._state_dtypes is None:
+            zeros = self._initial_state(1, self.stride, self.stride)
+            self._state_dtypes = {name: value.dtype for name, value in zeros.items()}
+        if not isinstance(state, dict) or state.keys() != self._state_dtypes.keys():
             came = sorted(state) if isinstance(state, dict) else type(state).__name__
             raise ValueError(
-                f"`state` must be a dict of {sorted(self._state_names)}. Received: {came}"
+                f"`state` must be a dict of {sorted(self._state_dtypes)}. Received: {came}"
             )
-        return {
+        state = {
             name: value if tf.is_tensor(value) else tf.convert_to_tensor(value)
             for name, value in state.items()
         }
+        for name, value in state.items():
+            if value.dtype != self._state_dtypes[name]:
+                raise ValueError(
+                    f"`state` must be of the dtypes of `initial_state`: `{name}` must be "
+                    f"{self._state_dtypes[name].name}. Received: {value.dtype.name}"
+                )
+        return state
 
     def _check_state_sizes(self, clip, state):
         if not tf.executing_eagerly():
@@ -561,10 +578,12 @@ class VideoModel(keras.Model):
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As Keras does it, and says in a `.weights.h5` file which layout it is of."""
-        before = modified(filepath)
+        # One written over an older one within a tick of the disk's clock is of the same time.
+        before = None if overwrite else modified(filepath)
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
         # Not into a file that Keras was told to leave, nor where it wrote shards or elsewhere.
-        if str(filepath).endswith(".weights.h5") and modified(filepath) != before:
+        is_one_file = kwargs.get("max_shard_size") is None
+        if is_one_file and modified(filepath) != before:
             note_layout(filepath, self)
 
     def load_weights(self, filepath, **kwargs):
@@ -604,9 +623,16 @@ def check_seed(seed):
 
 
 def _steps(steps):
-    if not tf.is_tensor(steps) and (int(steps) != steps or steps < 1):
-        raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps}")
-    return tf.convert_to_tensor(steps, tf.int32)
+    if tf.is_tensor(steps):
+        return tf.convert_to_tensor(steps, tf.int32)
+    try:
+        whole = int(steps)
+        is_whole = whole == steps and whole >= 1
+    except (TypeError, ValueError, OverflowError):  # None, a word, NaN or infinity
+        is_whole = False
+    if not is_whole:
+        raise ValueError(f"`steps` must be a whole number from 1 up. Received: steps={steps!r}")
+    return tf.convert_to_tensor(whole, tf.int32)
 
 
 def free_shapes(state):

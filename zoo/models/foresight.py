@@ -148,6 +148,10 @@ class Foresight(FuturePredictor):
         self.built = True
 
     @property
+    def added_terms(self):
+        return {"features": self.feature_weight} if self.feature_weight else {}
+
+    @property
     def embedding_dim(self):
         return MOTION_STATISTICS * self.encoder.depth
 

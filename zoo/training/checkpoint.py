@@ -44,6 +44,20 @@ def signature(model):
     }
 
 
+def check_finite(model, step):
+    """Checks that every weight of a model is finite.
+
+    Args:
+        model: a built `keras.Model`.
+        step: int, training steps done.
+
+    Raises:
+        FloatingPointError: if one is not; it is named.
+    """
+    for variable in model.variables:
+        _check_finite(keras.ops.convert_to_tensor(variable).numpy(), variable, step)
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -74,26 +88,37 @@ class Checkpoints:
         names = [re.fullmatch(r"step-(\d+)", path.name) for path in self.directory.iterdir()]
         return sorted(int(name.group(1)) for name in names if name)
 
-    def save(self, model, step, state=None):
+    def save(self, model, step, state=None, sound_step=None):
         """Writes a checkpoint, then removes those that are no longer kept.
 
         Args:
             model: a built and compiled `keras.Model` with built optimizers.
             step: int, training steps done.
             state: dict of JSON values to keep beside (`seed`, `seconds`, `best`, ...).
+            sound_step: int, the last step at which all was well, where that is in doubt: the
+                newest checkpoint from up to it stays too.
 
         Raises:
+            FloatingPointError: if a value is not finite; nothing is written then.
             OSError: if it cannot be written, for one on a full disk; older ones stay.
         """
         arrays = {}
         for group, variables in _groups(model).items():
             for index, variable in enumerate(variables):
-                arrays[f"{group}/{index:05d}"] = keras.ops.convert_to_tensor(variable).numpy()
+                array = keras.ops.convert_to_tensor(variable).numpy()
+                _check_finite(array, variable, step)
+                arrays[f"{group}/{index:05d}"] = array
         written = {"step": step, "signature": signature(model), **(state or {})}
         with whole_folder(self.directory / f"step-{step:08d}") as folder:
             np.savez(folder / "arrays.npz", **arrays)
             (folder / "state.json").write_text(json.dumps(written, indent=2) + "\n")
-        self._prune()
+        self._prune(sound_step)
+
+    def drop_after(self, step):
+        """Removes the checkpoints of later steps, for a run that goes on from `step` or before."""
+        for later in self.steps():
+            if later > step:
+                shutil.rmtree(self.directory / f"step-{later:08d}", ignore_errors=True)
 
     def restore(self, model):
         """Loads the newest whole checkpoint into the model and its optimizers.
@@ -118,6 +143,9 @@ class Checkpoints:
                 with open(folder / "arrays.npz", "rb") as file:
                     stored = np.load(file, allow_pickle=False)
                     arrays = {key: stored[key] for key in stored.files}
+                for key, array in arrays.items():
+                    if not np.all(np.isfinite(array)):
+                        raise ValueError(f"{key} is not finite")
             except _BROKEN as error:
                 logging.getLogger(__name__).warning("skip broken checkpoint %s: %s", folder, error)
                 # Out of the way: it must neither count as one of those kept nor as the newest.
@@ -153,11 +181,21 @@ class Checkpoints:
                 f"dtype={model.dtype_policy.name}"
             )
 
-    def _prune(self):
-        for step in self.steps()[: -self.keep]:
+    def _prune(self, sound_step):
+        steps = self.steps()
+        sound = [step for step in steps if sound_step is not None and step <= sound_step]
+        for step in set(steps[: -self.keep]) - set(sound[-1:]):
             shutil.rmtree(self.directory / f"step-{step:08d}", ignore_errors=True)
         for left in self.directory.glob(".tmp-*"):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _check_finite(array, variable, step):
+    if not np.all(np.isfinite(array)):
+        raise FloatingPointError(
+            f"`{variable.path}` is not finite after step {step}: give a smaller learning rate and "
+            "train into another folder; the last checkpoint is kept"
+        )
 
 
 def _groups(model):

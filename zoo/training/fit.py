@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from zoo import callbacks as zoo_callbacks
-from zoo.training.checkpoint import Checkpoints
+from zoo.training.checkpoint import Checkpoints, check_finite
 from zoo.training.closed_form import fit_in_one_pass
 from zoo.training.interrupts import Interrupted, stop_on_signals
 from zoo.training.optimizers import optimized_variables
@@ -77,8 +77,9 @@ def fit(
     Raises:
         ValueError: if `steps` is below 1, or the checkpoint is one of another model.
         Interrupted: after SIGINT or SIGTERM, with the checkpoint written.
-        FloatingPointError: if the loss is no longer finite, or one side of an adversarial model
-            has won.
+        FloatingPointError: if the loss or a weight is no longer finite, or one side of an
+            adversarial model has won. `run.json` then says so; called again, it goes on from the
+            last checkpoint from before that.
         OSError: if a file cannot be written, for one on a full disk; the older checkpoint stays.
 
     Example:
@@ -105,6 +106,8 @@ def fit(
     rates["optimizer"] = learning_rate
     _compile(model, loss, rates, steps, warm_up_steps, clip_norm, beta_1)
     checkpoints = Checkpoints(run.path / "checkpoints")
+    if run.record["status"] == "failed":
+        _take_up_failed(run, checkpoints)
     with model.distribute_strategy.scope():
         state = checkpoints.restore(model) or {"step": 0, "seconds": 0.0, "best": None}
     first_step = last_saved = state["step"]
@@ -112,7 +115,7 @@ def fit(
         logging.getLogger(__name__).info("go on after step %d of %d", first_step, steps)
     started = time.monotonic() - state["seconds"]
 
-    held_out = None
+    held_out = watch = None
     every = validate_every or max(100, steps // 20)
     writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
 
@@ -121,7 +124,9 @@ def fit(
         seconds = time.monotonic() - started
         best = held_out.best if held_out else None
         facts = {"seed": run.record["seed"], "seconds": seconds, "best": best}
-        checkpoints.save(model, step, facts)
+        if watch is not None:
+            facts["watch"] = watch.spans
+        checkpoints.save(model, step, facts, sound_step=watch and watch.sound_step)
         last_saved = step
         run.update(status="training", step=step, minutes=round(seconds / 60, 4), best=best)
 
@@ -129,6 +134,8 @@ def fit(
         with writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(f"held_out/{name}", value)
+        # The loss at hand is from before the last update of the weights.
+        check_finite(model, step)
         # Usable while the training goes on: evaluated, exported, looked at.
         write_weights(run.path / "model.weights.h5", model)
         if is_best:
@@ -137,6 +144,12 @@ def fit(
     with stop_on_signals() as stop:
         progress = zoo_callbacks.Progress(steps, batch)
         chain = [*callbacks, progress, zoo_callbacks.TensorBoard(writer, batch, LOG_EVERY)]
+        # Before anything is written of what has gone wrong.
+        chain.append(zoo_callbacks.FiniteLoss())
+        if "discriminator_optimizer" in optimized_variables(model):
+            watch = zoo_callbacks.AdversarialWatch()
+            watch.spans = state.get("watch") or {}
+            chain.append(watch)
         if preview is not None:
             chain.extend(_pictures(model, writer, preview, every))
         chain.append(zoo_callbacks.ResetMetrics(LOG_EVERY))
@@ -144,12 +157,9 @@ def fit(
             held_out = zoo_callbacks.Validation(validation, every, steps, monitor, validated)
             held_out.best = state["best"]
             chain.append(held_out)
-        watch = None
-        if "discriminator_optimizer" in optimized_variables(model):
-            watch = zoo_callbacks.AdversarialWatch()
-            chain.append(watch)
         # Last, so that a checkpoint holds what the others did at its step.
-        chain.append(zoo_callbacks.Checkpointing(save, steps, checkpoint_every_sec, stop, watch))
+        saving = zoo_callbacks.Checkpointing(save, steps, checkpoint_every_sec, stop, watch)
+        chain.append(saving)
         for callback in chain:
             if isinstance(callback, zoo_callbacks.StepCallback):
                 callback.first_step = first_step
@@ -162,22 +172,34 @@ def fit(
                     shuffle=False,
                     verbose=0,
                 )
+            check_finite(model, saving.done or first_step)
+        except FloatingPointError as error:
+            sound = last_saved if watch is None else min(last_saved, watch.sound_step)
+            run.update(status="failed", reason=str(error), sound_step=sound)
+            raise
         finally:
             progress.close()
             writer.close()
-        done = last_saved
-        if done < steps:
+        if last_saved < steps:
             write_weights(run.path / "model.weights.h5", model)
             if stop.requested:
                 run.update(status="interrupted")
-                raise Interrupted(done)
+                raise Interrupted(last_saved)
             raise ValueError(
                 f"`dataset_factory` must give endless batches. Received: one that ended after "
-                f"step {done} of {steps}"
+                f"step {saving.done} of {steps}"
             )
         write_weights(run.path / "model.weights.h5", model)
         run.update(status="finished")
     return run
+
+
+def _take_up_failed(run, checkpoints):
+    """Says why a run failed, and leaves what it has from before that."""
+    sound = run.record.pop("sound_step", 0)
+    reason = run.record.pop("reason", "for a reason that is not known")
+    logging.getLogger(__name__).warning("the run failed before: %s", reason)
+    checkpoints.drop_after(sound)
 
 
 def learning_rate_schedule(learning_rate, steps, warm_up_steps=None):

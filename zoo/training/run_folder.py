@@ -1,8 +1,10 @@
 """The folder of one training run: what was asked for, how far it is, and what came of it.
 
-    run.json             command, arguments, versions, commit, machine, status, step, minutes
+    run.json             command, arguments, versions, commit, machine, status, step, minutes,
+                         and once `status` is "failed" the reason
     config.json          the model: preset, overrides, class, arguments
-    checkpoints/         the last two, see `zoo.training.checkpoint`
+    checkpoints/         the last two, and one from before a loss of a GAN stood still; see
+                         `zoo.training.checkpoint`
     tensorboard/         scalars and pictures
     model.weights.h5     the weights; of the last step once `status` is "finished"
     best.weights.h5      those with the smallest held-out loss, where there is held-out footage

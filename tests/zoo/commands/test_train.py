@@ -136,6 +136,61 @@ def test_a_run_killed_and_interrupted_ends_as_an_undisturbed_one(footage, tmp_pa
     assert {"context_truth_prediction", "held_out/loss", "held_out/kl"} <= tags
 
 
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Strips of two actions by three people, twelve frames of 64x64 pixels each."""
+    folder = tmp_path_factory.mktemp("labelled")
+    rng = np.random.default_rng(0)
+    for label in ("run", "walk"):
+        (folder / label).mkdir()
+        for person in ("ann", "bob", "eve"):
+            strip = rng.integers(0, 256, (64, 12 * 64), np.uint8)
+            cv2.imwrite(str(folder / label / f"{person}_{label}.png"), strip)
+    return folder
+
+
+def logged(run):
+    """The last value of each tag in TensorBoard."""
+    values = {}
+    for path in sorted((run / "tensorboard").iterdir()):
+        for record in tf.data.TFRecordDataset(str(path)):
+            for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value:
+                values[value.tag] = tf.make_ndarray(value.tensor)
+    return values
+
+
+def test_a_gan_trains_on_labelled_footage_and_shows_its_losses_and_samples(
+    labelled, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("zoo.training.fit.LOG_EVERY", 1)
+    settings = (
+        "frames=5", "stride=4", "size=16,16", "labels=run,walk", "filters=2,2,2",
+        "motion_filters=2", "content_dim=2", "motion_dim=2", "discriminator_filters=2,2,2",
+        "frame_filters=2,2,2",
+    )  # fmt: skip
+    run = tmp_path / "run"
+    done = invoke(
+        "train", "video_gan", "--data", str(labelled), "--out", str(run), "--steps", "2",
+        "--batch", "4", "--precision", "float32",
+        *[word for setting in settings for word in ("--set", setting)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["step"]) == ("finished", 2)
+    values = logged(run)
+    assert {"learning_rate", "discriminator_learning_rate", "clips_per_sec"} <= set(values)
+    for name in ("loss", "reconstruction", "generator", "discriminator", "diversity"):
+        assert np.isfinite(values[f"train/{name}"]), name
+    assert {"held_out/generator", "held_out/discriminator"} <= set(values)
+    # One row for each held-out clip shown, as many frames in it as a training clip has.
+    width, height, *strips = values["samples"]
+    assert (int(width), int(height) % 16, len(strips)) == (5 * 16, 0, 1)
+    assert tf.io.decode_png(strips[0]).shape == (int(height), 5 * 16, 1)
+    model = zoo.load(str(run))
+    assert model.labels == ("run", "walk")
+    assert model.sample({"first_frame": None, "label": [1]}, 3, seed=0).shape == (1, 3, 16, 16, 1)
+
+
 def test_a_model_of_two_outputs_trains_and_keeps_what_predicts_best(footage, tmp_path):
     settings = ("frames=6", "crop=16,16", "size=32,32", "horizons=2", "score_horizon=1",
                 "filters=2")  # fmt: skip
@@ -145,11 +200,7 @@ def test_a_model_of_two_outputs_trains_and_keeps_what_predicts_best(footage, tmp
         *[word for setting in settings for word in ("--set", setting)],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    values = {}
-    for path in (tmp_path / "run" / "tensorboard").iterdir():
-        for record in tf.data.TFRecordDataset(str(path)):
-            for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value:
-                values[value.tag] = tf.make_ndarray(value.tensor)
+    values = logged(tmp_path / "run")
     best = json.loads((tmp_path / "run" / "run.json").read_text())["best"]["value"]
     assert best == pytest.approx(float(values["held_out/prediction"]))
     assert best != pytest.approx(float(values["held_out/reconstruction"]))

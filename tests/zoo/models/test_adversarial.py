@@ -1,5 +1,7 @@
 """Two optimisers in one `fit`: steps, saving, precision, resumption and the moving average."""
 
+import json
+
 import h5py
 import keras
 import numpy as np
@@ -334,6 +336,50 @@ def test_a_discriminator_that_won_ends_the_run_with_the_checkpoint_from_before(
     # Steps 1 and 2 stand at the end of one step and none of standing still.
     assert kept == ["step-00000001", "step-00000002"]
     assert watched[0].still == 4
+
+
+def kept_steps(folder):
+    return sorted(int(path.name[5:]) for path in (folder / "checkpoints").iterdir())
+
+
+def test_the_checkpoint_from_before_a_stand_still_outlives_it_and_a_restart(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("zoo.callbacks.STILL_STEPS", 4)
+    original, stands = callbacks.AdversarialWatch, [True]
+
+    class Watch(original):
+        def __init__(self):
+            super().__init__(patience=6)
+
+        def on_step_end(self, step, logs):
+            # The discriminator moves for three steps, and then no more.
+            moves = step <= 3 or not stands[0]
+            super().on_step_end(
+                step, {"generator": float(step), "discriminator": float(step if moves else 0)}
+            )
+
+    monkeypatch.setattr("zoo.callbacks.AdversarialWatch", Watch)
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(make(), folder, steps=20, callbacks=[KillAfter(7)])
+    # It has stood since step 4; two newer ones are kept beside.
+    assert kept_steps(folder) == [4, 5, 6]
+    with pytest.raises(FloatingPointError, match="for 6 steps up to step 10: it has won"):
+        train(make(seed=1), folder, steps=20)
+    assert kept_steps(folder) == [4, 6, 7]
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["status"], record["sound_step"]) == ("failed", 4)
+    assert "`discriminator` has stood still" in record["reason"]
+
+    stands[0] = False
+    seen = []
+    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    train(make(seed=1), folder, steps=20, callbacks=[note])
+    assert "the run failed before: `discriminator` has stood still" in caplog.text
+    assert len(seen) == 16
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "finished" and not {"reason", "sound_step"} & set(record)
 
 
 def test_without_weight_there_is_no_discriminator():

@@ -155,6 +155,18 @@ class Drawing(Mean):
         return seed
 
 
+@pytest.mark.parametrize("steps", [0, -1, 1.5, None, float("nan"), float("inf"), "two"])
+def test_steps_are_a_whole_number_from_one_up(steps):
+    for draw in (Drawing().rollout, Drawing().sample):
+        with pytest.raises(ValueError, match="`steps` must be a whole number from 1 up. Received"):
+            draw(CLIP, steps, seed=0)
+
+
+def test_steps_may_come_as_any_whole_number():
+    for steps in (2, 2.0, np.int64(2), np.float32(2), tf.constant(2)):
+        assert int(Drawing().sample(CLIP, steps, seed=7)) == 7
+
+
 @pytest.mark.parametrize("verb", ["rollout", "sample"])
 def test_a_seed_is_a_whole_number_that_the_graph_can_hold(verb):
     draw = getattr(Drawing(), verb)
@@ -194,18 +206,26 @@ def test_what_there_must_be_to_draw_from_is_said():
 
 
 @pytest.mark.parametrize(
-    "call",
+    "verb, call",
     [
-        lambda model: model.reconstruct(CLIP),
-        lambda model: model.rollout(CLIP, 2),
-        lambda model: model.sample(CLIP, 2, seed=0),
-        lambda model: model.score(CLIP),
-        lambda model: model.initial_state(1, 16, 24),
-        lambda model: model.step(CLIP[:, 0], {}),
+        ("features", lambda model: model.features(CLIP)),
+        ("reconstruct", lambda model: model.reconstruct(CLIP)),
+        ("rollout", lambda model: model.rollout(CLIP, 2)),
+        ("sample", lambda model: model.sample(CLIP, 2, seed=0)),
+        ("score", lambda model: model.score(CLIP)),
+        ("score_map", lambda model: model.score_map(CLIP)),
+        ("score_map", lambda model: model.score_with_map(CLIP)),
+        ("step", lambda model: model.initial_state(1, 16, 24)),
+        ("step", lambda model: model.step(CLIP[:, 0], {})),
+        ("step", lambda model: model.advance(CLIP, {})),
     ],
 )
-def test_a_missing_verb_names_the_models_that_have_it(call):
-    with pytest.raises(NotImplementedError, match="Mean does not answer .*it answers encode"):
+def test_a_missing_verb_names_the_models_that_have_it(verb, call):
+    said = (
+        f"Mean does not answer `{verb}`; it answers encode. "
+        rf"Models that answer `{verb}`: [A-Z]\w+"
+    )
+    with pytest.raises(NotImplementedError, match=said):
         call(Mean())
 
 

@@ -91,6 +91,22 @@ def test_a_file_that_keras_did_not_write_is_left_alone(weights, model, monkeypat
     assert weights.read_bytes() == before
 
 
+def test_a_file_written_over_another_at_once_says_what_it_is_of(weights, model, monkeypatch):
+    # A disk whose clock ticks slowly.
+    monkeypatch.setattr("zoo.models.base.modified", lambda path: 7 if path.is_file() else None)
+    monkeypatch.setattr(ConvLSTMVAE, "layout", 2)
+    model.save_weights(weights)
+    with h5py.File(weights) as file:
+        assert file.attrs["layout"] == 2
+
+
+def test_shards_beside_an_older_file_leave_it_alone(weights, model):
+    before = weights.read_bytes()
+    with pytest.warns(UserWarning, match="renamed to .*one.weights.json"):
+        model.save_weights(weights, max_shard_size=0.001)
+    assert weights.read_bytes() == before
+
+
 def test_shards_are_written_as_keras_writes_them(model, tmp_path):
     with pytest.warns(UserWarning, match="renamed to .*one.weights.json"):
         model.save_weights(tmp_path / "one.weights.h5", max_shard_size=0.001)

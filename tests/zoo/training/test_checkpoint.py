@@ -50,6 +50,43 @@ def test_the_newest_are_kept(tmp_path, make_model):
     assert checkpoints.restore(model)["step"] == 300
 
 
+def test_the_newest_sound_one_is_kept_too(tmp_path, make_model):
+    model = compiled(make_model())
+    checkpoints = Checkpoints(tmp_path / "c", keep=2)
+    for step, sound in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 2)):
+        checkpoints.save(model, step, sound_step=sound)
+    assert checkpoints.steps() == [2, 4, 5]
+    checkpoints.drop_after(4)
+    assert checkpoints.steps() == [2, 4]
+    checkpoints.save(model, 6, sound_step=6)
+    assert checkpoints.steps() == [4, 6]
+
+
+@pytest.mark.parametrize("part", ["model", "optimizer"])
+def test_what_is_not_finite_is_not_saved(tmp_path, make_model, part):
+    model = compiled(make_model())
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(model, 1)
+    variable = model.last.bias if part == "model" else model.optimizer.variables[-1]
+    variable.assign(np.full(variable.shape, np.nan))
+    said = f"`{variable.path}` is not finite after step 2: .*the last checkpoint is kept"
+    with pytest.raises(FloatingPointError, match=said):
+        checkpoints.save(model, 2)
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["step-00000001"]
+
+
+def test_one_that_holds_what_is_not_finite_is_skipped(tmp_path, make_model, monkeypatch, caplog):
+    model = compiled(make_model())
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(model, 1)
+    model.last.bias.assign([np.inf])
+    # As versions did that did not look.
+    monkeypatch.setattr(checkpoint, "_check_finite", lambda *_: None)
+    checkpoints.save(model, 2)
+    assert checkpoints.restore(model)["step"] == 1
+    assert "is not finite" in caplog.text
+
+
 def test_nothing_there_restores_nothing(tmp_path, make_model):
     assert Checkpoints(tmp_path / "c").restore(compiled(make_model())) is None
 

@@ -228,9 +228,9 @@ def test_checkpoints_come_by_the_clock(make_model, batches, open_run, monkeypatc
     saved = []
     save = fit_module.Checkpoints.save
 
-    def noted(self, model, step, state=None):
+    def noted(self, model, step, *arguments, **more):
         saved.append(step)
-        save(self, model, step, state)
+        save(self, model, step, *arguments, **more)
 
     monkeypatch.setattr(fit_module.Checkpoints, "save", noted)
     # Each step takes a tenth of a second more than the two tenths between two checkpoints allow.
@@ -272,9 +272,56 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_checkpoint_before(
         train(make_model(), lambda skip: batches(skip).take(2).concatenate(bad), open_run(),
               checkpoint_every_sec=0)
     run = open_run()
-    assert run.record["step"] == 2
+    assert (run.record["status"], run.record["step"]) == ("failed", 2)
+    assert "the loss at step 3 is nan" in run.record["reason"]
     assert (run.path / "checkpoints" / "step-00000002").is_dir()
     assert not (run.path / "checkpoints" / "step-00000003").exists()
+
+
+def spoil(model):
+    """A callback's action: what an update that overflows does to a weight."""
+    return lambda: model.last.bias.assign([math.nan])
+
+
+@pytest.mark.parametrize("step", [4, STEPS])
+def test_weights_that_are_not_finite_are_never_written(
+    make_model, batches, open_run, step, caplog
+):
+    model = make_model()
+    run, held_out = open_run(), batches(50).take(2).cache()
+    with pytest.raises(FloatingPointError, match=f"bias` is not finite after step {step}"):
+        # The loss of that step is from before, and finite.
+        train(model, batches, run, callbacks=[At(step, spoil(model))], checkpoint_every_sec=0,
+              validation=held_out, validate_every=2)
+    record = json.loads((run.path / "run.json").read_text())
+    assert (record["status"], record["step"]) == ("failed", step - 1)
+    assert "is not finite" in record["reason"]
+    assert not (run.path / "checkpoints" / f"step-{step:08d}").exists()
+    loaded = make_model(seed=9)
+    loaded.load_weights(run.path / "model.weights.h5")
+    assert all(np.all(np.isfinite(value)) for value in loaded.get_weights())
+
+    asked, resumed = [], make_model(seed=1)
+    run = train(resumed, lambda skip: asked.append(skip) or batches(skip), open_run())
+    assert asked == [step - 1]
+    assert "the run failed before: `" in caplog.text
+    assert run.finished and "reason" not in run.record
+    undisturbed = make_model()
+    train(undisturbed, batches, open_run("undisturbed"))
+    assert_equal_weights(undisturbed, resumed)
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_of_before(make_model, batches, open_run):
+    bad = tf.data.Dataset.from_tensors(
+        (tf.zeros((4, 8, 8, 1)), tf.fill((4, 8, 8, 1), math.nan))
+    )
+    run, before = open_run(), []
+    file = run.path / "model.weights.h5"
+    with pytest.raises(FloatingPointError, match="the loss at step 3 is nan"):
+        train(make_model(), lambda skip: batches(skip).take(2).concatenate(bad), run,
+              validation=batches(50).take(1), validate_every=1,
+              callbacks=[At(3, lambda: before.append(file.read_bytes()))])
+    assert file.read_bytes() == before[0]
 
 
 def test_a_checkpoint_of_another_model_is_refused(make_model, batches, open_run):
@@ -286,9 +333,10 @@ def test_a_checkpoint_of_another_model_is_refused(make_model, batches, open_run)
 
 def test_a_stream_that_ends_is_an_error(make_model, batches, open_run):
     with pytest.warns(UserWarning, match="ran out of data"):
-        with pytest.raises(ValueError, match="must give endless batches.* after step"):
+        # By the clock the last checkpoint was that of the first step.
+        with pytest.raises(ValueError, match="must give endless batches.* after step 2 of 6"):
             train(make_model(), lambda skip: batches(skip).take(2), open_run(),
-                  checkpoint_every_sec=0)
+                  checkpoint_every_sec=1000)
 
 
 def test_no_step_is_refused(make_model, batches, open_run):
