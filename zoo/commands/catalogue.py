@@ -94,8 +94,8 @@ def page(entry):
     evaluations = card.get("evaluation") or {}
     lines += _figures("anomaly", evaluations)
     for section in SECTIONS:
-        # A table of many models: the JSON has it.
-        if section != "ablations":
+        # Tables of many models, or of many runs: the JSON has them.
+        if section not in ("ablations", "sharpness", "moving_mnist", "people"):
             lines += _figures(section, evaluations.get(section) or {})
     lines += ["", *_rows(origin)]
     if card.get("not_for"):
