@@ -158,7 +158,8 @@ class PyramidDiscriminator(keras.Model):
             * channels)`: the frames behind one another.
 
     Returns:
-        For each scale float32 `(batch,)`, the larger the more real.
+        For each scale float32 `(batch, n)`, one verdict for each of the n places at 1/8 of the
+        frame, the larger the more real.
     """
 
     def __init__(self, channels, context_frames, filters, spectral_norm, **kwargs):
@@ -203,8 +204,9 @@ class PyramidDiscriminator(keras.Model):
             maps = self._with_changes(maps)
             for layer in layers[:-1]:
                 maps = layer(maps, training=training)
-            maps = layers[-1](maps)
-            verdicts.append(tf.reduce_mean(tf.cast(maps, tf.float32), axis=[1, 2, 3]))
+            maps = tf.cast(layers[-1](maps), tf.float32)
+            # Place by place: a mean would hardly tell a blurred person before a sharp wall.
+            verdicts.append(tf.reshape(maps, (tf.shape(maps)[0], -1)))
         return verdicts
 
 

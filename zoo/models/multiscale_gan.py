@@ -17,10 +17,9 @@ scales, with weights for means; a discriminator has three 3x3 convolutions of 24
 channels at every scale, where the paper has from one at the coarsest to four at the finest, of 64
 to 512; their kernels are kept at spectral norm one unless `spectral_norm=False` (Miyato et al.
 2018, https://arxiv.org/abs/1802.05957); of the frames after the first they see the change from the
-one before, four times as large, not the frame; the verdict of a discriminator is a mean over
-places instead of fully connected layers, since frames of any size must do, and its layers stride
-where the paper's pool; both sides are optimised by Adam, not by plain gradient descent, at the same
-time.
+one before, four times as large, not the frame; a discriminator judges every place of any frame,
+where the paper's has fully connected layers over a crop, and its layers stride where the paper's
+pool; both sides are optimised by Adam, not by plain gradient descent, at the same time.
 """
 
 import keras

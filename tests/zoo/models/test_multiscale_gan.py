@@ -173,8 +173,8 @@ def test_every_discriminator_ends_at_an_eighth_of_the_frame(model):
             maps = layer(maps)
         assert maps.shape == (4, 2, 3, 1)
     verdicts = model.discriminator(videos)
-    assert [verdict.shape for verdict in verdicts] == [(4,)] * 4
-    np.testing.assert_allclose(verdicts[3], np.mean(maps, axis=(1, 2, 3)), rtol=1e-5)
+    assert [verdict.shape for verdict in verdicts] == [(4, 6)] * 4
+    np.testing.assert_allclose(verdicts[3], np.reshape(maps, (4, 6)), rtol=1e-5)
 
 
 def test_further_ahead_it_predicts_as_a_rollout_does():
