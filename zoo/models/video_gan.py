@@ -9,7 +9,8 @@ discriminators by projection (Miyato and Koyama 2018, https://arxiv.org/abs/1802
 being read off a video, with `class_weight`, as MoCoGAN reads its categories; a first
 frame enters by strided convolutions and skips, and a part of each batch is drawn from the first
 frame of another clip, so that class and first frame need not belong together; another part is
-drawn without noise and compared with what came, which is what `rollout` and `score` use; nothing
+drawn without noise and compared with what came, not judged, which is what `rollout` and `score`
+use; nothing
 asks the mask to be sparse, as Vondrick et al. do by its L1 norm with a weight of 0.1; samples of
 one class are kept apart (Yang et al. 2019, https://arxiv.org/abs/1901.09024); the kernels of the
 discriminators are kept at spectral norm one unless `spectral_norm=False` (Miyato et al. 2018,
@@ -35,7 +36,7 @@ from zoo.models.error_scorer import ErrorScorer
 FRAMES_AT_ONCE = 16
 OWN_SHARE = 0.25  # of a batch: drawn without noise from its own first frame
 UNKNOWN_SHARE = 0.25  # of the clips with a first frame: the class is not told
-MOST_DIVERSITY = 0.05  # per unit of the content code: more is not asked for
+MOST_DIVERSITY = 0.07  # per unit of the content code: more is not asked for
 FRAMES_JUDGED = 2  # of each clip, by the discriminator of frames
 
 
@@ -44,8 +45,8 @@ class VideoGAN(AdversarialModel, ErrorScorer):
     """Draws videos of a class, from a first frame, or of a class from a first frame.
 
     The loss of the generator is the mean absolute error of what is drawn without noise from a
-    clip's own first frame, plus `adversarial_weight` times the adversarial loss of all that is
-    drawn and `class_weight` times the cross-entropy of the class read off it, less
+    clip's own first frame, plus `adversarial_weight` times the adversarial loss of what is drawn
+    with noise and `class_weight` times the cross-entropy of the class read off it, less
     `diversity_weight` times how far apart two samples of one class are, as a share of how far apart
     their codes are. Beside the terms of `AdversarialModel`, `diversity`, `class_real` and
     `class_drawn` are reported where they have weight.
@@ -250,8 +251,11 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         places = tf.random.stateless_uniform(
             (FRAMES_JUDGED,), seeds[4], maxval=tf.shape(real)[1], dtype=tf.int32
         )
+        # What is drawn without noise is to be the likeliest, not one that might be real: it is
+        # compared with what came, and not judged.
+        judged = tf.maximum(tf.shape(clip)[0] - own, 1)
         shown = [
-            self._shown(video, labels, places, seed)
+            self._shown(video[:judged], labels[:judged], places, seed)
             for video, labels, seed in (
                 (real, real_label, seeds[5]),
                 (drawn, codes["label"], seeds[6]),

@@ -162,8 +162,12 @@ def test_the_reconstruction_is_of_clips_drawn_from_their_own_first_frame(model):
     model.compile("sgd", loss=model.default_loss())
     drawn = model._draw({"clip": CLIP, "label": LABEL}, CLIP, training=False)
     np.testing.assert_array_equal(drawn.targets, CLIP[6:, 1:])
-    codes, _, _ = training_codes(model)
-    told = np.asarray(drawn.fake["label"])[6:]
+    seeds = tf.random.experimental.stateless_split([model.seed, -1], 8)
+    codes, _, _ = model._training_codes(tf.constant(CLIP), tf.constant(LABEL), tf.unstack(seeds))
+    told = np.asarray(codes["label"])[6:]
+    # Neither they nor as many of the real ones are judged.
+    assert {len(shown["clip"]) for shown in (drawn.real, drawn.fake)} == {6}
+    np.testing.assert_array_equal(drawn.fake["label"], codes["label"][:6])
     expected = model._without_noise(CLIP[6:, 0], tf.constant(told), 5, model.generator)
     np.testing.assert_allclose(drawn.predictions, expected, atol=1e-5)
     logs = model.evaluate({"clip": CLIP, "label": LABEL}, CLIP, verbose=0, return_dict=True)
@@ -179,9 +183,9 @@ def test_diversity_is_the_distance_of_samples_by_that_of_their_codes(model):
         for a, b in ((0, 1), (2, 3))
     ]
     found = model._diversity(tf.constant(drawn), tf.constant(content), tf.constant(5))
-    np.testing.assert_allclose(found, np.mean(np.minimum(ratios, 0.05)), rtol=1e-5)
+    np.testing.assert_allclose(found, np.mean(np.minimum(ratios, 0.07)), rtol=1e-5)
     far = model._diversity(tf.constant(40 * drawn), tf.constant(content), tf.constant(5))
-    np.testing.assert_allclose(far, 0.05, rtol=1e-6)
+    np.testing.assert_allclose(far, 0.07, rtol=1e-6)
     assert float(model._diversity(tf.constant(drawn), tf.constant(content), tf.constant(1))) == 0
 
 
