@@ -68,4 +68,7 @@ def test_a_damaged_recording_is_the_right_usage(given, tmp_path, command):
     (tmp_path / "gate.mp4").write_bytes(b"\0\1garbage" * 500)
     code, line = given(command, tmp_path / "gate.mp4")
     assert code == 1
-    assert line == f"zoo: {tmp_path / 'gate.mp4'} cannot be opened as a video"
+    assert line == (
+        f"zoo: {tmp_path / 'gate.mp4'} cannot be opened as a video: Invalid data found when "
+        "processing input"
+    )
