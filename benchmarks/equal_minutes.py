@@ -13,6 +13,7 @@ import keras
 import zoo
 from zoo.commands import training_setup
 from zoo.training.precision import choose_precision
+from zoo.training.whole_files import read_json, write_json
 
 ROUNDS, STEPS_A_ROUND = 5, 8
 
@@ -41,6 +42,23 @@ def seconds_a_step(setups, say=lambda text: None):
             fastest[name] = min(fastest[name], (time.monotonic() - began) / STEPS_A_ROUND)
             say(f"{name}: {fastest[name]:.3f} s a step")
     return fastest
+
+
+def recorded_seconds(file, names, set_up, say):
+    """`seconds_a_step` of some trainings; what a file has of them stays, the rest goes into it.
+
+    Args:
+        file: Path of a JSON file.
+        names: Names of the trainings.
+        set_up: Function from a name to its `Setup`.
+        say: As of `seconds_a_step`.
+    """
+    known = read_json(file) if file.is_file() else {}
+    missing = {name: set_up(name) for name in names if name not in known}
+    if missing:
+        known |= seconds_a_step(missing, say)
+        write_json(file, known)
+    return known
 
 
 def _training(setup):

@@ -119,7 +119,12 @@ def main():
         parser.error(f"{arguments.out} holds what was measured with {known}, not with {setting}")
     for name, variant in VARIANTS.items():
         register(name, variant)
-    speeds = measured_speeds(arguments.out / "speeds.json", arguments)
+    speeds = equal_minutes.recorded_seconds(
+        arguments.out / "speeds.json",
+        arguments.variants,
+        lambda name: set_up(name, arguments),
+        say,
+    )
     rows = []
     for seed in range(arguments.seeds):
         for name in arguments.variants:
@@ -168,16 +173,6 @@ def measured_once(file, measure):
     """What is in a file, or is measured now and put there."""
     if not file.is_file():
         write_json(file, measure())
-    return read_json(file)
-
-
-def measured_speeds(file, arguments):
-    """Dict from variant to the seconds of a training step; what the file has stays."""
-    speeds = read_json(file) if file.is_file() else {}
-    missing = [name for name in arguments.variants if name not in speeds]
-    if missing:
-        setups = {name: set_up(name, arguments) for name in missing}
-        write_json(file, speeds | equal_minutes.seconds_a_step(setups, say))
     return read_json(file)
 
 

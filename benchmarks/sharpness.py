@@ -37,7 +37,6 @@ from zoo.commands.held_out import recorded_split, spread  # noqa: E402
 from zoo.evaluation import prediction  # noqa: E402
 from zoo.registry import resolve  # noqa: E402
 from zoo.training.precision import choose_precision  # noqa: E402
-from zoo.training.whole_files import read_json, write_json  # noqa: E402
 
 MODEL = "multiscale_gan/ucsd_ped2"
 MOST_WINDOWS = 100  # of one footage
@@ -59,7 +58,13 @@ def main():
     arguments = parser.parse_args()
     card_section.check(parser, arguments.card)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    speeds, rows = measured_speeds(arguments), {}
+    speeds = equal_minutes.recorded_seconds(
+        arguments.out / "speeds.json",
+        arguments.variants,
+        lambda name: set_up(name, arguments),
+        say,
+    )
+    rows = {}
     for name in arguments.variants:
         run, minutes = train(name, arguments, speeds[name])
         model = zoo.load(str(run))
@@ -102,16 +107,6 @@ def set_up(name, arguments, steps=None):
     return training_setup.prepare(
         MODEL, arguments.data, given={"steps": steps}, settings=settings, seed=arguments.seed
     )
-
-
-def measured_speeds(arguments):
-    """Dict from variant to the seconds of a training step, as measured the first time."""
-    file = arguments.out / "speeds.json"
-    speeds = read_json(file) if file.is_file() else {}
-    missing = {name: set_up(name, arguments) for name in arguments.variants if name not in speeds}
-    if missing:
-        write_json(file, speeds | equal_minutes.seconds_a_step(missing, say))
-    return read_json(file)
 
 
 def train(name, arguments, seconds):

@@ -216,7 +216,8 @@ def streamed_clips(videos, classes, clip, order, workers=1):
             each = [prepared_frames(kept[0], clip, IDLE_SECONDS)]
         else:
             each = read_ahead((kept[number] for number in numbers), clip, workers)
-        for number, frames in zip(numbers, each):  # noqa: B905
+        # Strict, so that what reads ahead is asked once more, and ends.
+        for number, frames in zip(numbers, each, strict=True):
             video = kept[number]
             for cut in clips_lib.windows(frames, longer):
                 if cut is None:

@@ -48,7 +48,7 @@ class Decoding:
     """
 
     def __init__(self, path, *, stall_sec=STALL_SEC, **request):
-        self.path, self.report = path, None
+        self.path, self.report, self._worker = path, None, None
         self._worker = _pool.take()
         self._messages = self._worker.ask(
             {"operation": "decode", "path": os.fspath(path), **request}, stall_sec

@@ -102,6 +102,19 @@ def test_trainings_are_timed_in_turn_and_their_fastest_round_counts(script, monk
     assert [module.steps_in(2, value) for value in (1, 4, 1000)] == [120, 30, 1]
 
 
+def test_what_was_timed_once_is_not_timed_again(script, monkeypatch, tmp_path):
+    module, timed = script("equal_minutes"), []
+    monkeypatch.setattr(
+        module, "seconds_a_step",
+        lambda setups, say: timed.append(dict(setups)) or dict.fromkeys(setups, len(timed)),
+    )  # fmt: skip
+    ask = lambda *names: module.recorded_seconds(  # noqa: E731
+        tmp_path / "speeds.json", names, str.upper, print
+    )
+    assert ask("a") == {"a": 1} and ask("a", "b") == {"a": 1, "b": 2} == ask("b", "a")
+    assert timed == [{"a": "A"}, {"b": "B"}]
+
+
 def test_each_person_is_tested_by_the_encoder_that_has_not_seen_them(script):
     module = script("weizmann")
     labels = np.array(["walk", "wave"] * 4)

@@ -223,10 +223,9 @@ class AdversarialModel(VideoModel):
         fake = tf.nest.map_structure(tf.stop_gradient, drawn.fake)
         both = tf.nest.map_structure(lambda *pair: tf.concat(pair, axis=0), drawn.real, fake)
         judged = self.discriminator(both, training=training)
-        of_real, of_fake = (
-            tf.nest.map_structure(lambda part: tf.split(part, 2, axis=0)[half], judged)  # noqa: B023
-            for half in range(2)
-        )
+        count = tf.shape(tf.nest.flatten(fake)[0])[0]
+        of_real = tf.nest.map_structure(lambda part: part[:count], judged)
+        of_fake = tf.nest.map_structure(lambda part: part[count:], judged)
         verdicts = (self._verdicts(half) for half in (of_real, of_fake))
         loss = _summed(discriminator_loss, *verdicts, kind=self.adversarial_loss)
         self._note(self.discriminator_metric, loss, x)
