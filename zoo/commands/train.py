@@ -44,6 +44,10 @@ def train(
     validation_videos: Annotated[
         int | None, typer.Option(min=0, help="Last videos held out; by default 15 in 100.")
     ] = None,
+    hold_out: Annotated[
+        list[str] | None,
+        typer.Option(help="A group (person, camera) or video to hold out by name; repeatable."),
+    ] = None,
 ):
     """Train a model on unlabelled footage, or go on with a run that was stopped.
 
@@ -69,6 +73,7 @@ def train(
                 precision=precision,
                 distribution=distribution,
                 validation_videos=validation_videos,
+                hold_out=hold_out or (),
             )
             training_setup.run(setup, out, shlex.join(["zoo", *sys.argv[1:]]))
         except KeyboardInterrupt as error:

@@ -58,6 +58,7 @@ class Setup:
         init: str of a preset, run folder or weights file, or None.
         precision, distribution: str as asked for, maybe "auto".
         validation_videos: how many were asked to be held out, or None.
+        hold_out: tuple of the groups or videos that were asked to be held out by name.
         train, held_out: `data_pipelines.Source`; `train` is None until the footage is opened,
             `held_out` where nothing is held out.
     """
@@ -71,6 +72,7 @@ class Setup:
     precision: str
     distribution: str
     validation_videos: int | None
+    hold_out: tuple = ()
     train: object = None
     held_out: object = None
 
@@ -85,6 +87,8 @@ class Setup:
             "precision": self.precision,
             "distribution": self.distribution,
             "validation_videos": self.validation_videos,
+            # Left out where nothing is named: a run begun before there was this goes on.
+            **({"hold_out": list(self.hold_out)} if self.hold_out else {}),
             **self.training,
             **{f"model.{key}": value for key, value in self.overrides.items()},
         }
@@ -101,6 +105,7 @@ def prepare(
     precision="auto",
     distribution="auto",
     validation_videos=None,
+    hold_out=(),
 ):
     """Checks what was asked for; the footage is opened later, by `with_footage`.
 
@@ -114,6 +119,7 @@ def prepare(
         precision, distribution: see `choose_precision`, `choose_strategy`.
         validation_videos: int, how many videos are held out, as `split_videos` chooses them;
             None holds out 15 in 100, and none of fewer than three.
+        hold_out: names of groups (people, cameras) or videos that are held out instead.
 
     Returns:
         `Setup`.
@@ -132,6 +138,11 @@ def prepare(
         )
     training = {**defaults, **preset.training}
     known = {**registry.model_arguments(preset.model_class), **preset.arguments, **training}
+    if hold_out and validation_videos is not None:
+        raise ValueError(
+            "`validation_videos` must be left out where `hold_out` says which. Received: "
+            f"validation_videos={validation_videos}"
+        )
     overrides = {}
     for text in settings:
         key, value = parse_setting(text, known)
@@ -159,6 +170,7 @@ def prepare(
         precision=precision,
         distribution=distribution,
         validation_videos=validation_videos,
+        hold_out=tuple(hold_out),
     )
 
 
@@ -175,7 +187,7 @@ def with_footage(setup):
         ValueError: if the footage cannot be used, or nothing would be left to train on.
     """
     source = data_pipelines.open_source(setup.data)
-    train, held_out = split_videos(source, setup.validation_videos)
+    train, held_out = split_videos(source, setup.validation_videos, setup.hold_out)
     return dataclasses.replace(setup, train=train, held_out=held_out)
 
 
@@ -251,7 +263,7 @@ def _as_begun(setup, record):
     )
 
 
-def split_videos(source, held_out=None):
+def split_videos(source, held_out=None, names=()):
     """Splits a source by video: some are held out.
 
     Videos of one group (a person) stay together. Of footage with classes, or with groups of
@@ -261,15 +273,18 @@ def split_videos(source, held_out=None):
     Args:
         source: `data_pipelines.Source`; where it has a train split, only that is used.
         held_out: int; None holds out 15 in 100, rounded, at least one of three or more.
+        names: names of groups or videos; where there are any, these are held out and no others.
 
     Returns:
         (`Source`, `Source` or None).
 
     Raises:
-        ValueError: if nothing would be left to train on.
+        ValueError: if nothing would be left to train on, or a name is of no group and no video.
     """
     if "train" in source.splits:
         source = data_pipelines.open_source(source, split="train")
+    if names:
+        return _split_by_name(source, names)
     count = len(source.videos)
     if held_out is None:
         held_out = max(1, round(0.15 * count)) if count > 2 else 0
@@ -285,6 +300,26 @@ def split_videos(source, held_out=None):
         source.subset([video for video in source.videos if video.name not in names]),
         source.subset([video for video in source.videos if video.name in names]),
     )
+
+
+def _split_by_name(source, names):
+    known = {name for video in source.videos for name in (video.group, video.name)} - {None}
+    unknown = sorted(set(names) - known)
+    if unknown:
+        groups = sorted({str(video.group) for video in source.videos if video.group is not None})
+        raise ValueError(
+            "`hold_out` must name groups or videos of the footage"
+            f"{', whose groups are ' + ', '.join(groups) if groups else ''}. Received: "
+            f"hold_out={', '.join(unknown)}"
+        )
+    held_out = [video for video in source.videos if {video.group, video.name} & set(names)]
+    if len(held_out) == len(source.videos):
+        raise ValueError(
+            f"`hold_out` must leave videos to train on, of {len(held_out)} there are. "
+            f"Received: hold_out={', '.join(names)}"
+        )
+    train = [video for video in source.videos if video not in held_out]
+    return source.subset(train), source.subset(held_out)
 
 
 def _held_out(videos, wanted):

@@ -247,6 +247,11 @@ def run_of(footage, tmp_path, *more, code=2):
         (["--distribution", "tpu"], "`--distribution` must be one of auto"),
         (["--learning-rate", "0"], "`--learning-rate` must be above 0"),
         (["--validation-videos", "4"], "`--validation-videos` must leave videos to train on"),
+        (["--hold-out", "nobody"], "`--hold-out` must name groups or videos of the footage"),
+        (
+            ["--hold-out", "a", "--validation-videos", "1"],
+            "`--validation-videos` must be left out where `--hold-out` says which",
+        ),
         (["--init", "convlstm_vea"], "`--init` must be a preset: convlstm_vae"),
         (["--init", "."], "without any"),
         (["--set", "frames=0"], "`--set frames` must be a whole number"),
@@ -499,6 +504,24 @@ def test_of_two_people_one_is_left_whole_to_train_on():
     train, rest = split_videos(people("ann", "bob"), 3)
     assert {video.group for video in train.videos} == {"ann"}
     assert {video.group for video in rest.videos} == {"bob"}
+
+
+def test_people_and_videos_are_held_out_by_name():
+    train, rest = split_videos(people("ann", "bob", "cid"), names=("cid", "run/ann"))
+    assert {video.name for video in rest.videos} == {"run/cid", "walk/cid", "run/ann"}
+    assert {video.name for video in train.videos} == {"walk/ann", "run/bob", "walk/bob"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("ann", "dan"), "whose groups are ann, bob. Received: hold_out=dan$"),
+        (("ann", "bob"), "`hold_out` must leave videos to train on, of 4"),
+    ],
+)
+def test_names_held_out_are_of_the_footage_and_not_all_of_it(names, message):
+    with pytest.raises(ValueError, match=message):
+        split_videos(people("ann", "bob"), names=names)
 
 
 def test_of_clips_by_class_every_class_is_held_out():
