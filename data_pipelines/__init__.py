@@ -16,6 +16,7 @@ from data_pipelines.batching import (
 )
 from data_pipelines.clips import ClipSpec, frame_indices
 from data_pipelines.decoding import chunks
+from data_pipelines.random_windows import check_random, random_clips
 from data_pipelines.sources import KINDS, Source, Video, open_source
 from data_pipelines.sources.camera import Camera
 
@@ -24,7 +25,7 @@ MOST_WORKERS = 4
 
 def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=None, batch=None,
          drop_remainder=False, shuffle=False, augment=(), seed=0, repeat=False, first_epoch=0,
-         skip=0, cache=None, workers=None):
+         skip=0, cache=None, workers=None, windows_per_epoch=None):
     """Streams clips of a source.
 
     Element `i` of epoch `e` depends on `(seed, e, i)` alone: which window, where it is cropped,
@@ -62,6 +63,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         workers: Videos that are decoded at a time while streaming, by threads and, of video files,
             a process each; `None` for as many as there are cores, four at most. The stream does
             not depend on it.
+        windows_per_epoch: `None` for every window that there is; or how many an epoch draws at
+            random, from all places of all videos alike (`stride` and `shuffle` do not count). Each
+            is read from the key frame before it and `skip` reads nothing: for archives, of which
+            an epoch is a sample.
 
     Returns:
         `tf.data.Dataset` of float32 clips `(time, height, width, channels)` in [0, 1], with a
@@ -102,7 +107,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     videos = open_source(source, kind, split).videos
     check_live(videos, clip, cache, repeat, skip)
     classes = class_numbers(videos, labels)
-    if cache:
+    if windows_per_epoch is not None:
+        check_random(videos, cache, windows_per_epoch)
+        stream = random_clips(videos, classes, clip, order, windows_per_epoch, workers)
+    elif cache:
         stream = cached_clips(videos, classes, clip, order)
     else:
         stream = streamed_clips(videos, classes, clip, order, workers)

@@ -123,7 +123,7 @@ def cached_clips(videos, classes, clip, order):
     Raises:
         ValueError: No video is as long as a window, or they differ in size and nothing equals them.
     """
-    longer = _window(clip, order)
+    longer = longer_clip(clip, order)
     # One long row of bytes holds videos of any size; a window is a slice of it.
     stored, lengths, shapes, kept_classes = bytearray(), [], [], []
     for video, label in zip(videos, classes, strict=True):
@@ -131,14 +131,14 @@ def cached_clips(videos, classes, clip, order):
         for frame in prepared_frames(video, clip):
             stored += frame.tobytes()
             length += 1
-        if not _long_enough(video, length, longer):
+        if not is_long_enough(video, length, longer):
             del stored[begin:]
             continue
         lengths.append(length)
-        shapes.append(_checked_shape(video, frame.shape, shapes[0] if shapes else None, clip))
+        shapes.append(checked_shape(video, frame.shape, shapes[0] if shapes else None, clip))
         kept_classes.append(label)
     if not shapes:
-        raise _none_long_enough(videos, longer, clip)
+        raise none_long_enough(videos, longer, clip)
     pixels = tf.constant(np.frombuffer(stored, np.uint8))
     del stored
     ends = np.cumsum([n * np.prod(s, dtype=np.int64) for n, s in zip(lengths, shapes, strict=True)])
@@ -170,7 +170,7 @@ def cached_clips(videos, classes, clip, order):
         cut = tf.slice(pixels, [offsets[place]], [span * frame_bytes])
         cut = tf.reshape(cut, [span, *shape])[:: clip.frame_step]
         cut = tf.ensure_shape(cut, [longer.frames, *fixed])
-        return _drawn(cut, clip, order, epoch, element), window_classes[place]
+        return drawn(cut, clip, order, epoch, element), window_classes[place]
 
     stop = np.iinfo(np.int64).max if order.repeat else max(count, order.skip)
     positions = tf.data.Dataset.range(order.skip, stop)
@@ -196,17 +196,17 @@ def streamed_clips(videos, classes, clip, order, workers=1):
     Raises:
         ValueError: No video is as long as a window; a crop that does not fit.
     """
-    longer = _window(clip, order)
+    longer = longer_clip(clip, order)
     kept = [
         (video, label) for video, label in zip(videos, classes, strict=True)
-        if video.num_frames is None or _long_enough(video, resampled_length(video, clip), longer)
+        if video.num_frames is None or is_long_enough(video, resampled_length(video, clip), longer)
     ]
     if not kept:
-        raise _none_long_enough(videos, longer, clip)
+        raise none_long_enough(videos, longer, clip)
     kept, classes = zip(*kept, strict=True)
     # A camera need not be there yet: its first frame is not waited for.
-    size = clip.size if kept[0].live else _first_frame(kept[0], clip).shape[:2]
-    shape = _checked_shape(kept[0], (*(clip.size or size), clip.channels), None, clip)
+    size = clip.size if kept[0].live else first_frame(kept[0], clip).shape[:2]
+    shape = checked_shape(kept[0], (*(clip.size or size), clip.channels), None, clip)
     live, idle = kept[0].live, np.zeros((longer.frames, *shape), np.uint8)
     fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
 
@@ -223,13 +223,13 @@ def streamed_clips(videos, classes, clip, order, workers=1):
                 if cut is None:
                     yield idle, _IDLE_CLASS
                     continue
-                _checked_shape(video, cut.shape[1:], shape, clip)
+                checked_shape(video, cut.shape[1:], shape, clip)
                 given += 1
                 yield cut, classes[number]
         if given:
             return
         if not live:
-            raise _none_long_enough(kept, longer, clip)
+            raise none_long_enough(kept, longer, clip)
         _LOG.warning("%s gave no clip of %d frames before its end", kept[0].name, longer.span)
 
     def windows(epoch):
@@ -252,7 +252,7 @@ def streamed_clips(videos, classes, clip, order, workers=1):
         if live:
             stream = stream.filter(lambda cut, label: label != _IDLE_CLASS)
         return stream.enumerate().map(
-            lambda element, given: (_drawn(given[0], clip, order, epoch, element), given[1])
+            lambda element, given: (drawn(given[0], clip, order, epoch, element), given[1])
         )
 
     first_epoch, skip, count = order.first_epoch, order.skip, None
@@ -323,14 +323,26 @@ def cropped(cut, clip, seed):
     return crop(cut, clip.crop, seed)
 
 
-def _drawn(cut, clip, order, epoch, element):
+def drawn(cut, clip, order, epoch, element):
+    """Crops and augments a window by the draws of its element.
+
+    Args:
+        cut: uint8 `(time, height, width, channels)`, as `longer_clip` cuts it.
+        clip: `ClipSpec`.
+        order: `Order`.
+        epoch: Number of the epoch, int64 scalar.
+        element: Number of the element in it, int64 scalar.
+
+    Returns:
+        uint8 `(clip.frames, height, width, channels)`.
+    """
     draws = 1 + len(order.augment)
     seeds = tf.random.split(_seed(order.seed, epoch, "draw", element), draws)
     cut = cropped(cut, clip, seeds[0])
     return augmentations.apply(cut, order.augment, seeds[1:], clip.frames)
 
 
-def _window(clip, order):
+def longer_clip(clip, order):
     """The clip as long as its augmentations need it, beginning at the same frames."""
     frames = augmentations.frames_needed(order.augment, clip.frames)
     return dataclasses.replace(clip, frames=frames, stride=clip.window_stride)
@@ -359,13 +371,25 @@ def _seed(seed, epoch, purpose, element=0):
     return seed if purpose == "order" else tf.random.fold_in(seed, element + 1)
 
 
-def _first_frame(video, clip):
+def first_frame(video, clip):
+    """The first frame of a video, as the source gives it."""
     for frame in video.frames():
         return frame
-    raise _none_long_enough([video], clip, clip)
+    raise none_long_enough([video], clip, clip)
 
 
-def _checked_shape(video, shape, first, clip):
+def checked_shape(video, shape, first, clip):
+    """Raises `ValueError` where frames cannot be stacked with others, or hold no crop.
+
+    Args:
+        video: `Video`.
+        shape: `(height, width, channels)` of its frames.
+        first: That of the videos before, or `None`.
+        clip: `ClipSpec`.
+
+    Returns:
+        `shape`, of int.
+    """
     if clip.crop:
         clips_lib.check_crop(clip.crop, shape[:2], f"{video.name}, whose frames are {shape[:2]}")
     elif first is not None and tuple(shape) != tuple(first):
@@ -376,7 +400,8 @@ def _checked_shape(video, shape, first, clip):
     return tuple(int(n) for n in shape)
 
 
-def _long_enough(video, num_frames, clip):
+def is_long_enough(video, num_frames, clip):
+    """Says whether a video of so many frames holds a window; warns where it does not."""
     if num_frames >= clip.span:
         return True
     _LOG.warning(
@@ -385,7 +410,14 @@ def _long_enough(video, num_frames, clip):
     return False
 
 
-def _none_long_enough(videos, longer, clip):
+def none_long_enough(videos, longer, clip):
+    """The `ValueError` where no video is as long as a window.
+
+    Args:
+        videos: List of `Video`.
+        longer: `ClipSpec` that `augment` makes of `clip`.
+        clip: `ClipSpec`.
+    """
     longest = max(videos, key=lambda video: video.num_frames or 0)
     spare = longer.frames - clip.frames
     return ValueError(

@@ -216,6 +216,25 @@ def frame_indices(num_frames, source_fps, clip):
     return np.array(indices[:: clip.frame_step], np.int64)
 
 
+def source_frames(start, count, source_fps, fps):
+    """Returns which frames of a video are some of those at another rate.
+
+    Args:
+        start: Number of the first, of the resampled video.
+        count: How many, one after the other.
+        source_fps, fps: As of `resample`.
+
+    Returns:
+        List of frame numbers of the video.
+
+    Example:
+        >>> source_frames(2, 3, 30.0, 10), source_frames(2, 3, 10.0, 25)
+        ([6, 9, 12], [2, 3, 4])
+    """
+    ratio = 1.0 if keeps_all_frames(source_fps, fps) else source_fps / fps
+    return [_nearest(wanted, ratio) for wanted in range(start, start + count)]
+
+
 def keeps_all_frames(source_fps, fps):
     """Says whether resampling from `source_fps` to `fps` leaves every frame."""
     return fps is None or source_fps is None or source_fps <= fps * _SAME_RATE

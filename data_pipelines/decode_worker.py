@@ -9,6 +9,8 @@ of every message first the header of `HEADER`, then as many bytes as that says. 
 say about a file goes to standard error, line by line.
 """
 
+import collections
+import contextlib
 import itertools
 import json
 import math
@@ -31,6 +33,9 @@ _PACKETS = 300
 # A pause in a recording: longer ones are not filled with copies of the frame before them.
 LONGEST_GAP_SEC = 1.0
 
+# Files that stay open for the next window of them.
+_MOST_OPEN = 4
+
 
 class Sampler:
     """Brings frames to a rate by their times: for each moment wanted, the frame nearest to it.
@@ -42,6 +47,7 @@ class Sampler:
     Args:
         fps: Frames per second wanted.
         source_fps: Those of the video, on average.
+        begin_sec: The first moment, or None for the time of the first frame.
 
     Example:
         >>> sampler = Sampler(fps=10, source_fps=25)
@@ -50,9 +56,9 @@ class Sampler:
         [(0.0, 0), (0.1, 3), (0.2, 5)]
     """
 
-    def __init__(self, fps, source_fps):
+    def __init__(self, fps, source_fps, begin_sec=None):
         self.period, self.frame_sec = 1 / fps, 1 / source_fps
-        self.begin_sec, self.wanted, self.held = None, 0, None
+        self.begin_sec, self.wanted, self.held = begin_sec, 0, None
 
     def add(self, time_sec, frame):
         """Takes a frame in; returns `(time_sec, frame)` of all moments that are decided now."""
@@ -62,7 +68,10 @@ class Sampler:
             if 0 <= time_sec - before_sec <= LONGEST_GAP_SEC:
                 given = self._until((before_sec + time_sec) / 2)
             else:
-                given, self.begin_sec = self.end(), None
+                given = self.end()
+                # A first moment that is still to come stays.
+                if self.begin_sec <= time_sec - self.frame_sec / 2:
+                    self.begin_sec = None
         if self.begin_sec is None:
             self.begin_sec, self.wanted = time_sec, 0
         self.held = (time_sec, frame)
@@ -94,9 +103,15 @@ class Decoder:
     """
 
     def __init__(self, path):
+        self.path = path
+        self.errors, self.corrupt, self.interlaced = 0, 0, False
+        self._first_sec = None
+        self._open()
+
+    def _open(self):
         import av
 
-        self.container = av.open(path, metadata_errors="replace")
+        self.container = av.open(self.path, metadata_errors="replace")
         streams = [
             stream for stream in self.container.streams.video
             # The picture of a cover is a stream of video too.
@@ -108,7 +123,6 @@ class Decoder:
         if self.stream.codec_context is None:
             raise LookupError("its codec is unknown to the FFmpeg that PyAV carries")
         self.stream.thread_type = "AUTO"
-        self.errors, self.corrupt, self.interlaced = 0, 0, False
         self._filter = None
 
     def close(self):
@@ -121,6 +135,11 @@ class Decoder:
             if rate and 0 < rate < _FASTEST:
                 return float(rate)
         return None
+
+    @property
+    def frame_sec(self):
+        """Time of a frame on average; a guess where nothing tells the rate."""
+        return 1 / (self.fps or 25.0)
 
     @property
     def duration_sec(self):
@@ -159,16 +178,50 @@ class Decoder:
 
         A packet that cannot be decoded is counted in `errors` and passed over.
         """
-        first, last, period = None, -1.0, 1 / (self.fps or 25.0)
+        last, period = -1.0, self.frame_sec
         for frame in self._deinterlaced(self._decoded()):
             time_sec = frame.time
             if time_sec is None:
                 time_sec = last + period if last >= 0 else 0.0
             else:
-                first = time_sec if first is None else first
-                time_sec -= first
+                if self._first_sec is None:
+                    self._first_sec = time_sec
+                time_sec -= self._first_sec
             last = time_sec
             yield time_sec, frame
+
+    def frames_from(self, time_sec):
+        """Yields what `frames` does, from two frames or more before a time on.
+
+        Those two are for what draws a frame from its neighbours. It begins at the last key frame
+        from which that can be decoded, or at the start of a file that cannot be entered elsewhere.
+        """
+        import av
+
+        needed, back = time_sec - 2 * self.frame_sec, 0.0
+        if self._first_sec is None:
+            # Times count from the first frame.
+            next(self.frames(), None)
+        while needed - back > 0 and self._first_sec is not None:
+            at = round((needed - back + self._first_sec) / self.stream.time_base)
+            try:
+                self.container.seek(at, stream=self.stream)
+            except av.error.FFmpegError:
+                break
+            self._filter = None
+            frames = self.frames()
+            first = next(frames, None)
+            if first is not None and first[1].time is None:
+                break  # Without times nobody knows where this is.
+            if first is not None and first[0] <= needed:
+                yield first
+                yield from frames
+                return
+            # Frames that lean on what lies before the key frame are not given after it.
+            back = 2 * back + 1
+        self.close()
+        self._open()
+        yield from self.frames()
 
     def _decoded(self):
         import av
@@ -331,6 +384,64 @@ def decode(path, fps=None, size=None, channels=None, start=0):
         decoder.close()
 
 
+def window(path, time_sec, count, fps=None, size=None, channels=None):
+    """Yields `(time_sec, frame)` of frames from a time on; then a dict of what was lost.
+
+    Args:
+        path: File; it stays open for the next window.
+        time_sec: When the window begins, counted from the first frame of the file.
+        count: Frames wanted. Fewer are given where the file ends, and where it pauses for longer
+            than `LONGEST_GAP_SEC`: a pause is not filled, and not passed over.
+        fps: As of `decode`: for each moment wanted the frame nearest to it, or all frames.
+        size, channels: As of `converted`.
+    """
+    decoder = _opened(path)
+    errors, corrupt = decoder.errors, decoder.corrupt
+    sampler = Sampler(fps, decoder.fps, time_sec) if fps and decoder.fps else None
+    period = 1 / fps if sampler else None
+    given, last_sec = 0, None
+    # Half a frame early: sums of decimal fractions do not hit a time exactly.
+    begin_sec = time_sec - decoder.frame_sec / 2
+
+    def decided():
+        for at_sec, frame in decoder.frames_from(time_sec):
+            if sampler:
+                yield from sampler.add(at_sec, frame)
+            elif at_sec >= begin_sec:
+                yield at_sec, frame
+        if sampler:
+            yield from sampler.end()
+
+    for at_sec, frame in decided():
+        expected = time_sec + given * period if sampler else last_sec or time_sec
+        if abs(at_sec - expected) > (1e-3 if sampler else LONGEST_GAP_SEC):
+            break
+        yield at_sec, converted(frame, size, channels)
+        given, last_sec = given + 1, at_sec
+        if given == count:
+            break
+    yield {"read": given, "errors": decoder.errors - errors, "corrupt": decoder.corrupt - corrupt}
+
+
+_open = collections.OrderedDict()
+
+
+def _opened(path):
+    """The file as it is now, opened, maybe for a window before."""
+    about = os.stat(path)
+    version = (about.st_ino, about.st_size, about.st_mtime_ns)
+    known, decoder = _open.pop(path, (None, None))
+    if known != version:
+        if decoder is not None:
+            decoder.close()
+        decoder = Decoder(path)
+    _open[path] = version, decoder
+    while len(_open) > _MOST_OPEN:
+        _, (_, oldest) = _open.popitem(last=False)
+        oldest.close()
+    return decoder
+
+
 def main():
     """Answers requests until standard input ends."""
     import av
@@ -348,11 +459,13 @@ def main():
             if operation == "probe":
                 say(out, probe(**request))
             else:
-                for item in decode(**request):
-                    if isinstance(item, dict):
-                        say(out, item)
-                    else:
-                        show(out, *item)
+                read = window if operation == "window" else decode
+                with contextlib.closing(read(**request)) as items:
+                    for item in items:
+                        if isinstance(item, dict):
+                            say(out, item)
+                        else:
+                            show(out, *item)
         except BrokenPipeError:
             return
         except Exception as error:

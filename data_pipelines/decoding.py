@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import queue
 import threading
 
@@ -96,6 +97,32 @@ def chunks(video, clip, frames_per_chunk=16):
             held = []
     if held:
         yield np.stack(held)
+
+
+def prepared_window(video, clip, start):
+    """Decodes one window of a video, and as little as possible before it.
+
+    Args:
+        video: `Video`.
+        clip: `ClipSpec`.
+        start: Number of its first frame, of the video at the rate of the clip.
+
+    Returns:
+        uint8 `(clip.frames, height, width, clip.channels)`; `None` where it cannot be read whole.
+    """
+    frames = video.window(start, clip.span, clip.fps, clip.size, clip.channels)
+    if len(frames) < clip.span:
+        return None
+    frames = frames[:: clip.frame_step]
+    if len({frame.shape for frame in frames}) > 1 and clip.size is None:
+        raise ValueError(f"{video.name}: its frames change in size; give `size`")
+    size = clip.size or frames[0].shape[:2]
+    same = [list(group) for _, group in itertools.groupby(frames, key=np.shape)]
+    parts = [
+        part if part[0].shape == (*size, clip.channels) else _prepared(part, size, clip.channels)
+        for part in same
+    ]
+    return np.concatenate(parts)
 
 
 def read_ahead(videos, clip, workers):

@@ -120,6 +120,40 @@ def probe(path, stall_sec=STALL_SEC):
         _pool.give_back(worker, is_whole)
 
 
+def window(path, time_sec, count, *, stall_sec=STALL_SEC, **request):
+    """Decodes some frames of a video file from a time on, and little before them.
+
+    Args:
+        path: File.
+        time_sec: When the first of them is shown, counted from the first frame of the file.
+        count: How many are wanted.
+        stall_sec: How long to wait for one frame.
+        **request: Other arguments of `decode_worker.window`.
+
+    Returns:
+        List of at most `count` uint8 arrays `(height, width, channels)`: fewer at the end of the
+        file, before a pause of the recording, and where no more could be decoded.
+
+    Raises:
+        ValueError: If the file cannot be opened as a video.
+    """
+    worker, frames, is_whole = _pool.take(), [], False
+    asked = {"operation": "window", "path": os.fspath(path), "time_sec": time_sec, "count": count}
+    try:
+        for message in worker.ask({**asked, **request}, stall_sec):
+            if isinstance(message, dict):
+                is_whole = True
+                if "error" in message and not frames:
+                    raise ValueError(f"{path} cannot be opened as a video: {message['error']}")
+            else:
+                frames.append(message[1])
+    except _Failed:
+        pass  # What it gave before counts.
+    finally:
+        _pool.give_back(worker, is_whole)
+    return frames
+
+
 class _Failed(Exception):
     """The process ended, or was ended, before it had answered."""
 

@@ -1,6 +1,7 @@
 """What every source yields: `Video`s in a `Source`."""
 
 import dataclasses
+import itertools
 import logging
 import re
 from pathlib import Path
@@ -85,6 +86,23 @@ class Video:
             can do that sooner than others, as it is otherwise.
         """
         return clips.resample(self.frames(), self.fps, fps)
+
+    def window(self, start, count, fps=None, size=None, channels=None):
+        """Decodes some of the frames that `sampled` gives, and not those before.
+
+        Args:
+            start: Number of the first, of the video at the rate asked for, from 0.
+            count: How many.
+            fps, size, channels: As of `sampled`.
+
+        Returns:
+            List of uint8 arrays `(height, width, channels)`; fewer than `count` where the video
+            ends, or cannot be read any further.
+        """
+        first, *_ = wanted = clips.source_frames(start, count, self.fps, fps)
+        wanted = {number - first for number in wanted}
+        frames = itertools.islice(self.frames(first), max(wanted) + 1)
+        return [frame for number, frame in enumerate(frames) if number in wanted]
 
     def frame_labels(self):
         """Returns the truth per frame, bool `(num_frames,)`, True = abnormal; `None` if unknown."""

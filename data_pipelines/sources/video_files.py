@@ -63,12 +63,8 @@ class VideoFile(Video):
         return self.sampled(start=start)
 
     def sampled(self, fps=None, size=None, channels=None, start=0):
-        # A rate that varies is made even where there are frames enough.
-        is_even = fps is None or not self.facts["varies"] or clips.is_too_slow(self.fps, fps)
-        if is_even and clips.keeps_all_frames(self.fps, fps):
-            fps = None
         decoding = workers.Decoding(
-            self.path, fps=fps, size=size, channels=channels, start=start
+            self.path, fps=self._made_rate(fps), size=size, channels=channels, start=start
         )
         try:
             for _, frame in decoding:
@@ -76,6 +72,23 @@ class VideoFile(Video):
             self._say_loss(decoding.report)
         finally:
             decoding.close()
+
+    def window(self, start, count, fps=None, size=None, channels=None):
+        fps = self._made_rate(fps)
+        rate = fps or self.fps
+        if not rate:
+            raise ValueError(
+                f"{self.path}: nothing tells its frame rate, so no window of it can be found"
+            )
+        return workers.window(
+            self.path, start / rate, count, fps=fps, size=size, channels=channels
+        )
+
+    def _made_rate(self, fps):
+        """The rate that the decoder makes, or None where all frames are given."""
+        # One that varies is made even where there are frames enough.
+        is_even = fps is None or not self.facts["varies"] or clips.is_too_slow(self.fps, fps)
+        return None if is_even and clips.keeps_all_frames(self.fps, fps) else fps
 
     def _say_loss(self, report):
         if report["failure"]:

@@ -8,9 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import transforms
+from data_pipelines import decode_worker, transforms
 from data_pipelines.clips import ClipSpec, frame_indices
-from data_pipelines.decode_worker import LONGEST_GAP_SEC, Sampler, converted, decode, probe
+from data_pipelines.decode_worker import (
+    LONGEST_GAP_SEC,
+    Sampler,
+    converted,
+    decode,
+    probe,
+    window,
+)
 
 
 @pytest.fixture
@@ -217,3 +224,80 @@ def test_a_frame_is_converted_without_a_size(encode):
         frame = next(container.decode(video=0))
         assert converted(frame, None, None).shape == (48, 64, 3)
         assert converted(frame, (8, 10), 1).shape == (8, 10, 1)
+
+
+def speckled(count, shape=(48, 64)):
+    """Frames that an encoder cannot guess from one another."""
+    rng = np.random.default_rng(count)
+    noise = rng.integers(0, 255, (count, shape[0] // 8, shape[1] // 8), np.uint8)
+    return [np.repeat(np.kron(frame, np.ones((8, 8), np.uint8))[..., None], 3, -1)
+            for frame in noise]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [("a.mp4", "mpeg4", 25), ("a.mkv", "libx264", Fraction(30000, 1001)), ("a.avi", "mjpeg", 12),
+     ("a.ts", "mpeg2video", 25), ("a.mp4", "libx265", 10)],
+)  # fmt: skip
+@pytest.mark.parametrize("fps", [None, 8])
+def test_a_window_is_what_the_whole_file_gives_there(encode, name, codec, rate, fps):
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = encode(speckled(150), name, codec, rate, pixels=pixels)
+    _, whole, report = split(decode(path, fps=fps, channels=1))
+    assert report["errors"] == 0
+    per_sec = fps or float(rate)
+    for start in (0, 1, 7, 19, 30, len(whole) - 4, 2):
+        times, frames, report = split(window(path, start / per_sec, 4, fps=fps, channels=1))
+        np.testing.assert_array_equal(frames, whole[start : start + 4])
+        np.testing.assert_allclose(times, start / per_sec + np.arange(4) / per_sec, atol=2e-3)
+        assert report == {"read": 4, "errors": 0, "corrupt": 0}
+
+
+def test_a_window_reads_from_the_key_frame_before_it(encode):
+    """`mpeg4` sets one every twelve frames."""
+    path = encode(speckled(400), "a.mp4", "mpeg4", 25)
+    list(window(path, 1.0, 2))
+    decoder = decode_worker._opened(path)
+    read, decoded = [], decoder._decoded
+    decoder._decoded = lambda: (read.append(frame) or frame for frame in decoded())
+    assert len(list(window(path, 12.0, 2))) == 3
+    assert 4 <= len(read) < 30
+    assert decode_worker._opened(path) is decoder
+
+
+def test_a_window_of_an_interlaced_file_is_that_of_the_whole(encode):
+    frames = speckled(60)
+    path = encode(frames, "a.ts", "mpeg2video", 25, interlaced=True)
+    _, whole, report = split(decode(path, channels=1))
+    assert report["interlaced"]
+    for start in (30, 41):
+        _, found, _ = split(window(path, start / 25, 3, channels=1))
+        np.testing.assert_array_equal(found, whole[start : start + 3])
+
+
+def test_a_window_ends_with_the_file_and_before_a_pause(encode):
+    times = [*np.arange(20) / 10, *(30 + np.arange(20) / 10)]
+    path = encode(numbered(40), "a.mkv", "libx264", 10, times)
+    assert numbers(split(window(path, 1.5, 4))[1]) == [15, 16, 17, 18]
+    assert numbers(split(window(path, 1.7, 6))[1]) == [17, 18, 19]
+    assert numbers(split(window(path, 1.7, 6, fps=10))[1]) == [17, 18, 19]
+    assert numbers(split(window(path, 31.7, 6, fps=10))[1]) == [37, 38, 39]
+    assert split(window(path, 40.0, 2))[1] == []
+    # In the pause there is nothing to give.
+    assert split(window(path, 10.0, 2, fps=10))[1] == []
+    assert split(window(path, 10.0, 2))[1] == []
+
+
+def test_a_file_that_was_replaced_is_opened_anew(encode, tmp_path):
+    path = encode(numbered(20), "a.mp4")
+    assert numbers(split(window(path, 1.0, 1))[1]) == [10]
+    other = encode(numbered(20)[::-1], "b.mp4")
+    Path(other).replace(path)
+    assert numbers(split(window(path, 1.0, 1))[1]) == [9]
+
+
+def test_few_files_stay_open(encode):
+    paths = [encode(numbered(20), f"{number}.mp4") for number in range(6)]
+    for path in paths:
+        assert numbers(split(window(path, 0.5, 1))[1]) == [5]
+    assert list(decode_worker._open) == paths[-4:]

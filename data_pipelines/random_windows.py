@@ -1,0 +1,137 @@
+"""Windows drawn at random from videos of any length, each read from the key frame before it."""
+
+import collections
+import concurrent.futures
+import itertools
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines import batching
+from data_pipelines.decoding import prepared_window, resampled_length
+
+_LOG = logging.getLogger(__name__)
+
+# Draws for one element: where none of them can be read, the footage is not worth going on with.
+_MOST_DRAWS = 20
+
+# Windows that are read ahead of the one asked for, per worker.
+_AHEAD = 2
+
+
+def check_random(videos, cache, count):
+    """Raises `ValueError` where windows cannot be drawn at random.
+
+    Args:
+        videos: List of `Video`.
+        cache: As of `load`.
+        count: `windows_per_epoch` of `load`.
+    """
+    if count < 1:
+        raise ValueError(
+            "`windows_per_epoch` must be at least 1 or None. "
+            f"Received: windows_per_epoch={count!r}"
+        )
+    if cache:
+        raise ValueError(
+            "`cache` must be None where `windows_per_epoch` is given: windows are read where they "
+            f"are. Received: cache={cache!r}"
+        )
+    live = [video.name for video in videos if video.live]
+    if live:
+        raise ValueError(
+            "`windows_per_epoch` must be None for a camera, whose frames come once. "
+            f"Received: windows_per_epoch={count} for {live[0]}"
+        )
+
+
+def random_clips(videos, classes, clip, order, count, workers):
+    """Streams windows drawn at random, uniformly over all places where one fits.
+
+    Element `i` of an epoch depends on `(seed, epoch, i)` alone: one is found again without those
+    before it. A place where no whole window can be read, in a damaged file or across a pause of
+    the recording, is told once per video and another is drawn.
+
+    Args:
+        videos: List of `Video`.
+        classes: List of int, the class of each video.
+        clip: `ClipSpec`; `stride` does not count.
+        order: `Order`; `shuffle` does not count.
+        count: Windows per epoch.
+        workers: Windows that are read at a time.
+
+    Returns:
+        `tf.data.Dataset` of pairs of clip and class, as of `batching.cached_clips`.
+
+    Raises:
+        ValueError: No video is as long as a window; a crop that does not fit; sizes that differ
+            and nothing makes them equal.
+    """
+    longer = batching.longer_clip(clip, order)
+    kept, kept_classes, places = [], [], []
+    for video, label in zip(videos, classes, strict=True):
+        if video.num_frames is None:
+            video.warn_once("%s left out: its length is unknown, so nothing can be drawn from it",
+                            video.name)  # fmt: skip
+            continue
+        length = resampled_length(video, longer)
+        if batching.is_long_enough(video, length, longer):
+            kept.append(video)
+            kept_classes.append(label)
+            places.append(length - longer.span + 1)
+    if not kept:
+        raise batching.none_long_enough(videos, longer, clip)
+    size = clip.size or batching.first_frame(kept[0], clip).shape[:2]
+    shape = batching.checked_shape(kept[0], (*size, clip.channels), None, clip)
+    fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
+    ends = np.cumsum(places)
+
+    def read(position):
+        epoch, element = order.first_epoch + position // count, position % count
+        for draw in range(_MOST_DRAWS):
+            rng = np.random.default_rng([order.seed, epoch, element, draw])
+            place = int(rng.integers(ends[-1]))
+            number = int(np.searchsorted(ends, place, side="right"))
+            video, start = kept[number], place - int(ends[number] - places[number])
+            cut = prepared_window(video, longer, start)
+            if cut is not None:
+                batching.checked_shape(video, cut.shape[1:], shape, clip)
+                return cut, kept_classes[number]
+            video.warn_once("%s: a window drawn from it cannot be read whole; another is drawn",
+                            video.name)  # fmt: skip
+        raise ValueError(
+            f"no whole window could be read in {_MOST_DRAWS} draws, the last of {video.name}"
+        )
+
+    def windows():
+        positions = itertools.count(order.skip) if order.repeat else range(order.skip, count)
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            waiting = collections.deque()
+            try:
+                for position in positions:
+                    waiting.append(pool.submit(read, position))
+                    if len(waiting) > _AHEAD * workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    stream = tf.data.Dataset.from_generator(
+        windows,
+        output_signature=(
+            tf.TensorSpec([longer.frames, *fixed], tf.uint8), tf.TensorSpec([], tf.int32)
+        ),
+    )
+
+    def drawn(position, given):
+        epoch, element = order.first_epoch + position // count, position % count
+        return batching.drawn(given[0], clip, order, epoch, element), given[1]
+
+    stream = stream.enumerate(order.skip).map(drawn)
+    if not order.repeat:
+        left = max(0, count - order.skip)
+        stream = stream.apply(tf.data.experimental.assert_cardinality(left))
+    return stream
