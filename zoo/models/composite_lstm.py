@@ -6,24 +6,27 @@ and neither decoder can do with what is easy for it alone.
 
 What differs: the states are convolutional, over patches, as in `convlstm_predictor`; a conditional
 decoder is shown its own last frame in training too, where the authors' code shows the true one,
-so that what is trained is what predicts; the paper's two losses, cross-entropy for digits and
-squared error for natural video, go with `residual`; and scoring predicts at every frame, though
-training predicts only after the last.
+so that what is trained is what predicts; and the paper's two losses, cross-entropy for digits and
+squared error for natural video, go with `residual`. As in the paper the encoder takes in a context
+of fixed length: at every frame of a video it starts anew from the last `context_frames`, since a
+state older than those it was trained with predicts far worse (four times the squared error on
+UCSD Ped2 after forty frames).
 """
 
 import keras
 import tensorflow as tf
 
-from zoo.layers import unfold_time
+from zoo.layers import fold_time, unfold_time
 from zoo.layers.patch_decoder import GENERATED
 from zoo.models.patch_predictor import PatchPredictor
+from zoo.models.windowed_predictor import WindowedPredictor
 
 DECODERS = ("reconstruction", "prediction")
 SCORING = ("score", "score_map", "step")
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class CompositeLSTM(PatchPredictor):
+class CompositeLSTM(PatchPredictor, WindowedPredictor):
     """One encoder, one decoder into the past and one into the future.
 
     Args:
@@ -31,6 +34,8 @@ class CompositeLSTM(PatchPredictor):
             model does not answer `reconstruct`, without the other it neither predicts nor scores.
         conditional: Which of them are shown, at each step, the frame that they gave at the step
             before, and zeros at the first. The others are shown nothing.
+        context_frames: Frames of a video from which the next are predicted: those of the context
+            in training, or nearly.
         **kwargs: Arguments of `PatchPredictor`, `FuturePredictor`, `ErrorScorer` and `VideoModel`.
             `residual` is about the prediction alone: the past is drawn as it is, since the state
             is to hold all of it.
@@ -62,8 +67,10 @@ class CompositeLSTM(PatchPredictor):
     verbs = ("encode", "features", "reconstruct", "rollout", "score", "score_map", "step")
     task = "reconstruct_and_predict"
 
-    def __init__(self, decoders=DECODERS, conditional=("prediction",), **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self, decoders=DECODERS, conditional=("prediction",), context_frames=8, **kwargs
+    ):
+        super().__init__(context_frames=context_frames, **kwargs)
         for name, chosen in (("decoders", decoders), ("conditional", conditional)):
             if not set(chosen) <= set(DECODERS):
                 raise ValueError(
@@ -99,23 +106,28 @@ class CompositeLSTM(PatchPredictor):
 
     def call(self, context, training=False):
         context = self.check_clip(context)
-        maps, _ = self._observe(context, self._start(context))
-        final = {name: value[:, -1:] for name, value in maps.items()}
+        final = self._final_state(context)
         out = {}
         if "reconstruction" in self.decoders:
             steps = context.shape[1] or tf.shape(context)[1]
             past = self._draw("reconstruction", final, steps)
             out["reconstruction"] = tf.reverse(past, axis=[1])
         if "prediction" in self.decoders:
-            out["prediction"] = self._predict(final, context[:, -1:])[:, 0]
+            out["prediction"] = self._draw("prediction", final, self.horizons)
         return out
+
+    def _final_state(self, context):
+        """What the encoder gives after the last frame of a context: maps of one frame."""
+        maps = self.encoder.observe_from_nothing(context)
+        return {name: value[:, -1:] for name, value in maps.items()}
 
     def _reconstruct(self, clip):
         return self(clip)["reconstruction"]
 
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
-        return unfold_time(self._draw("prediction", maps, self.horizons), count)
+        final = self._final_state(fold_time(maps["window"]))
+        return unfold_time(self._draw("prediction", final, self.horizons), count)
 
     def _draw(self, decoder, maps, steps):
         shown = GENERATED if decoder in self.conditional else None

@@ -56,10 +56,11 @@ def test_both_decoders_start_from_the_final_state_and_the_past_comes_last_frame_
 
 
 def test_scoring_predicts_at_every_frame_what_training_predicts_after_the_last():
-    model = load(score_horizon=1)
+    """From the frames of a context alone: those before it change nothing."""
+    model = load(score_horizon=1, context_frames=5)
     out = model.advance(CLIP, model.initial_state(2, 16, 24))
-    for t in (1, 4, 8):
-        after = model(CLIP[:, : t + 1])["prediction"]
+    for t in (4, 5, 8):
+        after = model(CLIP[:, t - 4 : t + 1])["prediction"]
         np.testing.assert_allclose(
             out["prediction"][:, t], np.clip(after[:, 0], 0, 1), atol=1e-5
         )
