@@ -272,7 +272,7 @@ _ALL = (
         description="ConvLSTM encoder with two decoders: the past reversed, four frames ahead.",
         paper="Srivastava et al. 2015",
         training={**_PED2_TRAINING, "steps": 2500},
-        small={"filters": (8, 6)},
+        small={"filters": (8, 6), "context_frames": 4},
     ),
     Preset(
         name="composite_lstm/moving_mnist",
@@ -282,7 +282,7 @@ _ALL = (
         description="The same on two moving digits: ten frames reversed, ten ahead.",
         paper="Srivastava et al. 2015",
         training=_MOVING_MNIST_TRAINING,
-        small={"filters": (8, 6), "horizons": 4},
+        small={"filters": (8, 6), "horizons": 4, "context_frames": 4},
     ),
     Preset(
         name="convlstm_predictor/moving_mnist",

@@ -96,18 +96,18 @@ class PatchEncoder(keras.Model):
             for kind in ("hidden", "cell")
         }
 
-    def observe_from_nothing(self, clip):
-        """Takes in a clip `(batch, n, ...)` that nothing came before: the maps of `observe`."""
+    def nothing_seen(self, clip):
+        """The state before the first frame of a clip `(batch, n, ...)`."""
         shape = tf.shape(clip)
-        state = {
+        height, width = (clip.shape[axis] or shape[axis] for axis in (2, 3))
+        return {
             name: tf.zeros((shape[0], *sizes), tf.float32)
-            for name, sizes in self.state_shapes(shape[2], shape[3]).items()
+            for name, sizes in self.state_shapes(height, width).items()
         }
-        return self.observe(clip, state)[0]
 
     def call(self, clip):
         check_size(*clip.shape[2:4], self.patch)
-        maps = self.observe_from_nothing(clip)
+        maps, _ = self.observe(clip, self.nothing_seen(clip))
         hidden = [maps[f"hidden_{index}"] for index in range(len(self.filters))]
         return tf.cast(tf.concat(hidden, axis=-1), tf.float32)
 

@@ -106,7 +106,8 @@ class CompositeLSTM(PatchPredictor, WindowedPredictor):
 
     def call(self, context, training=False):
         context = self.check_clip(context)
-        final = self._final_state(context)
+        maps, _ = self.encoder.observe(context, self.encoder.nothing_seen(context))
+        final = {name: value[:, -1:] for name, value in maps.items()}
         out = {}
         if "reconstruction" in self.decoders:
             steps = context.shape[1] or tf.shape(context)[1]
@@ -116,17 +117,21 @@ class CompositeLSTM(PatchPredictor, WindowedPredictor):
             out["prediction"] = self._draw("prediction", final, self.horizons)
         return out
 
-    def _final_state(self, context):
-        """What the encoder gives after the last frame of a context: maps of one frame."""
-        maps = self.encoder.observe_from_nothing(context)
-        return {name: value[:, -1:] for name, value in maps.items()}
+    def _after_window(self, window):
+        """What the encoder gives after the last of `context_frames` frames: maps of one frame."""
+        state = self.encoder.nothing_seen(window)
+        # Laid out frame by frame: a card cannot count the operations of a loop, and the maps of the
+        # frames before are not kept.
+        for index in range(self.context_frames):
+            maps, state = self.encoder.observe(window[:, index : index + 1], state)
+        return maps
 
     def _reconstruct(self, clip):
         return self(clip)["reconstruction"]
 
     def _predict(self, maps, frames, seed=None):
         count = frames.shape[1] or tf.shape(frames)[1]
-        final = self._final_state(fold_time(maps["window"]))
+        final = self._after_window(fold_time(maps["window"]))
         return unfold_time(self._draw("prediction", final, self.horizons), count)
 
     def _draw(self, decoder, maps, steps):
