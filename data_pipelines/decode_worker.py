@@ -70,7 +70,7 @@ class Sampler:
             else:
                 given = self.end()
                 # A first moment that is still to come stays.
-                if self.begin_sec <= time_sec - self.frame_sec / 2:
+                if self.begin_sec <= max(before_sec, time_sec - self.frame_sec / 2):
                     self.begin_sec = None
         if self.begin_sec is None:
             self.begin_sec, self.wanted = time_sec, 0
