@@ -643,10 +643,12 @@ def stalls(served):
 
 
 SCRIPT = """
-import itertools, sys
+import itertools, signal, sys
 from data_pipelines import Camera, ClipSpec, load
 from data_pipelines.sources import camera
 
+# A shell that starts the tests in the background has them ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 address, patient = sys.argv[1], {"stall_seconds": 600, "queue_frames": 8}
 held = Camera(address, **patient).open()
 source = camera.open_source(address, **patient)
