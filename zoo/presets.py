@@ -320,7 +320,13 @@ _ALL = (
         description="Convolutions over space and time: eight frames drawn again, eight ahead.",
         paper="Zhao et al. 2017; Hasan et al. 2016",
         training={**_PED2_TRAINING, "frames": 16, "steps": 1200},
-        small={"filters": (4, 6, 8), "depth": 6},
+        small={
+            "filters": (4, 6, 8),
+            "depth": 6,
+            "context_frames": 4,
+            "horizons": 4,
+            "score_horizon": 3,
+        },
     ),
 )
 

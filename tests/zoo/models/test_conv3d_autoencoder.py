@@ -8,7 +8,13 @@ import zoo
 from zoo.models.conv3d_autoencoder import Conv3DAutoencoder
 from zoo.registry import resolve, with_scoring
 
-SMALL = resolve("conv3d_autoencoder").small
+SMALL = {
+    **resolve("conv3d_autoencoder").small,
+    "context_frames": 8,
+    "horizons": 8,
+    "score_branch": "reconstruction",
+    "score_horizon": 1,
+}
 RNG = np.random.default_rng(0)
 
 
@@ -115,7 +121,7 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_fewer_frames_may_be_predicted_than_shown(clip):
-    model = Conv3DAutoencoder(horizons=3, score_horizon=3, **SMALL)
+    model = zoo.load("conv3d_autoencoder", weights=None, **{**SMALL, "horizons": 3})
     assert model(clip[:, :8])["prediction"].shape == (2, 3, 16, 24, 1)
     assert model.rollout(clip[:, :8], 4).shape == (2, 4, 16, 24, 1)
     assert tf.reduce_all(model.score(clip)[:, model.warm_up :] > 0)
