@@ -44,12 +44,13 @@ FRAMES_JUDGED = 2  # of each clip, by the discriminator of frames
 class VideoGAN(AdversarialModel, ErrorScorer):
     """Draws videos of a class, from a first frame, or of a class from a first frame.
 
-    The loss of the generator is the mean absolute error of what is drawn without noise from a
-    clip's own first frame, plus `adversarial_weight` times the adversarial loss of what is drawn
-    with noise and `class_weight` times the cross-entropy of the class read off it, less
-    `diversity_weight` times how far apart two samples of one class are, as a share of how far apart
-    their codes are. Beside the terms of `AdversarialModel`, `diversity`, `class_real` and
-    `class_drawn` are reported where they have weight.
+    The loss of the generator is `reconstruction_weight` times the mean squared error of what is
+    drawn without noise from a clip's own first frame, plus `adversarial_weight` times the
+    adversarial loss of what is drawn with noise and `class_weight` times the cross-entropy of the
+    class read off it, less `diversity_weight` times how far apart two samples of one class, from
+    one first frame or from none, are, as a share of how far apart their codes are. Beside the terms
+    of `AdversarialModel`, `diversity`, `class_real` and `class_drawn` are reported where they have
+    weight.
 
     `rollout` draws blocks of 16 frames, each from the last frame of the one before; without a
     seed, without noise. The anomaly score of a frame is the squared error of the frame drawn
@@ -64,6 +65,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         content_dim, motion_dim: Numbers in the content code and in the motion noise of a frame.
         discriminator_filters: Channels of the discriminator of videos at 1/2, 1/4 and 1/8.
         frame_filters: The same of the discriminator of frames.
+        reconstruction_weight: Weight of the squared error of what is drawn without noise, above 0.
         diversity_weight: Weight of the distance between samples; needs labels.
         class_weight: Weight, in the generator's loss, of the cross-entropy of the class that the
             discriminator of videos reads off what was drawn; needs labels. The discriminator
@@ -112,6 +114,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         motion_dim=16,
         discriminator_filters=(16, 32, 64),
         frame_filters=(16, 32, 64),
+        reconstruction_weight=100.0,
         diversity_weight=0.0,
         class_weight=0.0,
         seed=0,
@@ -130,6 +133,11 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             raise ValueError(
                 "`adversarial_weight` must be above 0: the features are those of the "
                 f"discriminator. Received: adversarial_weight={self.adversarial_weight}"
+            )
+        if reconstruction_weight <= 0:
+            raise ValueError(
+                "`reconstruction_weight` must be above 0. "
+                f"Received: reconstruction_weight={reconstruction_weight}"
             )
         for name, value, why in (
             ("diversity_weight", diversity_weight, "samples are compared that are of one class"),
@@ -151,6 +159,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             "discriminator_filters", discriminator_filters, 3
         )
         self.frame_filters = check_filters("frame_filters", frame_filters, 3)
+        self.reconstruction_weight = reconstruction_weight
         self.diversity_weight = diversity_weight
         self.class_weight = class_weight
         check_seed(seed)
@@ -197,7 +206,9 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         self.draws = add_draw_counter(self)
 
     def default_loss(self):
-        return SharpPrediction(lp_weight=1.0, gradient_weight=0.0, exponent=1)
+        return SharpPrediction(
+            lp_weight=self.reconstruction_weight, gradient_weight=0.0, exponent=2
+        )
 
     def call(self, inputs, training=False):
         clip, label = self._unpacked(inputs)
@@ -244,7 +255,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         drawn = self._generator_for(training)(codes)
         extra = 0.0
         if self.diversity_metric is not None:
-            diversity = self._diversity(drawn, codes["content"], alone)
+            diversity = self._diversity(drawn, codes["content"], (alone, tf.shape(clip)[0] - own))
             self._note(self.diversity_metric, diversity, clip)
             extra = -self.diversity_weight * diversity
         real_label = codes.pop("real_label")
@@ -277,30 +288,37 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         content = noise * tf.random.stateless_normal((batch, self.content_dim), seeds[0])
         motion = tf.random.stateless_normal((batch, steps + 1, self.motion_dim), seeds[1])
         has_frame = tf.cast(~is_alone if self.first_frame else tf.zeros_like(is_alone), tf.float32)
-        other = tf.roll(clip[:, 0], 1, axis=0)
+        # Two and two are of one class and from one first frame, if any, to be kept apart.
+        within = place - tf.where(is_alone, 0, alone)
+        pair = tf.where(is_own, place, place - within % 2)
+        other = tf.gather(tf.roll(clip[:, 0], 1, axis=0), pair)
         frame = tf.where(is_own[:, None, None, None], clip[:, 0], other)
-        # Two and two of those drawn by class alone are of one class, to be kept apart.
-        paired = tf.gather(label, tf.where(is_alone, place - place % 2, place))
         # The class is left out for the discriminator too, real videos included.
         told = tf.random.stateless_uniform((batch,), seeds[2]) >= UNKNOWN_SHARE
-        told = told | is_alone
+        told = tf.gather(told | is_alone, pair)
         return {
             "content": content,
             "motion": noise[:, None] * motion,
-            "label": tf.where(told, paired, self.num_classes),
+            "label": tf.where(told, tf.gather(label, pair), self.num_classes),
             "real_label": tf.where(told, label, self.num_classes),
             "frame": frame,
             "has_frame": has_frame,
         }, own, alone
 
-    def _diversity(self, drawn, content, alone):
-        """How far apart two samples of one class are per unit of their content codes."""
-        pairs = alone // 2
-        apart = tf.abs(drawn[: 2 * pairs : 2] - drawn[1 : 2 * pairs : 2])
-        codes_apart = tf.abs(content[: 2 * pairs : 2] - content[1 : 2 * pairs : 2])
+    def _diversity(self, drawn, content, ends):
+        """How far apart two samples of one pair are per unit of their content codes.
+
+        Pairs stand one after another from the first sample and from `ends[0]`, up to `ends[0]` and
+        to `ends[1]`; what is left over of each part has none.
+        """
+        parts = ((0, ends[0]), (ends[0], ends[1]))
+        pairs = [start + 2 * tf.range((end - start) // 2) for start, end in parts]
+        first = tf.concat(pairs, axis=0)
+        apart = tf.abs(tf.gather(drawn, first) - tf.gather(drawn, first + 1))
+        codes_apart = tf.abs(tf.gather(content, first) - tf.gather(content, first + 1))
         ratio = tf.reduce_mean(apart, axis=[1, 2, 3, 4]) / tf.reduce_mean(codes_apart, axis=1)
         ratio = tf.minimum(ratio, MOST_DIVERSITY)
-        return tf.math.divide_no_nan(tf.reduce_sum(ratio), tf.cast(pairs, tf.float32))
+        return tf.math.divide_no_nan(tf.reduce_sum(ratio), tf.cast(tf.size(first), tf.float32))
 
     def _shown(self, video, label, places, seed):
         """What the discriminators see: the video shifted and brightened, and frames of it."""
@@ -482,6 +500,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             "motion_dim": self.motion_dim,
             "discriminator_filters": self.discriminator_filters,
             "frame_filters": self.frame_filters,
+            "reconstruction_weight": self.reconstruction_weight,
             "diversity_weight": self.diversity_weight,
             "class_weight": self.class_weight,
             "seed": self.seed,

@@ -138,7 +138,11 @@ def test_a_batch_is_drawn_in_three_ways(model):
     np.testing.assert_array_equal(codes["label"][:3], [LABEL[0], LABEL[0], LABEL[2]])
     np.testing.assert_array_equal(codes["real_label"][:3], LABEL[:3])
     # From the first frame of the clip before in the batch.
-    np.testing.assert_array_equal(codes["frame"][3:6], CLIP[2:5, 0])
+    np.testing.assert_array_equal(codes["frame"][3:6], CLIP[[2, 2, 4], 0])
+    known = codes["label"] != 3
+    assert known[3] == known[4]
+    expected = np.where(known[3:6], LABEL[[3, 3, 5]], 3)
+    np.testing.assert_array_equal(codes["label"][3:6], expected)
     assert np.all(np.any(codes["motion"][:6] != 0, axis=(1, 2)))
     # Its own first frame, and no noise.
     np.testing.assert_array_equal(codes["frame"][6:], CLIP[6:, 0])
@@ -171,8 +175,8 @@ def test_the_reconstruction_is_of_clips_drawn_from_their_own_first_frame(model):
     expected = model._without_noise(CLIP[6:, 0], tf.constant(told), 5, model.generator)
     np.testing.assert_allclose(drawn.predictions, expected, atol=1e-5)
     logs = model.evaluate({"clip": CLIP, "label": LABEL}, CLIP, verbose=0, return_dict=True)
-    error = np.abs(CLIP[6:, 1:] - np.asarray(expected)).mean()
-    assert logs["reconstruction"] == pytest.approx(error, rel=1e-3)
+    error = np.square(CLIP[6:, 1:] - np.asarray(expected)).mean()
+    assert logs["reconstruction"] == pytest.approx(model.reconstruction_weight * error, rel=1e-3)
 
 
 def test_diversity_is_the_distance_of_samples_by_that_of_their_codes(model):
@@ -182,11 +186,16 @@ def test_diversity_is_the_distance_of_samples_by_that_of_their_codes(model):
         np.abs(drawn[a] - drawn[b]).mean() / np.abs(content[a] - content[b]).mean()
         for a, b in ((0, 1), (2, 3))
     ]
-    found = model._diversity(tf.constant(drawn), tf.constant(content), tf.constant(5))
+    found = model._diversity(tf.constant(drawn), tf.constant(content), (5, 5))
     np.testing.assert_allclose(found, np.mean(np.minimum(ratios, 0.07)), rtol=1e-5)
-    far = model._diversity(tf.constant(40 * drawn), tf.constant(content), tf.constant(5))
+    far = model._diversity(tf.constant(40 * drawn), tf.constant(content), (5, 5))
     np.testing.assert_allclose(far, 0.07, rtol=1e-6)
-    assert float(model._diversity(tf.constant(drawn), tf.constant(content), tf.constant(1))) == 0
+    assert float(model._diversity(tf.constant(drawn), tf.constant(content), (1, 2))) == 0
+    # Those drawn from first frames follow, in pairs of their own.
+    apart = np.abs(drawn[3] - drawn[4]).mean() / np.abs(content[3] - content[4]).mean()
+    found = model._diversity(tf.constant(drawn), tf.constant(content), (3, 6))
+    expected = np.mean(np.minimum([ratios[0], apart], 0.07))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("number", [3, -1])
@@ -232,8 +241,8 @@ def test_the_discriminator_learns_the_classes_of_real_videos_and_the_generator_t
             for videos in (drawn.real, drawn.fake)
         )
         verdicts = discriminator_loss_of(model, drawn)
-    reconstruction = np.abs(drawn.targets - np.asarray(drawn.predictions)).mean()
-    expected = reconstruction + 0.5 * of_drawn
+    reconstruction = np.square(drawn.targets - np.asarray(drawn.predictions)).mean()
+    expected = model.reconstruction_weight * reconstruction + 0.5 * of_drawn
     np.testing.assert_allclose(losses["optimizer"], expected, rtol=1e-4)
     np.testing.assert_allclose(losses["discriminator_optimizer"], verdicts + of_real, rtol=1e-4)
     head = model.discriminator.class_head.kernel
@@ -288,6 +297,7 @@ def test_draws_of_a_resumed_training_are_those_of_an_undisturbed_one():
         ({"labels": ("a", "a")}, "`labels` must be distinct"),
         ({"labels": (), "first_frame": False}, "give `labels` or first_frame=True"),
         ({"adversarial_weight": 0.0}, "`adversarial_weight` must be above 0"),
+        ({"reconstruction_weight": 0.0}, "`reconstruction_weight` must be above 0"),
         ({"diversity_weight": -1.0}, "`diversity_weight` must not be negative"),
         ({"diversity_weight": 0.5, "labels": ()}, "must be 0 without `labels`.*=0.5, labels="),
         ({"class_weight": -1.0}, "`class_weight` must not be negative"),
