@@ -60,12 +60,12 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         labels: Names of the classes, or `()` for none.
         first_frame: Whether a video may be drawn from a first frame. Without it the model
             neither rolls out nor scores.
+        reconstruction_weight: Weight of the squared error of what is drawn without noise, above 0.
         filters: Channels of the generator at 1/2, 1/4 and 1/8 of the frame, the first even.
         motion_filters: Units of the GRU of its motion codes.
         content_dim, motion_dim: Numbers in the content code and in the motion noise of a frame.
         discriminator_filters: Channels of the discriminator of videos at 1/2, 1/4 and 1/8.
         frame_filters: The same of the discriminator of frames.
-        reconstruction_weight: Weight of the squared error of what is drawn without noise, above 0.
         diversity_weight: Weight of the distance between samples; needs labels.
         class_weight: Weight, in the generator's loss, of the cross-entropy of the class that the
             discriminator of videos reads off what was drawn; needs labels. The discriminator
@@ -108,13 +108,13 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         self,
         labels=(),
         first_frame=True,
+        reconstruction_weight=100.0,
         filters=(16, 32, 64),
         motion_filters=64,
         content_dim=32,
         motion_dim=16,
         discriminator_filters=(16, 32, 64),
         frame_filters=(16, 32, 64),
-        reconstruction_weight=100.0,
         diversity_weight=0.0,
         class_weight=0.0,
         seed=0,
