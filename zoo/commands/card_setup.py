@@ -5,7 +5,14 @@ from pathlib import Path
 
 import data_pipelines
 from zoo import registry
-from zoo.evaluation.card import NOT_FOR, file_facts, model_card, with_evaluation, with_sections_of
+from zoo.evaluation.card import (
+    NOT_FOR,
+    file_facts,
+    model_card,
+    portable,
+    with_evaluation,
+    with_sections_of,
+)
 from zoo.training.run_folder import machine, versions
 from zoo.training.whole_files import read_json, write_json
 
@@ -152,7 +159,7 @@ def write_card(path, name, model, source, figures, command, run=None, section=No
     card = model_card(
         model,
         preset,
-        record,
+        {**record, **started_from(record)},
         evaluation,
         data=data,
         not_for=not_for,
@@ -167,6 +174,26 @@ def write_card(path, name, model, source, figures, command, run=None, section=No
         elif others:
             _LOG.warning("%s held other weights: %s is left out", path, ", ".join(others))
     write_json(path, card)
+
+
+def started_from(record):
+    """What a card says of the run whose weights a training began with, and so on backwards.
+
+    Args:
+        record: Dict of the run, what `run_record` gives.
+
+    Returns:
+        Dict with `started_from`: `command`, `seed`, `minutes`, `precision` and `commit` of that
+        run; empty where the training began with a preset, a file, random weights or a run folder
+        that is there no more. Its `command` names them all the same.
+    """
+    init = record.get("arguments", {}).get("init")
+    before = run_record(init) if init else None
+    if before is None:
+        return {}
+    stated = {key: before.get(key) for key in ("seed", "minutes", "precision", "commit")}
+    command = portable(before["command"])
+    return {"started_from": {"command": command, **stated, **started_from(before)}}
 
 
 def training_data(record, source=None):

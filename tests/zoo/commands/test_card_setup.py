@@ -63,6 +63,23 @@ def test_a_card_holds_several_evaluations_in_any_order(model, run_folder, tmp_pa
     assert third["evaluation"]["representation"]["machine"]["cores"] >= 1
 
 
+def test_a_card_tells_of_the_run_that_a_training_began_with(model, own_run, tmp_path):
+    record = json.loads((own_run / "run.json").read_text())
+    first = tmp_path / "first"
+    first.mkdir()
+    earlier = {**record, "command": "zoo train convlstm_vae --out /disk/first", "seed": 7}
+    (first / "run.json").write_text(json.dumps(earlier))
+    record["arguments"]["init"] = str(first)
+    (own_run / "run.json").write_text(json.dumps(record))
+    training = write(tmp_path / "card.json", own_run, model, {"mse": 0.5}, "prediction")["training"]
+    assert training["started_from"]["command"] == "zoo train convlstm_vae --out first"
+    assert training["started_from"]["seed"] == 7 and training["seed"] == record["seed"]
+    assert training["started_from"]["minutes"] == 2.5
+    assert "started_from" not in training["started_from"]
+    record["arguments"]["init"] = "convlstm_vae"
+    assert card_setup.started_from(record) == {}
+
+
 def test_figures_of_other_weights_are_not_kept(model, own_run, tmp_path, caplog):
     path = tmp_path / "card.json"
     write(path, own_run, model, {"mse": 0.5}, "prediction")
