@@ -44,13 +44,13 @@ FRAMES_JUDGED = 2  # of each clip, by the discriminator of frames
 class VideoGAN(AdversarialModel, ErrorScorer):
     """Draws videos of a class, from a first frame, or of a class from a first frame.
 
-    The loss of the generator is `reconstruction_weight` times the mean squared error of what is
-    drawn without noise from a clip's own first frame, plus `adversarial_weight` times the
-    adversarial loss of what is drawn with noise and `class_weight` times the cross-entropy of the
-    class read off it, less `diversity_weight` times how far apart two samples of one class, from
-    one first frame or from none, are, as a share of how far apart their codes are. Beside the terms
-    of `AdversarialModel`, `diversity`, `class_real` and `class_drawn` are reported where they have
-    weight.
+    The loss of the generator is `reconstruction_weight` times the mean error, to the power of
+    `reconstruction_exponent`, of what is drawn without noise from a clip's own first frame, plus
+    `adversarial_weight` times the adversarial loss of what is drawn with noise and `class_weight`
+    times the cross-entropy of the class read off it, less `diversity_weight` times how far apart
+    two samples of one class, from one first frame or from none, are, as a share of how far apart
+    their codes are. Beside the terms of `AdversarialModel`, `diversity`, `class_real` and
+    `class_drawn` are reported where they have weight.
 
     `rollout` draws blocks of 16 frames, each from the last frame of the one before; without a
     seed, without noise. The anomaly score of a frame is the squared error of the frame drawn
@@ -60,7 +60,9 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         labels: Names of the classes, or `()` for none.
         first_frame: Whether a video may be drawn from a first frame. Without it the model
             neither rolls out nor scores.
-        reconstruction_weight: Weight of the squared error of what is drawn without noise, above 0.
+        reconstruction_weight: Weight of the error of what is drawn without noise, above 0.
+        reconstruction_exponent: 2 for the squared error, 1 for the absolute one, or between: the
+            smaller, the stiller what stands still, and the sharper what might move.
         filters: Channels of the generator at 1/2, 1/4 and 1/8 of the frame, the first even.
         motion_filters: Units of the GRU of its motion codes.
         content_dim, motion_dim: Numbers in the content code and in the motion noise of a frame.
@@ -109,6 +111,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
         labels=(),
         first_frame=True,
         reconstruction_weight=100.0,
+        reconstruction_exponent=2.0,
         filters=(16, 32, 64),
         motion_filters=64,
         content_dim=32,
@@ -159,7 +162,13 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             "discriminator_filters", discriminator_filters, 3
         )
         self.frame_filters = check_filters("frame_filters", frame_filters, 3)
+        if not 1 <= reconstruction_exponent <= 2:
+            raise ValueError(
+                "`reconstruction_exponent` must be from 1 to 2. "
+                f"Received: reconstruction_exponent={reconstruction_exponent}"
+            )
         self.reconstruction_weight = reconstruction_weight
+        self.reconstruction_exponent = reconstruction_exponent
         self.diversity_weight = diversity_weight
         self.class_weight = class_weight
         check_seed(seed)
@@ -207,7 +216,9 @@ class VideoGAN(AdversarialModel, ErrorScorer):
 
     def default_loss(self):
         return SharpPrediction(
-            lp_weight=self.reconstruction_weight, gradient_weight=0.0, exponent=2
+            lp_weight=self.reconstruction_weight,
+            gradient_weight=0.0,
+            exponent=self.reconstruction_exponent,
         )
 
     def call(self, inputs, training=False):
@@ -501,6 +512,7 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             "discriminator_filters": self.discriminator_filters,
             "frame_filters": self.frame_filters,
             "reconstruction_weight": self.reconstruction_weight,
+            "reconstruction_exponent": self.reconstruction_exponent,
             "diversity_weight": self.diversity_weight,
             "class_weight": self.class_weight,
             "seed": self.seed,

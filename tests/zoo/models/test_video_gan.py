@@ -297,6 +297,7 @@ def test_draws_of_a_resumed_training_are_those_of_an_undisturbed_one():
         ({"labels": ("a", "a")}, "`labels` must be distinct"),
         ({"labels": (), "first_frame": False}, "give `labels` or first_frame=True"),
         ({"adversarial_weight": 0.0}, "`adversarial_weight` must be above 0"),
+        ({"reconstruction_exponent": 3}, "`reconstruction_exponent` must be from 1 to 2"),
         ({"reconstruction_weight": 0.0}, "`reconstruction_weight` must be above 0"),
         ({"diversity_weight": -1.0}, "`diversity_weight` must not be negative"),
         ({"diversity_weight": 0.5, "labels": ()}, "must be 0 without `labels`.*=0.5, labels="),
