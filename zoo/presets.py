@@ -183,7 +183,7 @@ _ALL = (
             "adversarial_weight": 0.0002,
             "horizons": 4,
             # Chosen on held-out training videos; see the card.
-            "score_horizon": 2,
+            "score_horizon": 4,
         },
         description="Four-scale predictor of the next frame, with a discriminator at each scale.",
         paper="Mathieu, Couprie and LeCun 2016",
