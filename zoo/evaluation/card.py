@@ -32,7 +32,7 @@ SECTIONS = (
 
 MOST_NAMES = 200  # of videos in a card; of more, such as generated ones, it says how many
 
-_TRANSPOSED = {"MatMul": "transpose_a", "BatchMatMulV2": "adj_x"}
+_TRANSPOSED = {"MatMul": "transpose_b", "BatchMatMulV2": "adj_y"}
 
 
 def model_card(
@@ -181,7 +181,8 @@ def multiply_adds_per_frame(model, height, width):
     """Counts the multiplications, each with its addition, of scoring one frame.
 
     Those of the convolutions and matrix products in the graph of `step`; what is done value by
-    value is left out, as is usual. Loops of the graph count once, which is right for one frame.
+    value is left out, as is usual. Loops of the graph count once, which is right for one frame;
+    a batch whose size a loop has lost is taken to be the 1 that it is.
 
     Args:
         model: A model with `step` and `initial_state`, built.
@@ -219,9 +220,13 @@ def _multiply_adds(operation):
         terms = operation.inputs[1].shape[:-1].num_elements()
         values = operation.inputs[2].shape.num_elements()
     elif operation.type in ("MatMul", "BatchMatMulV2"):
-        axis = -2 if operation.get_attr(_TRANSPOSED[operation.type]) else -1
-        terms = operation.inputs[0].shape[axis]
-        values = operation.outputs[0].shape.num_elements()
+        # By the right one: of the left one, the state of a loop, there may be no shape.
+        axis = -1 if operation.get_attr(_TRANSPOSED[operation.type]) else -2
+        terms = operation.inputs[1].shape[axis]
+        shape = operation.outputs[0].shape
+        if "/while/body/" in operation.name and shape.rank and shape[0] is None:
+            shape = shape[1:]
+        values = shape.num_elements()
     else:
         return 0
     if terms is None or values is None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,6 +84,23 @@ def test_multiply_adds_of_every_operation():
         + 8 * 3 * 16  # (8, 16) by (16, 3)
     )
     assert card.multiply_adds_per_frame(OneOfEach(), 8, 8) == expected
+
+
+class Recurrent(OneOfEach):
+    """A layer in a loop of one step that knows no batch: 128 values in, 5 units."""
+
+    def __init__(self):
+        self.memory = keras.layers.GRU(5)
+        self.memory.build((None, None, 128))
+
+    def step(self, frame, state):
+        score = self.memory(tf.reshape(frame, (-1, 1, 128)))
+        return {"score": score, "state": {"last": frame}}
+
+
+def test_multiply_adds_of_a_loop_are_those_of_one_frame():
+    # Three gates, from the values and from the units before.
+    assert card.multiply_adds_per_frame(Recurrent(), 8, 8) == 3 * 5 * (128 + 5)
 
 
 def test_a_card_states_what_it_must_and_no_path_of_the_machine(model, tmp_path):
