@@ -7,6 +7,10 @@ TensorFlow nor this package: it starts in a fifth of a second and holds no lock 
 It is told what to do by lines of JSON on its standard input and answers on its standard output:
 of every message first the header of `HEADER`, then as many bytes as that says. What FFmpeg has to
 say about a file goes to standard error, line by line.
+
+A file that is not on this machine it does not read itself: it asks for a range with a message and
+is given it on its standard input, first the number of bytes as `LENGTH`, then these. So it needs
+neither packages for the network nor keys.
 """
 
 import collections
@@ -22,7 +26,11 @@ import sys
 # Kind of the message, bytes that follow, then of a frame its time in seconds, height, width and
 # channels; zeros otherwise.
 HEADER = struct.Struct("<cQdIIB")
-FRAME, TEXT = b"F", b"J"
+FRAME, TEXT, RANGE = b"F", b"J", b"R"
+LENGTH = struct.Struct("<Q")
+
+# What FFmpeg reads at once of a file that is given to this process by ranges.
+_BUFFER_BYTES = 1 << 18
 
 # Containers that do not know the rate write a clock's (90000, say) or nothing.
 _FASTEST = 1000.0
@@ -95,7 +103,7 @@ class Decoder:
     """One video file, opened.
 
     Args:
-        path: File.
+        path: File, or a file object as `ServedFile`.
 
     Raises:
         av.error.FFmpegError: It cannot be opened.
@@ -111,7 +119,9 @@ class Decoder:
     def _open(self):
         import av
 
-        self.container = av.open(self.path, metadata_errors="replace")
+        self.container = av.open(
+            self.path, metadata_errors="replace", buffer_size=_BUFFER_BYTES
+        )
         streams = [
             stream for stream in self.container.streams.video
             # The picture of a cover is a stream of video too.
@@ -451,10 +461,14 @@ def main():
     # What a library prints must not come between the messages.
     out = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)
-    for line in sys.stdin:
+    # Buffered bytes, since ranges of files come between the lines.
+    requests = sys.stdin.buffer
+    for line in requests:
         request = json.loads(line)
         limit_memory(request.pop("memory_bytes", None))
-        operation = request.pop("operation")
+        operation, size = request.pop("operation"), request.pop("served_bytes", None)
+        if size is not None:
+            request["path"] = ServedFile(request["path"], size, requests, out)
         try:
             if operation == "probe":
                 say(out, probe(**request))
@@ -472,9 +486,42 @@ def main():
             say(out, {"error": getattr(error, "strerror", None) or str(error)})
 
 
-def say(out, values):
+class ServedFile:
+    """A file that whoever asked reads for this process, range by range.
+
+    Args:
+        name: Its name, by whose end FFmpeg guesses what it is.
+        size: Its bytes.
+        source: Binary stream on which the ranges come.
+        out: Binary stream on which they are asked for.
+    """
+
+    def __init__(self, name, size, source, out):
+        self.name, self._size, self._source, self._out, self._at = name, size, source, out, 0
+
+    def read(self, length=-1):
+        left = max(0, self._size - self._at)
+        length = left if length < 0 else min(left, length)
+        if not length:
+            return b""
+        say(self._out, {"offset": self._at, "length": length}, RANGE)
+        (given,) = LENGTH.unpack(self._source.read(LENGTH.size))
+        content = self._source.read(given)
+        self._at += len(content)
+        return content
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        before = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, before + offset)
+        return self._at
+
+    def tell(self):
+        return self._at
+
+
+def say(out, values, kind=TEXT):
     text = json.dumps(values).encode()
-    out.write(HEADER.pack(TEXT, len(text), 0.0, 0, 0, 0) + text)
+    out.write(HEADER.pack(kind, len(text), 0.0, 0, 0, 0) + text)
     out.flush()
 
 

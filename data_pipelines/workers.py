@@ -3,6 +3,9 @@
 A process takes one file after another and is kept for the next, up to `MOST_IDLE` of them. One
 that ends, or that says nothing for `STALL_SEC`, is given up with the file that it was reading: the
 frames before are given, and what happened is said in the report.
+
+A remote file is read here, in the blocks of `data_pipelines.remote`, and given to the process range
+by range as it asks: how long the network takes is no stall of the decoder.
 """
 
 import atexit
@@ -19,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.decode_worker import FRAME, HEADER
+from data_pipelines import remote
+from data_pipelines.decode_worker import FRAME, HEADER, LENGTH, RANGE
 
 MOST_IDLE = 4
 STALL_SEC = 60.0  # for one frame, or for opening a file
@@ -33,7 +37,7 @@ class Decoding:
     """A file as it is decoded: an iterator of `(time_sec, frame)`.
 
     Args:
-        path: File.
+        path: File, or a `remote.RemotePath`.
         stall_sec: How long to wait for one frame.
         **request: Arguments of `decode_worker.decode`.
 
@@ -45,13 +49,16 @@ class Decoding:
 
     Raises:
         ValueError: At the first frame, if the file cannot be opened as a video.
+        OSError: At any frame, if a remote file can no longer be read.
     """
 
     def __init__(self, path, *, stall_sec=STALL_SEC, **request):
-        self.path, self.report, self._worker = path, None, None
+        self.path, self.report, self._worker, self._file = path, None, None, None
+        self._file = _remote_file(path)
         self._worker = _pool.take()
         self._messages = self._worker.ask(
-            {"operation": "decode", "path": os.fspath(path), **request}, stall_sec
+            {"operation": "decode", **_file_asked(path, self._file), **request}, stall_sec,
+            self._file,
         )
         self._read, self._end_sec = 0, 0.0
 
@@ -63,6 +70,10 @@ class Decoding:
             raise StopIteration
         try:
             message = next(self._messages)
+        except OSError:
+            # Of a remote file. Where it breaks off for this it is not the recording that ends.
+            self.close()
+            raise
         except _Failed as failed:
             if not self._read:
                 self.close()
@@ -93,6 +104,8 @@ class Decoding:
         worker, self._worker = self._worker, None
         if worker is not None:
             _pool.give_back(worker, is_whole)
+        if self._file is not None:
+            self._file.close()
         if self.report is None:
             self.report = {}
 
@@ -105,11 +118,14 @@ def probe(path, stall_sec=STALL_SEC):
 
     Raises:
         ValueError: If it cannot be opened, or no frame of it be decoded.
+        OSError: If it is remote and cannot be read.
     """
+    file = _remote_file(path)
     worker = _pool.take()
     is_whole = False
     try:
-        (message,) = worker.ask({"operation": "probe", "path": os.fspath(path)}, stall_sec)
+        request = {"operation": "probe", **_file_asked(path, file)}
+        (message,) = worker.ask(request, stall_sec, file)
         is_whole = True
         if "error" in message:
             raise ValueError(f"{path} cannot be opened as a video: {message['error']}")
@@ -118,6 +134,18 @@ def probe(path, stall_sec=STALL_SEC):
         raise ValueError(f"{path} cannot be read as a video: {failed}") from None
     finally:
         _pool.give_back(worker, is_whole)
+        if file is not None:
+            file.close()
+
+
+def _remote_file(path):
+    return remote.RemoteFile(path) if isinstance(path, remote.RemotePath) else None
+
+
+def _file_asked(path, file):
+    if file is None:
+        return {"path": os.fspath(path)}
+    return {"path": path.name, "served_bytes": file.size}
 
 
 def window(path, time_sec, count, *, stall_sec=STALL_SEC, **request):
@@ -174,25 +202,40 @@ class _Worker:
         self._drain(0)
         return list(self._log)
 
-    def ask(self, request, stall_sec):
-        """Yields the messages that answer a request: `(time_sec, frame)`, last of all a dict."""
+    def ask(self, request, stall_sec, file=None):
+        """Yields the messages that answer a request: `(time_sec, frame)`, last of all a dict.
+
+        Args:
+            request: Dict.
+            stall_sec: How long to wait for one message.
+            file: `remote.RemoteFile` that is read for the process, or None.
+        """
         self.said()
         self._log.clear()
         request["memory_bytes"] = MEMORY_BYTES
-        try:
-            self.process.stdin.write(json.dumps(request).encode() + b"\n")
-        except BrokenPipeError:
-            raise _Failed(self._end()) from None
+        self._write(json.dumps(request).encode() + b"\n")
         header = bytearray(HEADER.size)
         while True:
             self._fill(header, stall_sec)
             kind, size, time_sec, *shape = HEADER.unpack(header)
             content = np.empty(size, np.uint8)
             self._fill(content, stall_sec)
+            if kind == RANGE:
+                found = file.read_at(**json.loads(content.tobytes()))
+                self._write(LENGTH.pack(len(found)) + found)
+                continue
             if kind != FRAME:
                 yield json.loads(content.tobytes())
                 return
             yield time_sec, content.reshape(shape)
+
+    def _write(self, content):
+        left = memoryview(content)
+        try:
+            while left:
+                left = left[self.process.stdin.write(left) :]
+        except BrokenPipeError:
+            raise _Failed(self._end()) from None
 
     def _fill(self, buffer, stall_sec):
         view = memoryview(buffer).cast("B")

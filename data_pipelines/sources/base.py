@@ -175,7 +175,7 @@ def read_image(path):
     """Reads an image file.
 
     Args:
-        path: File.
+        path: `pathlib.Path`, or a `remote.RemotePath`.
 
     Returns:
         uint8 `(height, width, channels)`, grey (1) or RGB (3).
@@ -185,7 +185,11 @@ def read_image(path):
     """
     import cv2
 
-    image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR)
+    if isinstance(path, Path):
+        image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR)
+    else:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_ANYCOLOR) if len(content) else None
     if image is None:
         raise ValueError(f"{path} cannot be read as an image")
     return image[..., None] if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])

@@ -1,7 +1,6 @@
 """Videos kept as folders of image files, one file per frame, in the natural order of names."""
 
-from pathlib import Path
-
+from data_pipelines.remote import as_path
 from data_pipelines.sources.base import ImageFiles, Source, folders_in, images_in
 
 
@@ -12,7 +11,7 @@ def open_source(path):
     the first folder of that. Nothing says the frame rate of images: `fps` is `None`.
 
     Args:
-        path: Folder.
+        path: Folder, local or remote.
 
     Returns:
         `Source` of kind `"frame_folders"`.
@@ -20,7 +19,7 @@ def open_source(path):
     Raises:
         ValueError: No image in it.
     """
-    path = Path(path)
+    path = as_path(path)
     videos = []
     for folder in _folders_below(path):
         images = images_in(folder)

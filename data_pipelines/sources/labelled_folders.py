@@ -1,8 +1,6 @@
 """Clips for classification: one folder per class, video files or folders of images in it."""
 
-
-from pathlib import Path
-
+from data_pipelines.remote import as_path
 from data_pipelines.sources import frame_folders, video_files
 from data_pipelines.sources.base import (
     IMAGE_SUFFIXES,
@@ -21,7 +19,7 @@ def open_source(path):
     `run/ann/7.avi` stay together in a split. A clip directly in its class is its own group.
 
     Args:
-        path: Folder.
+        path: Folder, local or remote.
 
     Returns:
         `Source` of kind `"labelled_folders"`; `label` is the name of the class folder.
@@ -29,7 +27,7 @@ def open_source(path):
     Raises:
         ValueError: No class folder, or one without a clip.
     """
-    path = Path(path)
+    path = as_path(path)
     videos = []
     for folder in folders_in(path):
         suffixes = {file.suffix.lower() for file in files_below(folder)}

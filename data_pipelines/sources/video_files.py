@@ -2,9 +2,8 @@
 
 import logging
 import struct
-from pathlib import Path
 
-from data_pipelines import clips, workers
+from data_pipelines import clips, remote, workers
 from data_pipelines.sources.base import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -31,7 +30,7 @@ class VideoFile(Video):
 
     Args:
         name: Name within the source.
-        path: File.
+        path: File, or a `remote.RemotePath`.
         **about: As of `Video`; `fps` and `num_frames` are taken from the container.
 
     Attributes:
@@ -39,12 +38,13 @@ class VideoFile(Video):
 
     Raises:
         ValueError: It cannot be opened, or not one frame can be decoded.
+        OSError: It cannot be read.
     """
 
     length_is_certain = False
 
     def __init__(self, name, path, **about):
-        self.path = Path(path)
+        self.path = remote.as_path(path)
         _refuse_what_is_no_video(self.path)
         try:
             self.facts = workers.probe(self.path)
@@ -119,7 +119,7 @@ def open_source(path):
     In a folder, a file that cannot be read as video is left out with a warning.
 
     Args:
-        path: File or folder.
+        path: File or folder, local or remote.
 
     Returns:
         `Source` of kind `"video_files"`; videos are named by their path within the folder and
@@ -128,7 +128,7 @@ def open_source(path):
     Raises:
         ValueError: The file is no video, or one that cannot be read; or the folder holds none.
     """
-    path = Path(path)
+    path = remote.as_path(path)
     if not path.is_dir():
         return Source("video_files", path, [_only_file(path)])
     videos, others = [], []
@@ -168,7 +168,7 @@ def _refuse_what_is_no_video(path):
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise NoVideo(f"{path} is an image, not a video")
     # FFmpeg draws plain text as the screen of a terminal; every container has a zero byte early.
-    with open(path, "rb") as file:
+    with remote.open_binary(path) as file:
         if b"\0" not in file.read(4096):
             raise NoVideo(f"{path} is text or empty, not a video")
 
@@ -206,8 +206,8 @@ def lost_its_index(path):
     Args:
         path: File.
     """
-    length, at = Path(path).stat().st_size, 0
-    with open(path, "rb") as file:
+    length, at = remote.size_of(path), 0
+    with remote.open_binary(path) as file:
         while at + 8 <= length:
             file.seek(at)
             header = file.read(16)

@@ -1,4 +1,8 @@
-"""Small footage that the tests of the pipelines share."""
+"""Small footage, and servers of it, that the tests of the pipelines share."""
+
+import re
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -153,3 +157,163 @@ def check_truth():
             np.testing.assert_array_equal(box, [around, [0, 0, 0, 0]])
 
     return check
+
+
+class WebServer:
+    """Serves a folder over HTTP, with ranges, and can be told to fail.
+
+    Attributes:
+        url: Its address, without a slash at the end.
+        ranges: Whether it gives ranges.
+        answers: Dict from a path to a list of what the next requests for it get: a status, or
+            `"hang"`; after these it is served. A path `""` stands for all.
+        types: Dict from a path to a content type.
+        asked: List of `(path, range)` of all requests.
+        sent: Bytes of content sent.
+    """
+
+    def __init__(self, folder):
+        self.ranges, self.answers, self.types, self.asked, self.sent = True, {}, {}, [], 0
+        self._ended = threading.Event()
+        owner = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def __init__(self, *arguments):
+                super().__init__(*arguments, directory=str(folder))
+
+            def do_HEAD(self):
+                self.send_error(405)  # as many servers of signed addresses do
+
+            def do_GET(self):
+                path = self.path.partition("?")[0]
+                wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+                owner.asked.append((self.path, wanted and wanted[0]))
+                queue = owner.answers.get(path) or owner.answers.get("") or [None]
+                answer = queue.pop(0)
+                if answer == "hang":
+                    owner._ended.wait()
+                    self.close_connection = True
+                    return
+                if answer is not None:
+                    self.send_error(answer)
+                    return
+                file = folder / path.strip("/").replace("%20", " ")
+                if not file.is_file():
+                    super().do_GET()
+                    return
+                length = file.stat().st_size
+                begin, end = 0, length
+                if wanted and owner.ranges:
+                    begin = int(wanted[1])
+                    end = min(end, int(wanted[2] or end) + 1)
+                    if begin >= length:
+                        self.send_response(416)
+                        self.send_header("Content-Range", f"bytes */{length}")
+                        self.send_header("Content-Length", "0")
+                        self.end_headers()
+                        return
+                    self.send_response(206)
+                    self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{length}")
+                else:
+                    self.send_response(200)
+                self.send_header("Content-Type", owner.types.get(path, self.guess_type(path)))
+                self.send_header("Content-Length", str(end - begin))
+                self.end_headers()
+                try:
+                    with open(file, "rb") as opened:
+                        opened.seek(begin)
+                        self.wfile.write(opened.read(end - begin))
+                    owner.sent += end - begin
+                except OSError:
+                    pass  # The client has what it wanted.
+
+            def log_message(self, *words):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self):
+        self._ended.set()
+        self._server.shutdown()
+        self._thread.join()
+        # Not server_close: it would wait for connections that clients keep.
+        self._server.socket.close()
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A `WebServer` of the folder `web` in the temporary one."""
+    (tmp_path / "web").mkdir()
+    server = WebServer(tmp_path / "web")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Pauses between tries, and what is waited for an answer, are cut short."""
+    from data_pipelines import remote, remote_ways
+
+    monkeypatch.setattr(remote, "FIRST_PAUSE_SEC", 0.02)
+    monkeypatch.setattr(remote_ways, "TIMEOUT_SEC", 0.5)
+    monkeypatch.setattr(remote_ways, "ANSWER_SEC", 1.0)
+    remote_ways.way_of.cache_clear()
+    yield
+    remote_ways.way_of.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """The address of a server of S3 on this machine (moto), with keys in the environment."""
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    from data_pipelines import remote_ways
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_settings(f"{host}:{port}").items():
+            patch.setenv(name, value)
+        remote_ways.way_of.cache_clear()
+        yield f"http://{host}:{port}"
+    remote_ways.way_of.cache_clear()
+    server.stop()
+
+
+def s3_settings(server):
+    """The variables that send boto and tensorflow-io to a server, `HOST:PORT`."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://{server}", "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1", "S3_ENDPOINT": server, "S3_USE_HTTPS": "0",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def bucket(s3_server):
+    """A function that puts a local folder into a new bucket, and gives its address."""
+    import uuid
+
+    import requests
+
+    def put(folder):
+        name = f"footage-{uuid.uuid4().hex[:8]}"
+        assert requests.put(f"{s3_server}/{name}", timeout=60).ok
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                key = file.relative_to(folder).as_posix()
+                address = f"{s3_server}/{name}/{requests.utils.quote(key)}"
+                assert requests.put(address, data=file.read_bytes(), timeout=60).ok
+        return f"s3://{name}"
+
+    return put

@@ -834,9 +834,14 @@ def test_a_folder_named_by_a_number_goes_before_a_camera(tmp_path, monkeypatch, 
 
 
 def test_an_address_on_the_web_is_no_camera_unless_it_is_said():
-    with pytest.raises(ValueError, match=r"`source` http://\*\*\*@h/v does not exist .*mjpeg\+"):
-        open_source("http://u:secret@h/v")
-    with pytest.raises(ValueError, match="does not exist"):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    shown = rf"http://\*\*\*@127.0.0.1:{port}/v could not be found, .*refused; .*mjpeg\+"
+    with pytest.raises(OSError, match=shown):
+        open_source(f"http://u:secret@127.0.0.1:{port}/v")
+    with pytest.raises(ValueError, match=r"one of s3://, .*Received: ftp://\*\*\*@h/v"):
+        open_source("ftp://u:secret@h/v")
+    with pytest.raises(ValueError, match="`source` must be a path, the address of a camera"):
         open_source("rtsp://u:p@h/v", kind="ucsd")
     with pytest.raises(ValueError, match="has no splits"):
         open_source("rtsp://u:p@h/v", split="train")
