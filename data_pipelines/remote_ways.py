@@ -2,20 +2,24 @@
 
 | address | where the plugins of tensorflow-io load | elsewhere |
 |---|---|---|
-| `s3://` | tensorflow-io | fsspec with s3fs, the extra `s3` |
+| `s3://` | fsspec with s3fs where it is installed, else tensorflow-io | s3fs, the extra `s3` |
 | `gs://` | TensorFlow, where it has that file system | fsspec with gcsfs, the extra `gs` |
 | `http://`, `https://` | tensorflow-io for the bytes, requests for all else | requests |
 
+tensorflow-io 0.35 to 0.37.1 reads S3 and then aborts the process as it ends, "pure virtual method
+called", exit code 134 (its issues 1912 and 2039): hence s3fs goes first.
+
 Where to ask and as whom is for each of these packages to find: s3fs takes what boto takes
-(`AWS_ENDPOINT_URL`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, ...), tensorflow-io `S3_ENDPOINT` with
-`S3_USE_HTTPS` and the same keys. Without any keys s3fs asks anonymously.
+(`AWS_ENDPOINT_URL`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, ...), tensorflow-io the same keys and
+`S3_ENDPOINT`, an address with `http://` or `https://`, once in a process. Without any keys s3fs
+asks anonymously.
 """
 
 import contextlib
 import dataclasses
 import functools
 import html.parser
-import importlib
+import importlib.util
 import logging
 import queue
 import re
@@ -240,8 +244,11 @@ class TensorFlow:
     def stat(self, url):
         import tensorflow as tf
 
+        # A bucket by itself is none to the plugin for S3.
+        asked = url if "/" in url.partition("://")[2] else url + "/"
+
         def ask():
-            found = tf.io.gfile.stat(url)
+            found = tf.io.gfile.stat(asked)
             is_folder = found.is_directory or url.endswith("/")
             return Entry(url, is_folder, None if is_folder else found.length,
                          str(found.mtime_nsec))  # fmt: skip
@@ -315,6 +322,8 @@ def way_of(scheme):
     has = scheme in tensorflow_schemes()
     if scheme in ("http", "https"):
         return WebByTensorFlow() if has else Web()
+    if scheme == "s3" and importlib.util.find_spec("s3fs") is not None:
+        has = False
     return TensorFlow() if has else FileSystem(scheme)
 
 
@@ -323,7 +332,7 @@ def tensorflow_schemes():
     """Returns the schemes that TensorFlow reads here, with tensorflow-io where its plugins load.
 
     That they do not load beside the newer TensorFlow is told by `zoo doctor`, so what
-    tensorflow-io warns of on its import is not said again here.
+    tensorflow-io warns of on its import is not said here.
     """
     import tensorflow as tf
 

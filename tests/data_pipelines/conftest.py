@@ -268,6 +268,14 @@ def hasty(monkeypatch):
     remote_ways.way_of.cache_clear()
 
 
+@pytest.fixture
+def by_requests(hasty, monkeypatch):
+    """The web is read by requests, whatever is installed."""
+    from data_pipelines import remote_ways
+
+    monkeypatch.setattr(remote_ways, "tensorflow_schemes", frozenset)
+
+
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of a server of S3 on this machine (moto), with keys in the environment."""
@@ -295,7 +303,7 @@ def s3_settings(server):
     return {
         "AWS_ENDPOINT_URL": f"http://{server}", "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_REGION": "us-east-1", "S3_ENDPOINT": server, "S3_USE_HTTPS": "0",
+        "AWS_REGION": "us-east-1", "S3_ENDPOINT": f"http://{server}",
     }  # fmt: skip
 
 
