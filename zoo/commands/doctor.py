@@ -31,6 +31,7 @@ TRIED_TENSORFLOW = (2, 21)
 TRIED_PYTHON = (3, 11)
 # The last TensorFlow whose symbols the plugins of tensorflow-io 0.37.1 find.
 PLUGINS_WORK_UP_TO = (2, 17)
+PROJECT = "unsupervised-video-zoo"
 MIN_FREE_GIB = 1.0
 PROBE_SECONDS = 300
 
@@ -70,6 +71,18 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import tensorflow_io
 print(json.dumps({"plugins": not any("unable to load" in str(w.message) for w in caught)}))
+"""
+
+PROBE_REMOTE = """
+import json
+from data_pipelines import remote, remote_ways
+ways = {}
+for scheme in remote.SCHEMES:
+    try:
+        ways[scheme] = remote_ways.way_of(scheme).name
+    except ImportError:
+        ways[scheme] = None
+print(json.dumps(ways))
 """
 
 
@@ -125,6 +138,7 @@ def run_checks():
         check_tensorflow(probe(PROBE_TENSORFLOW)),
         check_opencv(versions, _probe_opencv),
         check_tensorflow_io(versions, lambda: probe(PROBE_TENSORFLOW_IO)),
+        check_remote(probe(PROBE_REMOTE)),
         *(check_disk(folder) for folder in dict.fromkeys((Path.cwd(), _temporary_folder()))),
     ]
 
@@ -274,22 +288,43 @@ def check_opencv(versions, answer_of):
 
 
 def check_tensorflow_io(versions, answer_of):
-    """The optional tensorflow-io. `answer_of`: answers as `probe(PROBE_TENSORFLOW_IO)` does."""
+    """What colour spaces and filters need. `answer_of`: as `probe(PROBE_TENSORFLOW_IO)`."""
     if "tensorflow-io" not in versions:
-        return Check("tensorflow-io", "ok", "not installed; optional")
+        return Check("tensorflow-io", "ok", "not installed; only the colour spaces and filters of "
+                     "data_pipelines.filters need it")  # fmt: skip
     found = f"tensorflow-io {versions['tensorflow-io']}"
     result, complaint = answer_of()
     if complaint:
         return Check("tensorflow-io", "warning", f"{found} does not load: {complaint}",
-                     "pip uninstall tensorflow-io: nothing here needs it")  # fmt: skip
+                     "pip uninstall tensorflow-io: only data_pipelines.filters needs it",
+                     )  # fmt: skip
     if not result["plugins"]:
         return Check(
             "tensorflow-io", "warning",
             f"{found}: its native plugins (s3://, http://) do not load beside tensorflow "
-            f"{versions.get('tensorflow')}; they work up to "
-            f"{'.'.join(str(part) for part in PLUGINS_WORK_UP_TO)}",
+            f"{versions.get('tensorflow')}, they work up to "
+            f"{'.'.join(str(part) for part in PLUGINS_WORK_UP_TO)}; its colour spaces and filters "
+            "work, and remote paths are read without it",
         )  # fmt: skip
     return Check("tensorflow-io", "ok", f"{found}, native plugins too")
+
+
+def check_remote(answer):
+    """By which way remote paths are read. `answer`: as `probe(PROBE_REMOTE)` returns it."""
+    ways, complaint = answer
+    if complaint:
+        return Check("remote paths", "warning", f"data_pipelines does not load: {complaint}")
+    found = ", ".join(
+        f"{scheme}:// {way or f'none (pip install {PROJECT}[{scheme}])'}"
+        for scheme, way in ways.items()
+    )
+    if ways.get("s3") == "tensorflow-io":
+        return Check(
+            "remote paths", "warning",
+            f"{found}; a process that has read s3:// by tensorflow-io aborts as it ends, with exit "
+            "code 134", f"pip install '{PROJECT}[s3]'",
+        )  # fmt: skip
+    return Check("remote paths", "ok", found)
 
 
 def check_disk(folder):

@@ -29,7 +29,10 @@ def test_this_installation_is_healthy():
     assert report["healthy"] is True
     assert result.exit_code == 0
     names = [check["name"] for check in report["checks"]]
-    assert names[:5] == ["python", "packages", "devices", "opencv", "tensorflow-io"]
+    assert names[:6] == [
+        "python", "packages", "devices", "opencv", "tensorflow-io", "remote paths"
+    ]
+    assert "http:// requests" in report["checks"][5]["found"]
     devices = report["checks"][2]["found"]
     assert "CPU" in devices
     assert "precision auto = " in devices
@@ -133,6 +136,19 @@ def test_tensorflow_io_is_optional_and_its_plugins_are_tried():
     assert check.status == "warning"
     assert "do not load beside tensorflow 2.21.0" in check.found
     assert doctor.check_tensorflow_io(there, lambda: (None, "broken")).status == "warning"
+
+
+def test_the_way_of_remote_paths_is_said():
+    ways = {"http": "requests", "s3": "fsspec with s3fs", "gs": None}
+    check = doctor.check_remote((ways, None))
+    assert (check.status, check.found) == (
+        "ok", "http:// requests, s3:// fsspec with s3fs, "
+        "gs:// none (pip install unsupervised-video-zoo[gs])",
+    )  # fmt: skip
+    check = doctor.check_remote(({**ways, "s3": "tensorflow-io"}, None))
+    assert check.status == "warning" and "exit code 134" in check.found
+    assert check.remedy == "pip install 'unsupervised-video-zoo[s3]'"
+    assert doctor.check_remote((None, "broken")).status == "warning"
 
 
 def test_a_probe_gives_what_it_printed_or_its_last_complaint():
