@@ -5,7 +5,7 @@ A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the v
 
 import os
 
-from data_pipelines import augmentations, tasks, transforms
+from data_pipelines import augmentations, disk_cache, tasks, transforms
 from data_pipelines.batching import (
     Order,
     batched,
@@ -47,7 +47,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
             the endless stream, so that all are full.
         drop_remainder: Whether to leave out a last batch that is not full.
         shuffle: `False`; or the buffer of the streaming shuffle in clips (`True` for 256). With
-            `cache="memory"` anything but `False` shuffles all windows.
+            `cache` anything but `False` shuffles all windows.
         augment: Names of `augmentations.AUGMENTATIONS` (`"flip"`, `"noise"`, ...) or functions
             `(clip uint8, seed) -> clip`, applied in order, one draw per clip. Where one needs more
             frames than a clip has (`"speed"`), windows begin at the same frames and are longer;
@@ -58,8 +58,10 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         first_epoch: Number of the first epoch, from 0.
         skip: Elements of the dataset (batches where `batch` is given) to leave out, counted from
             the start of `first_epoch`; may reach into later epochs with `repeat`.
-        cache: `None` to decode while streaming, or `"memory"` to decode once, now, and keep the
-            frames, at the size and colour of the clip, in memory.
+        cache: `None` to decode while streaming, `"memory"` to decode once, now, and keep the
+            frames, at the size and colour of the clip, in memory; `"disk"`, or a folder (a `Path`,
+            or a text with a slash), to keep them there, for later calls and other processes too,
+            and to read them by memory map: see `disk_cache`. The stream is that of `"memory"`.
         workers: Videos that are decoded at a time while streaming, by threads and, of video files,
             a process each; `None` for as many as there are cores, four at most. The stream does
             not depend on it.
@@ -76,6 +78,8 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     Raises:
         ValueError: An argument breaks its rule; nothing to read at `source`; no video as long as
             a clip; a crop larger than the frames; a video whose label is not in `labels`.
+        OSError: A remote source that cannot be read; a folder of `cache` that cannot be written
+            to, or a full disk.
 
     Example:
         >>> dataset = load(
@@ -94,8 +98,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         workers = min(MOST_WORKERS, os.cpu_count() or 1)
     elif workers < 1:
         raise ValueError(f"`workers` must be at least 1 or None. Received: workers={workers!r}")
-    if cache not in (None, "memory"):
-        raise ValueError(f"`cache` must be None or 'memory'. Received: cache={cache!r}")
+    folder = None if cache in (None, "memory") else disk_cache.folder_of(cache)
     order = Order(
         shuffle=256 if shuffle is True else int(shuffle),
         seed=int(seed),
@@ -111,7 +114,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         check_random(videos, cache, windows_per_epoch)
         stream = random_clips(videos, classes, clip, order, windows_per_epoch, workers)
     elif cache:
-        stream = cached_clips(videos, classes, clip, order)
+        stream = cached_clips(videos, classes, clip, order, folder)
     else:
         stream = streamed_clips(videos, classes, clip, order, workers)
     return batched(stream, task, batch, drop_remainder, labelled=labels is not None)

@@ -10,7 +10,7 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import augmentations, transforms
+from data_pipelines import augmentations, disk_cache, transforms
 from data_pipelines import clips as clips_lib
 from data_pipelines.decoding import prepared_frames, read_ahead, resampled_length
 from data_pipelines.live import IDLE_SECONDS, LiveIterator
@@ -107,14 +107,17 @@ def check_live(videos, clip, cache, repeat, skip):
             )
 
 
-def cached_clips(videos, classes, clip, order):
-    """Streams clips from frames decoded once into memory; the shuffle is over all windows.
+def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
+    """Streams clips from frames decoded once; the shuffle is over all windows.
 
     Args:
-        videos: List of `Video`; all their prepared frames are kept in memory.
+        videos: List of `Video`.
         classes: List of int, the class of each video.
         clip: `ClipSpec`.
         order: `Order`.
+        folder: `None` to keep all prepared frames in memory, or the folder of `disk_cache`.
+        by_path: Whether the frames are named in the graph by the path of their file, so that
+            another process can run it; each iterator then holds a copy of them in memory.
 
     Returns:
         `tf.data.Dataset` of pairs: clip, uint8 `(frames, height, width, channels)`, and class of
@@ -124,35 +127,42 @@ def cached_clips(videos, classes, clip, order):
         ValueError: No video is as long as a window, or they differ in size and nothing equals them.
     """
     longer = longer_clip(clip, order)
-    # One long row of bytes holds videos of any size; a window is a slice of it.
-    stored, lengths, shapes, kept_classes = bytearray(), [], [], []
-    for video, label in zip(videos, classes, strict=True):
-        begin, length = len(stored), 0
-        for frame in prepared_frames(video, clip):
-            stored += frame.tobytes()
-            length += 1
-        if not is_long_enough(video, length, longer):
-            del stored[begin:]
-            continue
+    lengths, shapes, first_shape = [], [], None
+
+    def check(video, length, shape):
+        nonlocal first_shape
+        is_kept = is_long_enough(video, length, longer)
+        if is_kept:
+            shape = checked_shape(video, shape, first_shape, clip)
+            first_shape = first_shape or shape
         lengths.append(length)
-        shapes.append(checked_shape(video, frame.shape, shapes[0] if shapes else None, clip))
-        kept_classes.append(label)
-    if not shapes:
+        shapes.append(shape if is_kept else None)
+        return is_kept
+
+    # One long row of bytes holds videos of any size; a window is a slice of it.
+    if folder is None:
+        begins, pixels = _in_memory(videos, clip, check)
+    else:
+        kept = disk_cache.kept_frames(videos, clip, folder, check)
+        begins = [begin for begin, _, _ in kept.videos]
+        pixels = None if by_path or first_shape is None else kept.mapped()
+    if first_shape is None:
         raise none_long_enough(videos, longer, clip)
-    pixels = tf.constant(np.frombuffer(stored, np.uint8))
-    del stored
-    ends = np.cumsum([n * np.prod(s, dtype=np.int64) for n, s in zip(lengths, shapes, strict=True)])
     offsets, window_shapes, window_classes = [], [], []
-    for end, length, shape, label in zip(ends, lengths, shapes, kept_classes, strict=True):
+    for begin, length, shape, label in zip(begins, lengths, shapes, classes, strict=True):
+        if shape is None:
+            continue
         frame_bytes = np.prod(shape, dtype=np.int64)
         starts = np.array(clips_lib.window_starts(length, longer), np.int64)
-        offsets.append(end - (length - starts) * frame_bytes)
+        offsets.append(begin + starts * frame_bytes)
         window_shapes.append(np.tile(np.int64([shape]), (len(starts), 1)))
         window_classes += [label] * len(starts)
     offsets, window_shapes = np.concatenate(offsets), np.concatenate(window_shapes)
     count = len(offsets)
-    _LOG.info("%d clips from %d frames in memory", count, sum(lengths))
-    fixed = shapes[0] if len(set(shapes)) == 1 else (None, None, clip.channels)
+    where = "memory" if folder is None else folder
+    _LOG.info("%d clips from %d frames in %s", count, sum(lengths), where)
+    is_one = len(set(shapes) - {None}) == 1
+    fixed = first_shape if is_one else (None, None, clip.channels)
     offsets, window_shapes = tf.constant(offsets), tf.constant(window_shapes)
     window_classes = tf.constant(window_classes, tf.int32)
 
@@ -166,15 +176,39 @@ def cached_clips(videos, classes, clip, order):
             )
         shape = fixed if fixed[0] else tf.unstack(window_shapes[place])
         frame_bytes = tf.cast(tf.reduce_prod(shape), tf.int64)
-        span = longer.span
-        cut = tf.slice(pixels, [offsets[place]], [span * frame_bytes])
+        span, row = longer.span, pixels
+        if by_path:
+            row = tf.raw_ops.ImmutableConst(
+                dtype=tf.uint8, shape=[kept.num_bytes], memory_region_name=str(kept.path.resolve())
+            )
+        cut = tf.slice(row, [offsets[place]], [span * frame_bytes])
         cut = tf.reshape(cut, [span, *shape])[:: clip.frame_step]
         cut = tf.ensure_shape(cut, [longer.frames, *fixed])
         return drawn(cut, clip, order, epoch, element), window_classes[place]
 
     stop = np.iinfo(np.int64).max if order.repeat else max(count, order.skip)
-    positions = tf.data.Dataset.range(order.skip, stop)
-    return positions.map(window)
+    stream = tf.data.Dataset.range(order.skip, stop).map(window)
+    if folder is not None:
+        options = tf.data.Options()
+        # Rewriting the graph of a stream copies what it has been given, here the whole map.
+        options.experimental_optimization.apply_default_optimizations = False
+        options.autotune.enabled = False
+        stream = stream.with_options(options)
+    return stream
+
+
+def _in_memory(videos, clip, check):
+    """Decodes videos into one row of bytes; those that `check` says no to are left out of it."""
+    stored, begins = bytearray(), []
+    for video in videos:
+        begin, length, shape = len(stored), 0, None
+        for frame in prepared_frames(video, clip):
+            stored += frame.tobytes()
+            length, shape = length + 1, frame.shape
+        begins.append(begin)
+        if not check(video, length, shape):
+            del stored[begin:]
+    return begins, tf.constant(np.frombuffer(stored, np.uint8)) if stored else None
 
 
 def streamed_clips(videos, classes, clip, order, workers=1):

@@ -33,10 +33,12 @@ class Video:
         live: Whether frames come as they happen, and never again. Such a video has
             `timed_frames` and `close` too, as `Camera` has.
         endless: Whether frames come without end.
+        files: List of the paths that its frames are read from and from nothing else, or `None`.
     """
 
     live = False
     endless = False
+    files = None
 
     def __init__(self, name, *, label=None, group=None, split=None, fps=None, num_frames=None):
         self.name = name
@@ -125,6 +127,10 @@ class ImageFiles(Video):
     def __init__(self, name, paths, **about):
         super().__init__(name, num_frames=len(paths), **about)
         self.paths = list(paths)
+
+    @property
+    def files(self):
+        return self.paths
 
     def frames(self, start=0):
         for path in self.paths[start:]:

@@ -1,6 +1,6 @@
 """Videos kept as folders of image files, one file per frame, in the natural order of names."""
 
-from data_pipelines.remote import as_path
+from data_pipelines import remote
 from data_pipelines.sources.base import ImageFiles, Source, folders_in, images_in
 
 
@@ -19,7 +19,7 @@ def open_source(path):
     Raises:
         ValueError: No image in it.
     """
-    path = as_path(path)
+    path = remote.as_path(path)
     videos = []
     for folder in _folders_below(path):
         images = images_in(folder)

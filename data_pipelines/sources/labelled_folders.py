@@ -1,6 +1,6 @@
 """Clips for classification: one folder per class, video files or folders of images in it."""
 
-from data_pipelines.remote import as_path
+from data_pipelines import remote
 from data_pipelines.sources import frame_folders, video_files
 from data_pipelines.sources.base import (
     IMAGE_SUFFIXES,
@@ -27,7 +27,7 @@ def open_source(path):
     Raises:
         ValueError: No class folder, or one without a clip.
     """
-    path = as_path(path)
+    path = remote.as_path(path)
     videos = []
     for folder in folders_in(path):
         suffixes = {file.suffix.lower() for file in files_below(folder)}

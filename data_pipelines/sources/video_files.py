@@ -43,6 +43,10 @@ class VideoFile(Video):
 
     length_is_certain = False
 
+    @property
+    def files(self):
+        return [self.path]
+
     def __init__(self, name, path, **about):
         self.path = remote.as_path(path)
         _refuse_what_is_no_video(self.path)

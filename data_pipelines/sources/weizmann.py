@@ -38,6 +38,10 @@ class Strip(Video):
             )
         super().__init__(name, num_frames=width // SIDE, fps=FPS, **about)
 
+    @property
+    def files(self):
+        return [self.path]
+
     def frames(self, start=0):
         strip = read_image(self.path)
         for number in range(start, self.num_frames):
