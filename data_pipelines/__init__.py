@@ -6,6 +6,7 @@ A clip is float32 `(time, height, width, channels)` in [0, 1]; bytes until the v
 import os
 
 from data_pipelines import augmentations, disk_cache, tasks, transforms
+from data_pipelines import service as service_lib
 from data_pipelines.batching import (
     Order,
     batched,
@@ -25,7 +26,8 @@ MOST_WORKERS = 4
 
 def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=None, batch=None,
          drop_remainder=False, shuffle=False, augment=(), seed=0, repeat=False, first_epoch=0,
-         skip=0, cache=None, workers=None, windows_per_epoch=None):
+         skip=0, cache=None, workers=None, windows_per_epoch=None, service=None,
+         sharding="dynamic"):
     """Streams clips of a source.
 
     Element `i` of epoch `e` depends on `(seed, e, i)` alone: which window, where it is cropped,
@@ -69,6 +71,11 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
             random, from all places of all videos alike (`stride` and `shuffle` do not count). Each
             is read from the key frame before it and `skip` reads nothing: for archives, of which
             an epoch is a sample.
+        service: `None`, or `grpc://HOST:PORT` of a tf.data service (`zoo data-service`) whose
+            workers make the clips; with a `cache` on disk that they see under the same path.
+        sharding: How the clips are spread over its workers: `"dynamic"`, each once, those that a
+            dying worker had in hand lost; `"exact"`, each once, whatever dies; `"off"`, each as
+            often as there are workers. See `service`; no order is kept.
 
     Returns:
         `tf.data.Dataset` of float32 clips `(time, height, width, channels)` in [0, 1], with a
@@ -79,7 +86,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         ValueError: An argument breaks its rule; nothing to read at `source`; no video as long as
             a clip; a crop larger than the frames; a video whose label is not in `labels`.
         OSError: A remote source that cannot be read; a folder of `cache` that cannot be written
-            to, or a full disk.
+            to, or a full disk; no dispatcher that answers at `service`.
 
     Example:
         >>> dataset = load(
@@ -99,6 +106,8 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     elif workers < 1:
         raise ValueError(f"`workers` must be at least 1 or None. Received: workers={workers!r}")
     folder = None if cache in (None, "memory") else disk_cache.folder_of(cache)
+    if service is not None:
+        service_lib.check(service, sharding, folder, repeat, skip)
     order = Order(
         shuffle=256 if shuffle is True else int(shuffle),
         seed=int(seed),
@@ -114,7 +123,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         check_random(videos, cache, windows_per_epoch)
         stream = random_clips(videos, classes, clip, order, windows_per_epoch, workers)
     elif cache:
-        stream = cached_clips(videos, classes, clip, order, folder)
+        stream = cached_clips(videos, classes, clip, order, folder, service, sharding)
     else:
         stream = streamed_clips(videos, classes, clip, order, workers)
     return batched(stream, task, batch, drop_remainder, labelled=labels is not None)

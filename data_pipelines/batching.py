@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from data_pipelines import augmentations, disk_cache, transforms
 from data_pipelines import clips as clips_lib
+from data_pipelines import service as service_lib
 from data_pipelines.decoding import prepared_frames, read_ahead, resampled_length
 from data_pipelines.live import IDLE_SECONDS, LiveIterator
 
@@ -107,7 +108,7 @@ def check_live(videos, clip, cache, repeat, skip):
             )
 
 
-def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
+def cached_clips(videos, classes, clip, order, folder=None, service=None, sharding="dynamic"):
     """Streams clips from frames decoded once; the shuffle is over all windows.
 
     Args:
@@ -116,8 +117,9 @@ def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
         clip: `ClipSpec`.
         order: `Order`.
         folder: `None` to keep all prepared frames in memory, or the folder of `disk_cache`.
-        by_path: Whether the frames are named in the graph by the path of their file, so that
-            another process can run it; each iterator then holds a copy of them in memory.
+        service: `None`, or the address of a tf.data service that makes the clips, as of `load`;
+            only with a `folder`.
+        sharding: How they are spread over its workers, as of `load`.
 
     Returns:
         `tf.data.Dataset` of pairs: clip, uint8 `(frames, height, width, channels)`, and class of
@@ -125,7 +127,10 @@ def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
 
     Raises:
         ValueError: No video is as long as a window, or they differ in size and nothing equals them.
+        OSError: The folder cannot be written to; no dispatcher of the service answers.
     """
+    if service is not None:
+        service_lib.check_dispatcher(service)  # before the work that takes long
     longer = longer_clip(clip, order)
     lengths, shapes, first_shape = [], [], None
 
@@ -145,7 +150,7 @@ def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
     else:
         kept = disk_cache.kept_frames(videos, clip, folder, check)
         begins = [begin for begin, _, _ in kept.videos]
-        pixels = None if by_path or first_shape is None else kept.mapped()
+        pixels = None if first_shape is None else kept.mapped()
     if first_shape is None:
         raise none_long_enough(videos, longer, clip)
     offsets, window_shapes, window_classes = [], [], []
@@ -166,7 +171,7 @@ def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
     offsets, window_shapes = tf.constant(offsets), tf.constant(window_shapes)
     window_classes = tf.constant(window_classes, tf.int32)
 
-    def window(position):
+    def window(position, by_path=False):
         epoch, element = order.first_epoch + position // count, position % count
         place = element
         if order.shuffle and count > 1:
@@ -178,6 +183,7 @@ def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
         frame_bytes = tf.cast(tf.reduce_prod(shape), tf.int64)
         span, row = longer.span, pixels
         if by_path:
+            # For other processes; where it is evaluated it copies the file into memory, once.
             row = tf.raw_ops.ImmutableConst(
                 dtype=tf.uint8, shape=[kept.num_bytes], memory_region_name=str(kept.path.resolve())
             )
@@ -187,7 +193,13 @@ def cached_clips(videos, classes, clip, order, folder=None, by_path=False):
         return drawn(cut, clip, order, epoch, element), window_classes[place]
 
     stop = np.iinfo(np.int64).max if order.repeat else max(count, order.skip)
-    stream = tf.data.Dataset.range(order.skip, stop).map(window)
+    if service is None:
+        stream = tf.data.Dataset.range(order.skip, stop).map(window)
+    else:
+        stream = service_lib.distributed(
+            (order.skip, stop), lambda place: window(place, by_path=True), window, service,
+            sharding,
+        )
     if folder is not None:
         options = tf.data.Options()
         # Rewriting the graph of a stream copies what it has been given, here the whole map.

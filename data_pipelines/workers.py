@@ -70,10 +70,6 @@ class Decoding:
             raise StopIteration
         try:
             message = next(self._messages)
-        except OSError:
-            # Of a remote file. Where it breaks off for this it is not the recording that ends.
-            self.close()
-            raise
         except _Failed as failed:
             if not self._read:
                 self.close()

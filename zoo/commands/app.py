@@ -12,6 +12,7 @@ from zoo.commands import (
     catalogue,
     classify,
     compare,
+    data_service,
     doctor,
     embed,
     evaluate,
@@ -38,6 +39,7 @@ EXAMPLES = {
     "preview": "zoo preview footage/ --out runs/preview",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "classify train": "zoo classify train --encoder exported/mine --data clips_by_class/",
+    "data-service": "zoo data-service --workers 2 --port 5050",
     "doctor": "zoo doctor",
 }
 
@@ -102,4 +104,5 @@ _add("export", export.export)
 _classify = _group("classify", "Classify clips with an exported encoder.")
 _add("train", classify.train, group=_classify)
 _add("preview", preview.preview)
+_add("data-service", data_service.data_service)
 _add("doctor", doctor.doctor, loads_tensorflow=False)
