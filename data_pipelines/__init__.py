@@ -70,7 +70,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         windows_per_epoch: `None` for every window that there is; or how many an epoch draws at
             random, from all places of all videos alike (`stride` and `shuffle` do not count). Each
             is read from the key frame before it and `skip` reads nothing: for archives, of which
-            an epoch is a sample.
+            an epoch is a sample, remote ones too. Not with `cache` or `service`.
         service: `None`, or `grpc://HOST:PORT` of a tf.data service (`zoo data-service`) whose
             workers make the clips; with a `cache` on disk that they see under the same path.
         sharding: How the clips are spread over its workers: `"dynamic"`, each once, those that a
@@ -107,7 +107,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
         raise ValueError(f"`workers` must be at least 1 or None. Received: workers={workers!r}")
     folder = None if cache in (None, "memory") else disk_cache.folder_of(cache)
     if service is not None:
-        service_lib.check(service, sharding, folder, repeat, skip)
+        service_lib.check(service, sharding, folder, repeat, skip, windows_per_epoch)
     order = Order(
         shuffle=256 if shuffle is True else int(shuffle),
         seed=int(seed),

@@ -119,6 +119,8 @@ class Decoder:
     def _open(self):
         import av
 
+        if isinstance(self.path, ServedFile):
+            self.path.seek(0)  # FFmpeg takes where it is for the beginning.
         self.container = av.open(
             self.path, metadata_errors="replace", buffer_size=_BUFFER_BYTES
         )
@@ -398,7 +400,7 @@ def window(path, time_sec, count, fps=None, size=None, channels=None):
     """Yields `(time_sec, frame)` of frames from a time on; then a dict of what was lost.
 
     Args:
-        path: File; it stays open for the next window.
+        path: File, or a `ServedFile`; it stays open for the next window.
         time_sec: When the window begins, counted from the first frame of the file.
         count: Frames wanted. Fewer are given where the file ends, and where it pauses for longer
             than `LONGEST_GAP_SEC`: a pause is not filled, and not passed over.
@@ -438,14 +440,19 @@ _open = collections.OrderedDict()
 
 def _opened(path):
     """The file as it is now, opened, maybe for a window before."""
-    about = os.stat(path)
-    version = (about.st_ino, about.st_size, about.st_mtime_ns)
-    known, decoder = _open.pop(path, (None, None))
-    if known != version:
+    if isinstance(path, ServedFile):
+        # What asks for its ranges is the one that it was opened with; whoever reads it for this
+        # process reads the file of the request that is being answered, so it must be the same.
+        place, version = path.identity, None
+    else:
+        about = os.stat(path)
+        place, version = path, (about.st_ino, about.st_size, about.st_mtime_ns)
+    known, decoder = _open.pop(place, (None, None))
+    if decoder is None or known != version:
         if decoder is not None:
             decoder.close()
         decoder = Decoder(path)
-    _open[path] = version, decoder
+    _open[place] = version, decoder
     while len(_open) > _MOST_OPEN:
         _, (_, oldest) = _open.popitem(last=False)
         oldest.close()
@@ -466,9 +473,9 @@ def main():
     for line in requests:
         request = json.loads(line)
         limit_memory(request.pop("memory_bytes", None))
-        operation, size = request.pop("operation"), request.pop("served_bytes", None)
-        if size is not None:
-            request["path"] = ServedFile(request["path"], size, requests, out)
+        operation, served = request.pop("operation"), request.pop("served", None)
+        if served is not None:
+            request["path"] = ServedFile(request["path"], requests, out, **served)
         try:
             if operation == "probe":
                 say(out, probe(**request))
@@ -491,13 +498,15 @@ class ServedFile:
 
     Args:
         name: Its name, by whose end FFmpeg guesses what it is.
-        size: Its bytes.
         source: Binary stream on which the ranges come.
         out: Binary stream on which they are asked for.
+        size: Its bytes.
+        identity: Text that no other file has, nor this one once it has changed.
     """
 
-    def __init__(self, name, size, source, out):
-        self.name, self._size, self._source, self._out, self._at = name, size, source, out, 0
+    def __init__(self, name, source, out, size, identity):
+        self.name, self.identity = name, identity
+        self._size, self._source, self._out, self._at = size, source, out, 0
 
     def read(self, length=-1):
         left = max(0, self._size - self._at)

@@ -38,6 +38,13 @@ def check_random(videos, cache, count):
             "`cache` must be None where `windows_per_epoch` is given: windows are read where they "
             f"are. Received: cache={cache!r}"
         )
+    whole = [video.name for video in videos if not video.seekable]
+    if whole:
+        raise ValueError(
+            "`windows_per_epoch` must be None for a file whose server gives no ranges: each window "
+            "would fetch all of it; copy it here, or to where there are ranges. "
+            f"Received: windows_per_epoch={count} for {whole[0]}"
+        )
     live = [video.name for video in videos if video.live]
     if live:
         raise ValueError(

@@ -141,14 +141,14 @@ def _remote_file(path):
 def _file_asked(path, file):
     if file is None:
         return {"path": os.fspath(path)}
-    return {"path": path.name, "served_bytes": file.size}
+    return {"path": path.name, "served": {"size": file.size, "identity": file.identity}}
 
 
 def window(path, time_sec, count, *, stall_sec=STALL_SEC, **request):
     """Decodes some frames of a video file from a time on, and little before them.
 
     Args:
-        path: File.
+        path: File, or a `remote.RemotePath`.
         time_sec: When the first of them is shown, counted from the first frame of the file.
         count: How many are wanted.
         stall_sec: How long to wait for one frame.
@@ -160,11 +160,13 @@ def window(path, time_sec, count, *, stall_sec=STALL_SEC, **request):
 
     Raises:
         ValueError: If the file cannot be opened as a video.
+        OSError: If it is remote and cannot be read.
     """
+    file = _remote_file(path)
     worker, frames, is_whole = _pool.take(), [], False
-    asked = {"operation": "window", "path": os.fspath(path), "time_sec": time_sec, "count": count}
+    asked = {"operation": "window", **_file_asked(path, file), "time_sec": time_sec, "count": count}
     try:
-        for message in worker.ask({**asked, **request}, stall_sec):
+        for message in worker.ask({**asked, **request}, stall_sec, file):
             if isinstance(message, dict):
                 is_whole = True
                 if "error" in message and not frames:
@@ -175,6 +177,8 @@ def window(path, time_sec, count, *, stall_sec=STALL_SEC, **request):
         pass  # What it gave before counts.
     finally:
         _pool.give_back(worker, is_whole)
+        if file is not None:
+            file.close()
     return frames
 
 

@@ -34,11 +34,13 @@ class Video:
             `timed_frames` and `close` too, as `Camera` has.
         endless: Whether frames come without end.
         files: List of the paths that its frames are read from and from nothing else, or `None`.
+        seekable: Whether a window can be read without the rest of the video.
     """
 
     live = False
     endless = False
     files = None
+    seekable = True
 
     def __init__(self, name, *, label=None, group=None, split=None, fps=None, num_frames=None):
         self.name = name

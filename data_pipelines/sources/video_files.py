@@ -47,6 +47,10 @@ class VideoFile(Video):
     def files(self):
         return [self.path]
 
+    @property
+    def seekable(self):
+        return not isinstance(self.path, remote.RemotePath) or bool(self.path.stat().ranges)
+
     def __init__(self, name, path, **about):
         self.path = remote.as_path(path)
         _refuse_what_is_no_video(self.path)

@@ -147,6 +147,8 @@ def test_a_dispatcher_that_is_not_there_is_named_in_bounded_time(tmp_path, foota
     ({"cache": None}, "`cache` must be 'disk' or a folder with `service`"),
     ({"sharding": "exact", "repeat": True}, "`sharding` must be 'dynamic' or 'off' .* repeats"),
     ({"skip": 3}, "`skip` must be 0 with `service`.* skip=3"),
+    ({"windows_per_epoch": 9}, "`service` must be None where `windows_per_epoch` .*h:1', .*=9"),
+    ({"windows_per_epoch": 9, "cache": None}, "`service` must be None where `windows_per_epoch`"),
 ])  # fmt: skip
 def test_what_breaks_a_rule_is_named(tmp_path, footage, options, message):
     with pytest.raises(ValueError, match=message):
