@@ -9,6 +9,7 @@ Who goes to the network is in `data_pipelines.remote_ways`.
 """
 
 import collections
+import contextlib
 import hashlib
 import io
 import logging
@@ -228,7 +229,10 @@ class RemoteFile(io.RawIOBase):
         if number not in self._blocks:
             begin = number * BLOCK_BYTES
             length = min(BLOCK_BYTES, self.size - begin)
-            block = tried(self._path, "read", lambda way: way.read(self._path.url, begin, length))
+            block = tried(
+                self._path, "read",
+                lambda way: way.read(self._path.url, begin, length, self.size),
+            )  # fmt: skip
             if len(block) != length:
                 raise OSError(
                     f"{self._path} has changed while it was read: {len(block)} bytes came of "
@@ -309,12 +313,19 @@ def _spooled(path):
                     "must be fetched whole, as its server gives no ranges, and is larger than the "
                     f"{SPOOL_BYTES / 2**30:g} GiB that this is done for"
                 )
-            spool.write(part)
+            try:
+                spool.write(part)
+            except OSError as error:
+                raise remote_ways.Refused(
+                    "must be fetched whole, as its server gives no ranges, and does not fit into "
+                    f"{tempfile.gettempdir()}: {error.strerror}"
+                ) from None
 
     try:
         tried(path, "read", fetch)
     except BaseException:
-        spool.close()
+        with contextlib.suppress(OSError):  # of what was still to be written
+            spool.close()
         raise
     return spool
 

@@ -21,6 +21,7 @@ import functools
 import html.parser
 import importlib.util
 import logging
+import os
 import queue
 import re
 import threading
@@ -116,11 +117,20 @@ class Web:
                 found[rest] = Entry(above + rest, rest.endswith("/"), ranges=None)
         return list(found.values())
 
-    def read(self, url, offset, length):
+    def read(self, url, offset, length, size=None):
         wanted = {"Range": f"bytes={offset}-{offset + length - 1}"}
-        with self._asked(url, wanted) as answer:
+        with self._asked(url, wanted, allowed=(416,)) as answer:
+            given = answer.headers.get("Content-Range", "")
+            total = re.search(r"/(\d+)$", given)
+            if size is not None and total and int(total[1]) != size:
+                raise Refused(
+                    f"has changed while it was read: it had {size} bytes and has {total[1]} now"
+                )
+            check_status(answer.status_code)
             if answer.status_code != 206:
                 raise Failed(f"its server gave no range, but HTTP status {answer.status_code}")
+            if not re.match(rf"bytes {offset}-", given):
+                raise Failed(f"its server gave another range: {given or 'it does not say which'}")
             found = bytearray()
             for piece in self._pieces(answer, time.monotonic() + ANSWER_SEC):
                 found += piece
@@ -206,7 +216,7 @@ class FileSystem:
         # A folder made by a console is a key of its own, of no bytes, in itself.
         return [self._entry(one) for one in found if one["name"].rstrip("/") != above]
 
-    def read(self, url, offset, length):
+    def read(self, url, offset, length, size=None):
         return self._called(self._system.cat_file, url, start=offset, end=offset + length)
 
     def _entry(self, found, url=None):
@@ -271,7 +281,7 @@ class TensorFlow:
 
         return self._called(ask)
 
-    def read(self, url, offset, length):
+    def read(self, url, offset, length, size=None):
         import tensorflow as tf
 
         def ask():
@@ -305,7 +315,7 @@ class WebByTensorFlow(Web):
 
     name = "tensorflow-io"
 
-    def read(self, url, offset, length):
+    def read(self, url, offset, length, size=None):
         return TensorFlow().read(url, offset, length)
 
 
@@ -371,6 +381,9 @@ class _Links(html.parser.HTMLParser):
 
 
 _local = threading.local()
+
+# Connections, and the threads of fsspec, are those of the process that made them.
+os.register_at_fork(after_in_child=lambda: (way_of.cache_clear(), _local.__dict__.clear()))
 
 
 def _session():
@@ -447,8 +460,12 @@ def _reason(error):
     for one in _chain(error):
         if isinstance(one, OSError) and one.errno and one.strerror:
             return re.sub(r"^\[Errno .*?\] |\s*\[.*\]$", "", one.strerror)
+    if any(name in ("IncompleteRead", "ProtocolError", "ClientPayloadError") for name in names):
+        return "its server broke off in the middle"
     return names[0]
 
 
 def _first_line(error):
-    return str(getattr(error, "message", error)).strip().partition("\n")[0][:200]
+    line = str(getattr(error, "message", error)).strip().partition("\n")[0]
+    # Plugins quote the address, with its secrets.
+    return re.sub(r"\S+://\S+", "***", line)[:200]

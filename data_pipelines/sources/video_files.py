@@ -60,8 +60,9 @@ class VideoFile(Video):
             if not lost_its_index(self.path):
                 raise
             raise ValueError(
-                f"{path} cannot be opened as a video: it has no whole `moov` box, the index that a "
-                "recorder writes last, so it was probably cut off while it was recorded or copied"
+                f"{self.path} cannot be opened as a video: it has no whole `moov` box, the index "
+                "that a recorder writes last, so it was probably cut off while it was recorded or "
+                "copied"
             ) from None
         super().__init__(
             name, fps=self.facts["fps"], num_frames=self.facts["num_frames"], **about

@@ -165,15 +165,18 @@ class WebServer:
     Attributes:
         url: Its address, without a slash at the end.
         ranges: Whether it gives ranges.
-        answers: Dict from a path to a list of what the next requests for it get: a status, or
-            `"hang"`; after these it is served. A path `""` stands for all.
+        dated: Whether it says when a file was changed.
+        answers: Dict from a path to a list of what the next requests for it get: a status,
+            `"hang"`, `"cut"` (half of the content, then the connection ends) or `"other"` (the
+            range one byte further on); after these it is served. A path `""` stands for all.
         types: Dict from a path to a content type.
         asked: List of `(path, range)` of all requests.
         sent: Bytes of content sent.
     """
 
     def __init__(self, folder):
-        self.ranges, self.answers, self.types, self.asked, self.sent = True, {}, {}, [], 0
+        self.ranges, self.dated = True, True
+        self.answers, self.types, self.asked, self.sent = {}, {}, [], 0
         self._ended = threading.Event()
         owner = self
 
@@ -196,7 +199,7 @@ class WebServer:
                     owner._ended.wait()
                     self.close_connection = True
                     return
-                if answer is not None:
+                if isinstance(answer, int):
                     self.send_error(answer)
                     return
                 file = folder / path.strip("/").replace("%20", " ")
@@ -206,8 +209,9 @@ class WebServer:
                 length = file.stat().st_size
                 begin, end = 0, length
                 if wanted and owner.ranges:
-                    begin = int(wanted[1])
-                    end = min(end, int(wanted[2] or end) + 1)
+                    further = answer == "other"
+                    begin = int(wanted[1]) + further
+                    end = min(end, int(wanted[2] or end) + 1 + further)
                     if begin >= length:
                         self.send_response(416)
                         self.send_header("Content-Range", f"bytes */{length}")
@@ -220,7 +224,13 @@ class WebServer:
                     self.send_response(200)
                 self.send_header("Content-Type", owner.types.get(path, self.guess_type(path)))
                 self.send_header("Content-Length", str(end - begin))
+                if owner.dated:
+                    self.send_header(
+                        "Last-Modified", self.date_time_string(file.stat().st_mtime)
+                    )
                 self.end_headers()
+                if answer == "cut":
+                    end, self.close_connection = (begin + end) // 2, True
                 try:
                     with open(file, "rb") as opened:
                         opened.seek(begin)

@@ -1,6 +1,7 @@
 """Files behind addresses: what is read of them, and what happens when they cannot be read."""
 
 import io
+import resource
 import time
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from data_pipelines import ClipSpec, load, open_source, remote, workers
 from data_pipelines.remote import RemotePath, is_remote, open_binary
+from data_pipelines.sources.video_files import VideoFile
 
 
 @pytest.fixture
@@ -222,10 +224,53 @@ def test_a_server_that_fails_in_the_middle_of_a_video_is_an_error_not_its_end(
 def test_a_file_that_changes_while_it_is_read_is_said(tmp_path, web, monkeypatch):
     monkeypatch.setattr(remote, "BLOCK_BYTES", 1000)
     (tmp_path / "web" / "a.bin").write_bytes(bytes(5000))
+    for length in (4500, 6000, 0):
+        with open_binary(f"{web.url}/a.bin") as file:
+            before = remote.size_of(f"{web.url}/a.bin")
+            (tmp_path / "web" / "a.bin").write_bytes(bytes(length))
+            message = f"/a.bin has changed while it was read: it had {before} .* has {length} now"
+            with pytest.raises(OSError, match=message):
+                file.read()
+
+
+@pytest.mark.parametrize("answer,words", [
+    ("cut", "its server broke off in the middle"),
+    ("other", "its server gave another range: bytes 2001-"),
+])  # fmt: skip
+def test_a_connection_that_breaks_off_is_made_again(
+    tmp_path, web, hasty, monkeypatch, answer, words
+):
+    monkeypatch.setattr(remote, "BLOCK_BYTES", 1000)
+    content = np.random.default_rng(0).integers(0, 256, 5000, np.uint8).tobytes()
+    (tmp_path / "web" / "a.bin").write_bytes(content)
     with open_binary(f"{web.url}/a.bin") as file:
-        (tmp_path / "web" / "a.bin").write_bytes(bytes(4500))
-        with pytest.raises(OSError, match="/a.bin has changed while it was read"):
-            file.read()
+        web.answers["/a.bin"] = [answer, None, None, answer, answer, answer]
+        assert file.read() == content and not web.answers["/a.bin"]
+    with open_binary(f"{web.url}/a.bin?token=secret") as file:
+        file.seek(2000)
+        web.answers["/a.bin"] = [answer] * 9
+        with pytest.raises(OSError, match=rf"/a.bin\?token=\*\*\* .*tried 4 times: {words}"):
+            file.read(10)
+
+
+def test_no_message_about_a_file_that_is_no_video_shows_a_secret(tmp_path, web):
+    content = (12).to_bytes(4, "big") + b"ftypisom" + b"\0\0\1\0mdat" + bytes(99)
+    (tmp_path / "web" / "cut.mp4").write_bytes(content)
+    message = r"^http://[^ ]*/cut.mp4\?sig=\*\*\* cannot be opened .* no whole `moov`"
+    with pytest.raises(ValueError, match=message):
+        VideoFile("cut", f"{web.url}/cut.mp4?sig=secret")
+
+
+def test_a_file_that_no_disk_takes_is_said(tmp_path, web):
+    (tmp_path / "web" / "a.bin").write_bytes(bytes(200_000))
+    web.ranges = False
+    size, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="/a.bin must be fetched whole, .* does not fit into /"):
+            open_binary(f"{web.url}/a.bin")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
 
 
 def test_what_is_not_there_is_the_wrong_source(tmp_path, web, bucket):

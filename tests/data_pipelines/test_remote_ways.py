@@ -103,6 +103,28 @@ def test_a_status_says_whether_to_try_again(status, raised):
         remote_ways.check_status(fine)
 
 
+def test_a_forked_process_makes_connections_of_its_own():
+    way, session = remote_ways.way_of("http"), remote_ways._session()
+    assert remote_ways.way_of("http") is way and remote_ways._session() is session
+    child = os.fork()
+    if child == 0:
+        has_own = remote_ways.way_of("http") is not way and remote_ways._session() is not session
+        os._exit(0 if has_own else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert remote_ways.way_of("http") is way and remote_ways._session() is session
+
+
+def test_an_address_that_a_plugin_quotes_is_not_shown(monkeypatch):
+    said = "cannot open https://me:word@host/a?sig=1: no route"
+
+    def stat(url):
+        raise tf.errors.UnavailableError(None, None, said)
+
+    monkeypatch.setattr(tf.io.gfile, "stat", stat)
+    with pytest.raises(remote_ways.Failed, match=r"^cannot open \*\*\* no route$"):
+        remote_ways.TensorFlow().stat("https://me:word@host/a?sig=1")
+
+
 def test_a_plugin_that_never_returns_is_left_behind(monkeypatch):
     import threading
 
