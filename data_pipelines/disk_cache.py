@@ -95,7 +95,8 @@ def kept_frames(videos, clip, folder, check):
         `Kept`.
 
     Raises:
-        ValueError: A video is made of no files, so that nothing tells whether it changed.
+        ValueError: A video is made of no files, or of one whose server tells neither a tag nor a
+            time, so that nothing tells whether it changed.
         OSError: The folder cannot be written to, or the disk is full.
     """
     folder = Path(folder)
@@ -143,6 +144,11 @@ class _Unwritable(Exception):
 def _state(path):
     if isinstance(path, RemotePath):
         found = path.stat()
+        if found.version is None:
+            raise ValueError(
+                "`cache` must be None or 'memory' for a file whose server gives neither ETag nor "
+                f"Last-Modified: nothing tells when it changes. Received: {path}"
+            )
         return [str(path), found.st_size, found.version]
     found = Path(path).stat()
     return [str(Path(path).resolve()), found.st_size, found.st_mtime_ns]
@@ -168,13 +174,16 @@ def _locked(path):
 def _read(place):
     try:
         index = json.loads((place / _INDEX).read_text())
-        size = (place / _FRAMES).stat().st_size
+        size, expected = (place / _FRAMES).stat().st_size, index["bytes"]
+        videos = [(at, length, shape and tuple(shape)) for at, length, shape in index["videos"]]
     except FileNotFoundError:
         return None
-    if size != index["bytes"]:
-        _LOG.warning("%s is damaged: %d bytes of %d; decoded again", place, size, index["bytes"])
+    except (ValueError, KeyError, TypeError):
+        _LOG.warning("%s is damaged: its %s cannot be read; decoded again", place, _INDEX)
         return None
-    videos = [(begin, length, shape and tuple(shape)) for begin, length, shape in index["videos"]]
+    if size != expected:
+        _LOG.warning("%s is damaged: %d bytes of %d; decoded again", place, size, expected)
+        return None
     return Kept(place / _FRAMES, size, videos)
 
 

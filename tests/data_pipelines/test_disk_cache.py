@@ -152,13 +152,16 @@ def test_a_video_that_fails_leaves_nothing(tmp_path, footage):
     assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
-def test_what_is_damaged_is_decoded_again(tmp_path, footage, caplog):
+@pytest.mark.parametrize("name,words", [
+    ("frames.bin", "is damaged: 9 bytes of"), ("index.json", "its index.json cannot be read"),
+])  # fmt: skip
+def test_what_is_damaged_is_decoded_again(tmp_path, footage, caplog, name, words):
     expected = pixels(load(footage, CLIP, cache=tmp_path / "cache"))
     (key,) = keys(tmp_path / "cache")
-    with open(key / "frames.bin", "r+b") as file:
-        file.truncate(1000)
+    with open(key / name, "r+b") as file:
+        file.truncate(9)
     found = pixels(load(footage, CLIP, cache=tmp_path / "cache"))
-    assert "is damaged: 1000 bytes of" in caplog.text
+    assert words in caplog.text
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -237,6 +240,9 @@ def test_folders_of_images_and_remote_files_are_kept_by_their_state(
     os.utime(tmp_path / "web" / "a" / "1.png", (1, 1))
     changed = pixels(load(f"{web.url}/", clip, cache=tmp_path / "cache"))
     assert changed[0][0].max() * 255 == pytest.approx(13)
+    web.dated = False
+    with pytest.raises(ValueError, match="neither ETag nor Last-Modified.* Received: .*/a/0.png"):
+        load(f"{web.url}/", clip, cache=tmp_path / "cache")
 
 
 def test_the_folder_is_a_path_or_that_of_the_users_caches(tmp_path, monkeypatch):
