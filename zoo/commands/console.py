@@ -14,6 +14,7 @@ was typed in its place.
 import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 import time
@@ -65,6 +66,21 @@ class TensorFlowCommand(Command):
     def begin(self):
         if "tensorflow" not in sys.modules:
             import_tensorflow_quietly()
+
+
+def command_line():
+    """The command as it was typed, for records that are kept: without what is secret in addresses.
+
+    Returns:
+        Text that a shell takes as the same words.
+    """
+    from data_pipelines.sources.camera_address import redacted
+
+    words = []
+    for word in sys.argv[1:]:
+        option, equals, value = re.fullmatch(r"(?s)(--[\w-]+)?(=)?(.*)", word).groups()
+        words.append(f"{option or ''}{equals or ''}{redacted(value)}")
+    return shlex.join(["zoo", *words])
 
 
 def say(message):

@@ -16,7 +16,6 @@ three minutes on two cores.
 """
 
 import logging
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +23,7 @@ from typing import Annotated
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import check_out, emit_json, progress, say
+from zoo.commands.console import check_out, command_line, emit_json, progress, say
 
 
 def anomaly(
@@ -176,7 +175,7 @@ def _finish(figures, lay_out, as_json, card, name, model, source, run, section):
 
     if card is not None:
         card_setup.write_card(
-            card, name, model, source, figures, _command_line(), run, section=section
+            card, name, model, source, figures, command_line(), run, section=section
         )
         say(f"card: {card}")
     if as_json:
@@ -184,7 +183,3 @@ def _finish(figures, lay_out, as_json, card, name, model, source, run, section):
         return
     for line in lay_out(figures):
         typer.echo(line)
-
-
-def _command_line():
-    return shlex.join(["zoo", *sys.argv[1:]])

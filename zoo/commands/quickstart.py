@@ -7,14 +7,13 @@ the same road with one's own video: without labels there is no area under a curv
 """
 
 import logging
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zoo.commands.console import say
+from zoo.commands.console import command_line, say
 
 PRESET = "convlstm_vae/synthetic_cctv"
 
@@ -42,7 +41,7 @@ def quickstart(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"`out` must be a new or an empty folder. Received: out={out}")
     road = quickstart_road.Road(
-        out, PRESET, steps=steps, seed=seed, command=shlex.join(["zoo", *sys.argv[1:]]), say=say
+        out, PRESET, steps=steps, seed=seed, command=command_line(), say=say
     )
     for line in road.made_up() if data is None else road.own(data):
         typer.echo(line)

@@ -9,7 +9,6 @@ take as a name. The 4,000 steps of the default took 95 minutes on two cores.
 import contextlib
 import logging
 import os
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import say
+from zoo.commands.console import command_line, say
 
 
 def train(
@@ -75,7 +74,7 @@ def train(
                 validation_videos=validation_videos,
                 hold_out=hold_out or (),
             )
-            training_setup.run(setup, out, shlex.join(["zoo", *sys.argv[1:]]))
+            training_setup.run(setup, out, command_line())
         except KeyboardInterrupt as error:
             say(f"zoo train: {str(error) or 'interrupted'}; the same command goes on: {out}")
             raise typer.Exit(130) from None

@@ -12,6 +12,7 @@ import keras
 
 import data_pipelines
 import zoo
+from data_pipelines import remote
 from zoo import callbacks, registry
 from zoo.layers.sizes import nearest_size
 from zoo.training import distribution as distributions
@@ -51,7 +52,7 @@ class Setup:
 
     Attributes:
         preset: `zoo.registry.Preset`.
-        data: `Path` of the footage.
+        data: `Path` of the footage, or a `data_pipelines.remote.RemotePath`.
         training: dict, the settings of the training, every one of `TRAINING`.
         overrides: dict, constructor arguments of the model that differ from the preset's.
         seed: int.
@@ -111,7 +112,7 @@ def prepare(
 
     Args:
         name: str, a preset.
-        data: path of footage. Where it has a train split, that is used.
+        data: path or address of footage. Where it has a train split, that is used.
         given: dict of training settings; None values are left to the preset.
         settings: list of "KEY=VALUE", of the training or of the model's constructor.
         seed: int.
@@ -160,9 +161,10 @@ def prepare(
     distributions.choose_strategy("one_device" if distribution == "auto" else distribution)
     if init is not None and Path(init).exists():
         init = str(Path(init).resolve())
+    data = remote.as_path(data)
     return Setup(
         preset=preset,
-        data=Path(data).resolve(),
+        data=data if remote.is_remote(data) else data.resolve(),
         training=training,
         overrides=overrides,
         seed=seed,

@@ -232,3 +232,13 @@ def test_progress_is_told_now_and_then(monkeypatch, capsys):
         clock[0] += 0.4 * console.SECONDS_BETWEEN_LINES
         report(number, 5, f"video{number}")
     assert capsys.readouterr().err == "3/5 video3\n"
+
+
+def test_the_command_that_is_kept_shows_no_secret(monkeypatch):
+    words = ["zoo", "train", "--data", "https://me:word@gate/a.mp4?sig=12", "--out", "runs/my run",
+             "--init=http://gate/a?key=34", "--set", "augment=flip", "--"]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", words)
+    assert console.command_line() == (
+        "zoo train --data 'https://***@gate/a.mp4?sig=***' --out 'runs/my run' "
+        "'--init=http://gate/a?key=***' --set augment=flip --"
+    )

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import data_pipelines
 import zoo
+from data_pipelines.remote import RemotePath
 from zoo.commands.app import app
 from zoo.commands.training_setup import parse_setting, prepare, split_videos, with_footage
 from zoo.training.run_folder import RunFolder
@@ -271,6 +272,16 @@ def test_a_setting_with_an_option_of_its_own_is_called_by_that(footage, setting)
     name = setting.partition("=")[0]
     with pytest.raises(ValueError, match=f"^`{name}` must be at least 1. Received: {setting}$"):
         prepare("convlstm_vae", footage, settings=[setting])
+
+
+def test_footage_elsewhere_keeps_its_address_and_tells_no_secret():
+    for given in ("s3://bucket/day", Path("s3://bucket/day")):
+        setup = prepare("convlstm_predictor", given)
+        assert setup.data == RemotePath("s3://bucket/day")
+        assert setup.arguments["data"] == "s3://bucket/day"
+    setup = prepare("convlstm_predictor", "https://me:word@gate/a.mp4?sig=12")
+    assert setup.arguments["data"] == "https://***@gate/a.mp4?sig=***"
+    assert prepare("convlstm_predictor", "footage").arguments["data"] == str(Path.cwd() / "footage")
 
 
 def test_every_augmentation_can_be_set(footage):
