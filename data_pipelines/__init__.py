@@ -106,8 +106,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     elif workers < 1:
         raise ValueError(f"`workers` must be at least 1 or None. Received: workers={workers!r}")
     folder = None if cache in (None, "memory") else disk_cache.folder_of(cache)
-    if service is not None:
-        service_lib.check(service, sharding, folder, repeat, skip, windows_per_epoch)
+    service_lib.check(service, sharding, folder, repeat, skip, windows_per_epoch)
     order = Order(
         shuffle=256 if shuffle is True else int(shuffle),
         seed=int(seed),

@@ -53,21 +53,23 @@ def check(service, sharding, folder, repeat, skip, windows_per_epoch=None):
     """Raises `ValueError` where a stream cannot be spread over a service.
 
     Args:
-        service: Address, as of `load`.
+        service: As of `load`; with `None` only `sharding` is looked at.
         sharding: One of `SHARDING`.
         folder: Where the frames are kept on disk, or `None` where they are not.
         repeat: As of `load`.
         skip: As of `load`.
         windows_per_epoch: As of `load`.
     """
+    if sharding not in SHARDING:
+        raise ValueError(f"`sharding` must be one of {SHARDING}. Received: sharding={sharding!r}")
+    if service is None:
+        return
     if windows_per_epoch is not None:
         raise ValueError(
             "`service` must be None where `windows_per_epoch` is given: its workers cut clips from "
             "decoded frames, and cannot decode windows drawn at random. Received: "
             f"service={service!r}, windows_per_epoch={windows_per_epoch!r}"
         )
-    if sharding not in SHARDING:
-        raise ValueError(f"`sharding` must be one of {SHARDING}. Received: sharding={sharding!r}")
     _target(service)
     if folder is None:
         raise ValueError(

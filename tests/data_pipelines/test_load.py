@@ -16,6 +16,7 @@ from data_pipelines import ClipSpec, load, tasks
         ({"batch": 0}, "`batch` must be at least 1 or None. Received: batch=0"),
         ({"workers": 0}, "`workers` must be at least 1 or None. Received: workers=0"),
         ({"cache": "memroy"}, "`cache` must be None, 'memory', 'disk' .* cache='memroy'"),
+        ({"sharding": "static"}, r"`sharding` must be one of \(.*\). Received: sharding='static'"),
         ({"cache": True}, "`cache` must be None, 'memory', 'disk' .* cache=True"),
         ({"augment": ("turn",)}, "`augment` must hold .*brightness.* Received: 'turn'"),
         ({"split": "train"}, "has no splits. Received: split='train'"),
