@@ -183,6 +183,7 @@ class FileSystem:
 
     Raises:
         ImportError: The package is not installed; the message names the extra.
+        OSError: It cannot be set up with the profile or the keys that it finds.
     """
 
     def __init__(self, scheme):
@@ -201,6 +202,9 @@ class FileSystem:
                 "plugins of tensorflow-io load: pip install "
                 f"'unsupervised-video-zoo[{scheme}]' ({error})"
             ) from error
+        except Exception as error:
+            # A profile of that name is not there, for instance; they have no class in common.
+            raise OSError(f"{scheme}:// cannot be read by {self.name}: {error}") from error
         # Tries are counted in one place.
         self._system.retries = 1
         self._scheme = scheme
@@ -328,6 +332,7 @@ def way_of(scheme):
 
     Raises:
         ImportError: No package for it is installed; the message names the extra.
+        OSError: The package for it cannot be set up.
     """
     has = scheme in tensorflow_schemes()
     if scheme in ("http", "https"):

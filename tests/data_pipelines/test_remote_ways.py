@@ -103,6 +103,13 @@ def test_a_status_says_whether_to_try_again(status, raised):
         remote_ways.check_status(fine)
 
 
+def test_a_profile_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr(remote_ways, "tensorflow_schemes", frozenset)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(OSError, match=r"s3:// cannot be read by fsspec with s3fs: .*\(nobody\)"):
+        remote_ways.way_of("s3")
+
+
 def test_a_forked_process_makes_connections_of_its_own():
     way, session = remote_ways.way_of("http"), remote_ways._session()
     assert remote_ways.way_of("http") is way and remote_ways._session() is session

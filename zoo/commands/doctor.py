@@ -82,6 +82,8 @@ for scheme in remote.SCHEMES:
         ways[scheme] = remote_ways.way_of(scheme).name
     except ImportError:
         ways[scheme] = None
+    except OSError as error:
+        ways[scheme] = str(error).partition(":// ")[2]
 print(json.dumps(ways))
 """
 
@@ -318,6 +320,8 @@ def check_remote(answer):
         f"{scheme}:// {way or f'none (pip install {PROJECT}[{scheme}])'}"
         for scheme, way in ways.items()
     )
+    if any((way or "").startswith("cannot be read") for way in ways.values()):
+        return Check("remote paths", "warning", found, "mend the profile or the keys that it names")
     if ways.get("s3") == "tensorflow-io":
         return Check(
             "remote paths", "warning",

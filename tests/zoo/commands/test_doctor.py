@@ -149,6 +149,10 @@ def test_the_way_of_remote_paths_is_said():
     assert check.status == "warning" and "exit code 134" in check.found
     assert check.remedy == "pip install 'unsupervised-video-zoo[s3]'"
     assert doctor.check_remote((None, "broken")).status == "warning"
+    check = doctor.check_remote(({"s3": "cannot be read by fsspec with s3fs: no profile"}, None))
+    assert (check.status, check.found) == (
+        "warning", "s3:// cannot be read by fsspec with s3fs: no profile"
+    )  # fmt: skip
 
 
 def test_a_probe_gives_what_it_printed_or_its_last_complaint():
