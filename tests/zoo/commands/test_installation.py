@@ -5,7 +5,7 @@ from collections import namedtuple
 import pytest
 from typer.testing import CliRunner
 
-from zoo.commands import doctor
+from zoo.commands import installation
 from zoo.commands.app import app
 
 GOOD = {
@@ -40,10 +40,12 @@ def test_this_installation_is_healthy():
 
 def test_a_failed_check_gives_the_remedy_and_exit_code_1(monkeypatch):
     checks = [
-        doctor.Check("python", "ok", "3.11.7"),
-        doctor.Check("opencv", "failed", "missing: opencv-python", "pip install opencv-python"),
+        installation.Check("python", "ok", "3.11.7"),
+        installation.Check(
+            "opencv", "failed", "missing: opencv-python", "pip install opencv-python"
+        ),
     ]
-    monkeypatch.setattr(doctor, "run_checks", lambda: checks)
+    monkeypatch.setattr(installation, "run_checks", lambda: checks)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
     assert "failed  opencv: missing: opencv-python" in result.stdout
@@ -58,11 +60,11 @@ def test_a_failed_check_gives_the_remedy_and_exit_code_1(monkeypatch):
     ("version", "status"), [((3, 10, 9), "failed"), ((3, 11, 0), "ok"), ((3, 13, 0), "warning")]
 )
 def test_python_is_promised_for_3_11_only(version, status):
-    assert doctor.check_python(version).status == status
+    assert installation.check_python(version).status == status
 
 
 def test_versions_that_go_together_pass():
-    assert statuses(doctor.check_packages(GOOD)) == {"packages": "ok"}
+    assert statuses(installation.check_packages(GOOD)) == {"packages": "ok"}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_versions_that_go_together_pass():
     ],
 )  # fmt: skip
 def test_versions_that_do_not_go_together_are_named(changed, name, status, remedy):
-    found = {check.name: check for check in doctor.check_packages({**GOOD, **changed})}
+    found = {check.name: check for check in installation.check_packages({**GOOD, **changed})}
     assert found[name].status == status
     if remedy:
         assert remedy in found[name].remedy
@@ -87,28 +89,28 @@ def test_versions_that_do_not_go_together_are_named(changed, name, status, remed
 def test_missing_packages_are_named_together():
     versions = {name: version for name, version in GOOD.items() if name[:2] != "tf"}
     del versions["scikit-learn"]
-    (check,) = doctor.check_packages(versions)
+    (check,) = installation.check_packages(versions)
     assert check.status == "failed"
     assert check.found == "missing: tf-keras, scikit-learn"
     assert check.remedy.endswith("tf-keras scikit-learn")
 
 
 def test_a_tensorflow_that_does_not_load_shows_its_complaint():
-    check = doctor.check_tensorflow((None, "ended by signal 4: no AVX"))
+    check = installation.check_tensorflow((None, "ended by signal 4: no AVX"))
     assert check.status == "failed"
     assert "ended by signal 4: no AVX" in check.found
 
 
 def test_keras_on_another_backend_fails():
     answer = {"backend": "jax", "devices": ["CPU"], "precision": "float32"}
-    check = doctor.check_tensorflow((answer, None))
+    check = installation.check_tensorflow((answer, None))
     assert (check.name, check.status) == ("keras backend", "failed")
     assert "KERAS_BACKEND=tensorflow" in check.remedy
 
 
 def test_opencv_without_libgl_names_the_headless_wheel_of_its_version():
     complaint = "ImportError: libGL.so.1: cannot open shared object file"
-    check = doctor.check_opencv(GOOD, lambda: (None, complaint))
+    check = installation.check_opencv(GOOD, lambda: (None, complaint))
     assert check.status == "failed"
     assert complaint in check.found
     assert "opencv-python-headless==5.0.0.93" in check.remedy
@@ -125,53 +127,54 @@ def test_opencv_without_libgl_names_the_headless_wheel_of_its_version():
     ],
 )
 def test_opencv_must_be_there_once_and_read_what_it_writes(versions, answer, status):
-    assert doctor.check_opencv(versions, lambda: answer).status == status
+    assert installation.check_opencv(versions, lambda: answer).status == status
 
 
 def test_tensorflow_io_is_optional_and_its_plugins_are_tried():
     there = {**GOOD, "tensorflow-io": "0.37.1"}
-    assert doctor.check_tensorflow_io(GOOD, None).status == "ok"
-    assert doctor.check_tensorflow_io(there, lambda: ({"plugins": True}, None)).status == "ok"
-    check = doctor.check_tensorflow_io(there, lambda: ({"plugins": False}, None))
+    assert installation.check_tensorflow_io(GOOD, None).status == "ok"
+    assert installation.check_tensorflow_io(there, lambda: ({"plugins": True}, None)).status == "ok"
+    check = installation.check_tensorflow_io(there, lambda: ({"plugins": False}, None))
     assert check.status == "warning"
     assert "do not load beside tensorflow 2.21.0" in check.found
-    assert doctor.check_tensorflow_io(there, lambda: (None, "broken")).status == "warning"
+    assert installation.check_tensorflow_io(there, lambda: (None, "broken")).status == "warning"
 
 
 def test_the_way_of_remote_paths_is_said():
     ways = {"http": "requests", "s3": "fsspec with s3fs", "gs": None}
-    check = doctor.check_remote((ways, None))
+    check = installation.check_remote((ways, None))
     assert (check.status, check.found) == (
         "ok", "http:// requests, s3:// fsspec with s3fs, "
         "gs:// none (pip install unsupervised-video-zoo[gs])",
     )  # fmt: skip
-    check = doctor.check_remote(({**ways, "s3": "tensorflow-io"}, None))
+    check = installation.check_remote(({**ways, "s3": "tensorflow-io"}, None))
     assert check.status == "warning" and "exit code 134" in check.found
     assert check.remedy == "pip install 'unsupervised-video-zoo[s3]'"
-    assert doctor.check_remote((None, "broken")).status == "warning"
-    check = doctor.check_remote(({"s3": "cannot be read by fsspec with s3fs: no profile"}, None))
+    assert installation.check_remote((None, "broken")).status == "warning"
+    check = installation.check_remote(({"s3": "cannot be read by fsspec with s3fs: no profile"}, None))
     assert (check.status, check.found) == (
         "warning", "s3:// cannot be read by fsspec with s3fs: no profile"
     )  # fmt: skip
 
 
 def test_a_probe_gives_what_it_printed_or_its_last_complaint():
-    assert doctor.probe("import sys; print('noise'); print('{\"a\": %s}' % sys.argv[1])", "3") == (
-        {"a": 3}, None,
-    )  # fmt: skip
-    assert doctor.probe("raise ImportError('libGL.so.1')") == (None, "ImportError: libGL.so.1")
-    answer, complaint = doctor.probe("import os; os.kill(os.getpid(), 4)")
+    code = "import sys; print('noise'); print('{\"a\": %s}' % sys.argv[1])"
+    assert installation.probe(code, "3") == ({"a": 3}, None)
+    code = "raise ImportError('libGL.so.1')"
+    assert installation.probe(code) == (None, "ImportError: libGL.so.1")
+    answer, complaint = installation.probe("import os; os.kill(os.getpid(), 4)")
     assert answer is None
     assert complaint.startswith("ended by signal 4")
 
 
 def test_a_probe_that_hangs_is_given_up(monkeypatch):
-    monkeypatch.setattr(doctor, "PROBE_SECONDS", 0.2)
-    assert doctor.probe("import time; time.sleep(60)") == (None, "no answer within 0.2 seconds")
+    monkeypatch.setattr(installation, "PROBE_SECONDS", 0.2)
+    answer = installation.probe("import time; time.sleep(60)")
+    assert answer == (None, "no answer within 0.2 seconds")
 
 
 def test_a_folder_that_cannot_be_written_fails(tmp_path):
-    check = doctor.check_disk(tmp_path / "absent")
+    check = installation.check_disk(tmp_path / "absent")
     assert check.status == "failed"
     assert "No such file or directory" in check.found
 
@@ -179,6 +182,6 @@ def test_a_folder_that_cannot_be_written_fails(tmp_path):
 def test_a_disk_that_is_nearly_full_warns(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(2**40, 2**40, 2**29))
-    assert doctor.check_disk(tmp_path).status == "warning"
+    assert installation.check_disk(tmp_path).status == "warning"
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(2**40, 0, 2**40))
-    assert doctor.check_disk(tmp_path).status == "ok"
+    assert installation.check_disk(tmp_path).status == "ok"
