@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import os
+import re
 import statistics
 import struct
 import sys
@@ -32,11 +33,20 @@ LENGTH = struct.Struct("<Q")
 # What FFmpeg reads at once of a file that is given to this process by ranges.
 _BUFFER_BYTES = 1 << 18
 
+# What an FFmpeg must be built with for codecs that it does not decode by itself.
+CODEC_LIBRARIES = {
+    "av1": "libdav1d", "avs2": "libdavs2", "avs3": "libuavs3d", "evc": "libxevd",
+    "jpegxl": "libjxl", "jpegxl_anim": "libjxl", "lcevc": "liblcevc-dec", "vvc": "libvvdec",
+}  # fmt: skip
+
 # Containers that do not know the rate write a clock's (90000, say) or nothing.
 _FASTEST = 1000.0
 
 # Packets whose times tell whether the rate varies.
 _PACKETS = 300
+
+# Images that cannot be read are named, so many of them.
+MOST_NAMED = 20
 
 # A pause in a recording: longer ones are not filled with copies of the frame before them.
 LONGEST_GAP_SEC = 1.0
@@ -131,9 +141,13 @@ class Decoder:
         ]
         if not streams:
             raise LookupError("it holds no video stream")
+        # A stream without a decoder does not even tell its size.
+        streams = [stream for stream in streams if stream.codec_context is not None]
+        if not streams:
+            what = unknown_codec(self.container)
+            self.container.close()
+            raise LookupError(what)
         self.stream = max(streams, key=lambda stream: stream.width * stream.height)
-        if self.stream.codec_context is None:
-            raise LookupError("its codec is unknown to the FFmpeg that PyAV carries")
         self.stream.thread_type = "AUTO"
         self._filter = None
 
@@ -169,6 +183,14 @@ class Decoder:
             return max(0, math.floor(self.duration_sec * self.fps + 0.5)) or None
         return None
 
+    @property
+    def creation_time(self):
+        """When it was recorded, as the container has it written, or None."""
+        for metadata in (self.container.metadata, self.stream.metadata):
+            if metadata.get("creation_time"):
+                return metadata["creation_time"]
+        return None
+
     def varies(self):
         """Whether the times of the first packets are uneven. To be asked before any frame."""
         times = [
@@ -177,7 +199,9 @@ class Decoder:
         ]
         times.sort()
         steps = [later - before for before, later in itertools.pairwise(times)]
-        self.container.seek(times[0] if times else 0, stream=self.stream)
+        # Not sought: in a transport stream that leads behind the first key frame.
+        self.close()
+        self._open()
         if len(steps) < 2:
             return False
         usual = statistics.median(steps)
@@ -324,6 +348,41 @@ def converted(frame, size, channels):
     return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
 
 
+def unknown_codec(container):
+    """What is said of a file for whose codec there is no decoder: the codec, and what brings it.
+
+    Args:
+        container: `av.container.InputContainer` whose streams of video have no decoder.
+
+    Returns:
+        A text.
+    """
+    import av
+
+    # PyAV does not tell the name of a codec that it cannot decode; what FFmpeg logs does.
+    av.logging.set_level(av.logging.INFO)
+    av.logging.set_libav_level(av.logging.INFO)
+    try:
+        listed = container.dumps_format()
+    finally:
+        av.logging.set_level(None)
+    said = re.search(r"Video: (\w+)(?:.*?\((\S+) / 0x[0-9A-Fa-f]+\))?", listed)
+    name, tag = said.groups() if said else ("none", None)
+    if name in ("none", "unknown"):
+        return (
+            f"its codec, {tag or 'without a name'}, is unknown to FFmpeg: convert the file with "
+            "the program that wrote it"
+        )
+    library = CODEC_LIBRARIES.get(name)
+    brings = "no library of FFmpeg is known to bring it"
+    if library:
+        brings = (
+            f"{library} brings it: FFmpeg built with --enable-{library}, and PyAV built on that "
+            "(pip install --no-binary av av)"
+        )
+    return f"its codec is {name}, which the FFmpeg that PyAV carries does not decode; {brings}"
+
+
 def probe(path):
     """What a file says of itself, and whether a frame of it can be decoded.
 
@@ -332,7 +391,8 @@ def probe(path):
 
     Returns:
         Dict of `codec`, `pixel_format`, `height` and `width` as shown, `fps`, `num_frames`,
-        `duration_sec`, `rotation` in degrees, `varies`; values are None where nothing tells.
+        `duration_sec`, `rotation` in degrees, `varies`, `creation_time` as the container has it
+        written (ISO 8601, in UTC); values are None where nothing tells.
     """
     decoder = Decoder(path)
     try:
@@ -353,6 +413,7 @@ def probe(path):
             "duration_sec": decoder.duration_sec,
             "rotation": int(frame.rotation),
             "varies": varies,
+            "creation_time": decoder.creation_time,
         }
     finally:
         decoder.close()
@@ -459,12 +520,47 @@ def _opened(path):
     return decoder
 
 
+def images(paths, size=None, channels=None, longest=None):
+    """Yields `(number, pixels)` of image files as OpenCV reads them; then a dict of what was lost.
+
+    Args:
+        paths: Image files, in order.
+        size: `(height, width)`, or None for their own.
+        channels: 1 or 3, or None for their own.
+        longest: Pixels that the longer side is brought down to where it has more, or None.
+    """
+    import cv2
+
+    flags = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB, None: cv2.IMREAD_ANYCOLOR}[channels]
+    read, shape, unreadable, other_sizes = 0, None, [], 0
+    for number, path in enumerate(paths):
+        try:
+            image = cv2.imread(path, flags)
+        except cv2.error:  # One larger than OpenCV allows.
+            image = None
+        if image is None:
+            unreadable.append(path)
+            continue
+        shape = shape or image.shape[:2]
+        other_sizes += image.shape[:2] != shape
+        read += 1
+        wanted = size
+        if longest and max(image.shape[:2]) > longest:
+            scale = longest / max(image.shape[:2])
+            wanted = tuple(max(1, round(scale * length)) for length in image.shape[:2])
+        if wanted:
+            image = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_AREA)
+        yield float(number), image.reshape(*image.shape[:2], -1)
+    yield {
+        "read": read, "errors": len(unreadable), "unreadable": unreadable[:MOST_NAMED],
+        "height": shape and shape[0], "width": shape and shape[1], "other_sizes": other_sizes,
+    }  # fmt: skip
+
+
 def main():
     """Answers requests until standard input ends."""
     import av
 
-    av.logging.restore_default_callback()
-    av.logging.set_libav_level(av.logging.ERROR)
     # What a library prints must not come between the messages.
     out = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)
@@ -476,17 +572,23 @@ def main():
         operation, served = request.pop("operation"), request.pop("served", None)
         if served is not None:
             request["path"] = ServedFile(request["path"], requests, out, **served)
+        av.logging.restore_default_callback()
+        av.logging.set_libav_level(av.logging.ERROR)
         try:
             if operation == "probe":
                 say(out, probe(**request))
             else:
-                read = window if operation == "window" else decode
+                read = {"decode": decode, "window": window, "images": images}[operation]
                 with contextlib.closing(read(**request)) as items:
-                    for item in items:
+                    for number, item in enumerate(items):
                         if isinstance(item, dict):
                             say(out, item)
-                        else:
-                            show(out, *item)
+                            continue
+                        show(out, *item)
+                        if number == 0:
+                            # Out before a later frame may end this process: that is another fault
+                            # than a file of which none can be read.
+                            out.flush()
         except BrokenPipeError:
             return
         except Exception as error:

@@ -11,6 +11,7 @@ by range as it asks: how long the network takes is no stall of the decoder.
 import atexit
 import collections
 import json
+import math
 import os
 import select
 import signal
@@ -33,33 +34,49 @@ LOG_LINES = 100
 _PROGRAM = Path(__file__).with_name("decode_worker.py")
 
 
+class Unreadable(ValueError):
+    """A file cannot be opened, or not one frame of it be decoded.
+
+    Attributes:
+        log: The last lines that FFmpeg, or the process as it ended, has said.
+    """
+
+    def __init__(self, message, log=()):
+        super().__init__(message)
+        self.log = list(log)
+
+
 class Decoding:
     """A file as it is decoded: an iterator of `(time_sec, frame)`.
 
     Args:
-        path: File, or a `remote.RemotePath`.
+        path: File, or a `remote.RemotePath`; or a list of image files, each of which is a frame:
+            then `time_sec` is the number in the list, and those that cannot be read are left out.
         stall_sec: How long to wait for one frame.
-        **request: Arguments of `decode_worker.decode`.
+        limit_sec: How long to wait for all of them, from now on; or None.
+        **request: Arguments of `decode_worker.decode`, or of `decode_worker.images`.
 
     Attributes:
         report: None until the last frame; then a dict of `read`, the frames decoded, `end_sec`,
             the time of the last one, `errors`, packets that could not be decoded, `corrupt`,
-            frames given with damage, `interlaced`, `failure`, a text or None, and `log`, the last
-            lines that FFmpeg has said.
+            frames given with damage, `interlaced`, `failure`, a text or None, `limited`, whether
+            that is the limit of time, and `log`, the last lines that FFmpeg has said; of images
+            also what `decode_worker.images` tells.
 
     Raises:
-        ValueError: At the first frame, if the file cannot be opened as a video.
+        Unreadable: A `ValueError`, at the first frame, if the file cannot be opened as a video.
         OSError: At any frame, if a remote file can no longer be read.
     """
 
-    def __init__(self, path, *, stall_sec=STALL_SEC, **request):
+    def __init__(self, path, *, stall_sec=STALL_SEC, limit_sec=None, **request):
         self.path, self.report, self._worker, self._file = path, None, None, None
         self._file = _remote_file(path)
         self._worker = _pool.take()
-        self._messages = self._worker.ask(
-            {"operation": "decode", **_file_asked(path, self._file), **request}, stall_sec,
-            self._file,
-        )
+        if isinstance(path, list):
+            asked = {"operation": "images", "paths": [os.fspath(image) for image in path]}
+        else:
+            asked = {"operation": "decode", **_file_asked(path, self._file)}
+        self._messages = self._worker.ask({**asked, **request}, stall_sec, self._file, limit_sec)
         self._read, self._end_sec = 0, 0.0
 
     def __iter__(self):
@@ -72,25 +89,32 @@ class Decoding:
             message = next(self._messages)
         except _Failed as failed:
             if not self._read:
-                self.close()
-                raise ValueError(f"{self.path} cannot be read as a video: {failed}") from None
-            self._finish({"failure": str(failed)})
+                raise self._unreadable(f"cannot be read as a video: {failed}") from None
+            self._finish({"failure": str(failed), "limited": failed.limited})
         else:
             if not isinstance(message, dict):
                 self._read, self._end_sec = self._read + 1, message[0]
                 return message
             if "error" in message and not self._read:
-                self.close()
-                raise ValueError(f"{self.path} cannot be opened as a video: {message['error']}")
+                raise self._unreadable(f"cannot be opened as a video: {message['error']}")
             self._finish(
                 {"failure": message["error"]} if "error" in message else message, is_whole=True
             )
         raise StopIteration
 
+    def said(self):
+        """The last lines that FFmpeg has said until now of a file that is being read."""
+        return self._worker.said() if self._worker else []
+
+    def _unreadable(self, what):
+        error = Unreadable(f"{self.path} {what}", self._worker.said())
+        self.close()
+        return error
+
     def _finish(self, found, is_whole=False):
         known = {
             "read": self._read, "end_sec": self._end_sec, "errors": 0, "corrupt": 0,
-            "interlaced": False, "failure": None,
+            "interlaced": False, "failure": None, "limited": False,
         }  # fmt: skip
         self.report = {**known, **found, "log": self._worker.said()}
         self.close(is_whole)
@@ -113,7 +137,7 @@ def probe(path, stall_sec=STALL_SEC):
     """What a video file says of itself, as `decode_worker.probe` gives it, and `log`.
 
     Raises:
-        ValueError: If it cannot be opened, or no frame of it be decoded.
+        Unreadable: A `ValueError`, if it cannot be opened, or no frame of it be decoded.
         OSError: If it is remote and cannot be read.
     """
     file = _remote_file(path)
@@ -124,10 +148,12 @@ def probe(path, stall_sec=STALL_SEC):
         (message,) = worker.ask(request, stall_sec, file)
         is_whole = True
         if "error" in message:
-            raise ValueError(f"{path} cannot be opened as a video: {message['error']}")
+            raise Unreadable(
+                f"{path} cannot be opened as a video: {message['error']}", worker.said()
+            )
         return {**message, "log": worker.said()}
     except _Failed as failed:
-        raise ValueError(f"{path} cannot be read as a video: {failed}") from None
+        raise Unreadable(f"{path} cannot be read as a video: {failed}", worker.said()) from None
     finally:
         _pool.give_back(worker, is_whole)
         if file is not None:
@@ -185,6 +211,10 @@ def window(path, time_sec, count, *, stall_sec=STALL_SEC, **request):
 class _Failed(Exception):
     """The process ended, or was ended, before it had answered."""
 
+    def __init__(self, what, limited=False):
+        super().__init__(what)
+        self.limited = limited
+
 
 class _Worker:
     """One process and the pipes to it."""
@@ -195,23 +225,27 @@ class _Worker:
             [sys.executable, "-I", "-X", "utf8", str(_PROGRAM)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
-        self._log, self._line = collections.deque(maxlen=LOG_LINES), b""
+        self._log, self._said, self._line = collections.deque(maxlen=LOG_LINES), 0, b""
 
     def said(self):
-        """The last lines on standard error since the request."""
+        """The last lines on standard error since the request, and how many came before them."""
         self._drain(0)
-        return list(self._log)
+        before = self._said - len(self._log)
+        return [f"{before} lines before these are not kept"] * bool(before) + list(self._log)
 
-    def ask(self, request, stall_sec, file=None):
+    def ask(self, request, stall_sec, file=None, limit_sec=None):
         """Yields the messages that answer a request: `(time_sec, frame)`, last of all a dict.
 
         Args:
             request: Dict.
             stall_sec: How long to wait for one message.
             file: `remote.RemoteFile` that is read for the process, or None.
+            limit_sec: How long to wait for all of them, or None.
         """
+        self._until = math.inf if limit_sec is None else time.monotonic() + limit_sec
         self.said()
         self._log.clear()
+        self._said, self._line = 0, b""
         request["memory_bytes"] = MEMORY_BYTES
         self._write(json.dumps(request).encode() + b"\n")
         header = bytearray(HEADER.size)
@@ -239,19 +273,24 @@ class _Worker:
 
     def _fill(self, buffer, stall_sec):
         view = memoryview(buffer).cast("B")
-        until = time.monotonic() + stall_sec
+        began = time.monotonic()
+        until = min(began + stall_sec, self._until)
         while len(view):
             if not self._drain(max(0.0, until - time.monotonic())):
                 if time.monotonic() < until:
                     continue
                 self.process.kill()
                 self.process.wait()
-                raise _Failed(f"its decoder gave nothing for {stall_sec:g} seconds and was ended")
+                limited = until == self._until
+                waited = max(0.0, until - began) if limited else stall_sec
+                raise _Failed(
+                    f"its decoder gave nothing for {waited:.4g} seconds and was ended", limited
+                )
             count = os.readv(self.process.stdout.fileno(), [view])
             if not count:
                 raise _Failed(self._end())
             view = view[count:]
-            until = time.monotonic() + stall_sec
+            until = min(time.monotonic() + stall_sec, self._until)
 
     def _drain(self, wait_sec):
         """Keeps what is on standard error, and says whether there is something to read beside."""
@@ -261,6 +300,7 @@ class _Worker:
             lines = (self._line + os.read(self.process.stderr.fileno(), 1 << 16)).split(b"\n")
             self._line = lines.pop()[-1000:]
             self._log.extend(line.decode("utf-8", "replace")[:1000] for line in lines)
+            self._said += len(lines)
         return self.process.stdout in ready
 
     def _end(self):

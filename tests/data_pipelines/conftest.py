@@ -87,6 +87,83 @@ def write_video():
 
 
 @pytest.fixture
+def film():
+    """A function that writes grey frames into a video file, at times of their own if given."""
+    from fractions import Fraction
+
+    import av
+
+    def write(path, frames, rate=10, codec="ffv1", pixels="gray", times=None, metadata=()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(path), "w") as container:
+            container.metadata.update(metadata)
+            stream = container.add_stream(codec, rate=rate)
+            stream.height, stream.width = frames[0].shape
+            stream.pix_fmt, stream.bit_rate = pixels, 2_000_000
+            if times is not None:
+                stream.codec_context.time_base = Fraction(1, 1000)
+            for number, frame in enumerate(frames):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="gray")
+                if times is not None:
+                    frame.pts, frame.time_base = round(1000 * times[number]), Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def dying_decoder(monkeypatch, tmp_path_factory):
+    """Decoders that end, or hang, of a file that ends with `ABORT` or `HANG`, after ten frames.
+
+    Of real decoders none is known that does so on demand. The process that decodes is another
+    program here, which runs the same code until then.
+    """
+    import importlib.util
+    from pathlib import Path
+
+    from data_pipelines import workers
+
+    path = Path(__file__).parents[2] / "benchmarks" / "dying_decoder.py"
+    spec = importlib.util.spec_from_file_location("dying_decoder", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(workers, "_PROGRAM", path)
+    workers._pool.close()
+    yield module
+    workers._pool.close()
+
+
+@pytest.fixture(scope="session")
+def street():
+    """A function that draws `count` grey frames of a sharp, noisy place where squares go by.
+
+    Other seeds are other goings-on in the same place; another `place` is another place.
+    """
+
+    def draw(count, seed=0, place=0, size=(96, 144), noise=3.0, per_second=10):
+        rng = np.random.default_rng([place, 7])
+        ground = np.kron(rng.integers(40, 200, (size[0] // 6, size[1] // 6)), np.ones((6, 6)))
+        rng = np.random.default_rng(seed)
+        walkers = [
+            (rng.uniform(0, count / per_second), rng.uniform(20, 50),
+             rng.integers(0, max(1, size[0] - 24)), rng.integers(8, 24), rng.choice([10, 245]))
+            for _ in range(3 + count // 8)
+        ]  # fmt: skip
+        frames = np.repeat(ground[None], count, axis=0)
+        for number, frame in enumerate(frames):
+            for start, speed, top, side, level in walkers:
+                left = round(speed * (number / per_second - start) + size[1] / 2)
+                if -side < left < size[1]:
+                    frame[top : top + side, max(0, left) : left + side] = level
+        frames = frames + rng.normal(0, noise, frames.shape)
+        return np.clip(frames, 0, 255).astype(np.uint8)
+
+    return draw
+
+
+@pytest.fixture
 def twice():
     """A function that runs another eagerly and inside `tf.data`; both must agree.
 

@@ -30,6 +30,12 @@ def test_a_file_is_given_with_its_times_and_the_process_is_kept(tmp_path, write_
     assert workers.probe(path)["num_frames"] == 20
 
 
+def test_a_transport_stream_is_read_from_its_first_key_frame(tmp_path, film, street):
+    path = film(tmp_path / "a.ts", street(30), codec="libx264", pixels="yuv420p")
+    assert workers.probe(path)["log"] == []
+    assert sum(1 for _ in workers.Decoding(path)) == 30
+
+
 def test_who_stops_early_leaves_no_process_that_decodes(tmp_path, write_video):
     decoding = workers.Decoding(write_video(tmp_path / "a.avi", frames=50), channels=1)
     process = decoding._worker.process
@@ -118,6 +124,22 @@ def test_what_the_decoder_says_is_reported(tmp_path, write_video):
     assert decoding.report["errors"] + decoding.report["corrupt"] > 0
     assert any("mjpeg" in line for line in decoding.report["log"])
     # Of one file alone.
+    assert workers.probe(write_video(tmp_path / "b.avi", frames=5))["log"] == []
+
+
+def test_of_a_long_log_the_end_is_kept_and_the_rest_counted(tmp_path, write_video, monkeypatch):
+    monkeypatch.setattr(workers, "LOG_LINES", 3)
+    path = write_video(tmp_path / "a.avi", frames=40, codec="MJPG")
+    content = path.read_bytes()
+    head, *images = content.split(b"\xff\xd8\xff")
+    # In another image each time: FFmpeg itself counts a line that comes again at once.
+    hurt = [bytes(len(i) - 8) + i[-8:] if n % 2 else i for n, i in enumerate(images)]
+    path.write_bytes(b"\xff\xd8\xff".join([head, *hurt]))
+    decoding = workers.Decoding(path)
+    assert sum(1 for _ in decoding) < 40
+    first, *last = decoding.report["log"]
+    assert len(last) == 3 and first.endswith(" lines before these are not kept")
+    assert int(first.split()[0]) > 3
     assert workers.probe(write_video(tmp_path / "b.avi", frames=5))["log"] == []
 
 

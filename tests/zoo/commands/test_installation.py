@@ -151,10 +151,9 @@ def test_the_way_of_remote_paths_is_said():
     assert check.status == "warning" and "exit code 134" in check.found
     assert check.remedy == "pip install 'unsupervised-video-zoo[s3]'"
     assert installation.check_remote((None, "broken")).status == "warning"
-    check = installation.check_remote(({"s3": "cannot be read by fsspec with s3fs: no profile"}, None))
-    assert (check.status, check.found) == (
-        "warning", "s3:// cannot be read by fsspec with s3fs: no profile"
-    )  # fmt: skip
+    trouble = "cannot be read by fsspec with s3fs: no profile"
+    check = installation.check_remote(({"s3": trouble}, None))
+    assert (check.status, check.found) == ("warning", f"s3:// {trouble}")
 
 
 def test_a_probe_gives_what_it_printed_or_its_last_complaint():
