@@ -20,6 +20,7 @@ from data_pipelines.decoding import chunks
 from data_pipelines.random_windows import check_random, random_clips
 from data_pipelines.sources import KINDS, Source, Video, open_source
 from data_pipelines.sources.camera import Camera
+from data_pipelines.splits import split
 
 MOST_WORKERS = 4
 
@@ -129,4 +130,4 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
 
 
 __all__ = ["KINDS", "Camera", "ClipSpec", "Source", "Video", "augmentations", "chunks",
-           "frame_indices", "load", "open_source", "tasks", "transforms"]
+           "frame_indices", "load", "open_source", "split", "tasks", "transforms"]
