@@ -40,7 +40,7 @@ EXAMPLES = {
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "classify train": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "data-service": "zoo data-service --workers 2 --port 5050",
-    "doctor": "zoo doctor",
+    "doctor": "zoo doctor footage/ --html runs/footage.html",
 }
 
 # Plain help, without boxes: it is read in logs and over slow lines too.
