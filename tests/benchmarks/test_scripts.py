@@ -13,8 +13,9 @@ from zoo.evaluation.selection import Candidate
 from zoo.registry import resolve
 
 SCRIPTS = (
-    "decoding", "foresight", "kill_train", "latents", "moving_mnist", "reconstruction",
-    "scoring", "select_scoring", "sharpness", "video_gan", "weizmann",
+    "decoding", "doctor_memory", "foresight", "kill_train", "latents", "moving_mnist",
+    "mutated_videos", "reconstruction", "scoring", "select_scoring", "sharpness", "video_gan",
+    "weizmann",
 )  # fmt: skip
 
 
