@@ -96,7 +96,8 @@ class Decoding:
                 self._read, self._end_sec = self._read + 1, message[0]
                 return message
             if "error" in message and not self._read:
-                raise self._unreadable(f"cannot be opened as a video: {message['error']}")
+                what = f"cannot be opened as a video: {message['error']}"
+                raise self._unreadable(what, is_whole=True)
             self._finish(
                 {"failure": message["error"]} if "error" in message else message, is_whole=True
             )
@@ -106,9 +107,9 @@ class Decoding:
         """The last lines that FFmpeg has said until now of a file that is being read."""
         return self._worker.said() if self._worker else []
 
-    def _unreadable(self, what):
+    def _unreadable(self, what, is_whole=False):
         error = Unreadable(f"{self.path} {what}", self._worker.said())
-        self.close()
+        self.close(is_whole)
         return error
 
     def _finish(self, found, is_whole=False):
@@ -120,7 +121,7 @@ class Decoding:
         self.close(is_whole)
 
     def close(self, is_whole=False):
-        """Lets go of the process; it is ended unless the file was read to its end."""
+        """Lets go of the process; it is ended unless it has answered to the end (`is_whole`)."""
         worker, self._worker = self._worker, None
         if worker is not None:
             _pool.give_back(worker, is_whole)

@@ -98,6 +98,7 @@ def test_what_cannot_be_opened_is_an_error_and_the_process_goes_on(tmp_path, wri
     for ask in (workers.probe, lambda path: next(workers.Decoding(path))):
         with pytest.raises(ValueError, match="bad.avi cannot be opened as a video: Invalid data"):
             ask(bad)
+        assert len(workers._pool._idle) == 1
     missing = tmp_path / "none.avi"
     with pytest.raises(ValueError, match="none.avi cannot be opened as a video: No such file"):
         workers.probe(missing)
