@@ -13,8 +13,8 @@ folder of whole videos that is given, else from made-up ones in eight formats. T
   is not missing in the report: of a file of which it says something, something is reported;
 - of a file that gives fewer frames than the whole one, that is said; but of a transport stream,
   which does not tell how many there should be;
-- `load`, one stream of all, opens each file or leaves it out with a warning that names it, gives
-  every clip of the healthy ones, and goes on to its end without a pause as long as that time.
+- `load`, one stream of all, gives clips of each file or a warning that names it, every clip of the
+  healthy ones, and goes on to its end without a pause as long as that time.
 
 Ends with 1 if one of them fails.
 """
@@ -291,8 +291,7 @@ def failed_bars(files):
         [f for f in files if f.outcome == "healthy" and f.report.declared_frames
          and f.report.frames < f.whole_frames and f.path.suffix != ".ts"
          and not {"count", "empty places"} & {finding.kind for finding in f.report.findings}])
-    bar("are neither loaded nor left out with a warning",
-        [f for f in files if f.given is None and not f.warnings])
+    bar("gave no clip, which is not said", [f for f in files if not f.given and not f.warnings])
     bar("are healthy and gave no clips, or not all",
         [f for f in files if f.outcome == "healthy"
          and f.given != f.report.frames // CLIP.frames])

@@ -397,9 +397,14 @@ def probe(path):
     decoder = Decoder(path)
     try:
         varies = decoder.varies()
-        _, frame = next(decoder.frames(), (None, None))
+        frames = decoder.frames()
+        _, frame = next(frames, (None, None))
         if frame is None:
             raise LookupError("it holds no frame that can be decoded as video")
+        # FFmpeg gives an image as a video of one frame, whatever its name; JPEG after JPEG is one.
+        reader = decoder.container.format.name
+        if (reader == "image2" or reader.endswith("_pipe")) and next(frames, None) is None:
+            raise LookupError("it is an image")
         turned = round(frame.rotation / 90) % 2
         height, width = (frame.width, frame.height) if turned else (frame.height, frame.width)
         context = decoder.stream.codec_context

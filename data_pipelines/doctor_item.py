@@ -131,8 +131,9 @@ def _silence(limit):
 def _probe(report, path, left):
     """What the container says, put into the report; None where it is no video that can be read."""
     what = content(path)
-    if what not in ("video", "video or sound", "unknown"):
-        article = "" if what in ("empty", "text") else "an " if what == "image" else "a "
+    # What begins as an image may be motion JPEG: FFmpeg tells.
+    if what not in ("video", "video or sound", "image", "unknown"):
+        article = "" if what in ("empty", "text") else "a "
         report.findings.append(Finding("no video", UNSOUND, f"it is {article}{what}, not a video"))
         return None
     try:

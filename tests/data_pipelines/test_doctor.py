@@ -86,7 +86,7 @@ def test_what_is_no_video_is_told_by_what_it_is(tmp_path, film, street):
         "text.mp4": ["it is text, not a video"], "empty.avi": ["it is empty, not a video"],
         "noise.avi": ["it cannot be opened as a video: Invalid data found when processing input"],
         "zip.mkv": ["it is a zip archive, not a video"],
-        "image.mov": ["it is an image, not a video"],
+        "image.mov": ["it cannot be opened as a video: it is an image"],
         "video.bin": ["it is a video by its content and not by its name: it will not be read"],
     }  # fmt: skip
     assert found["notes.txt"].status == "ignored" and found["video.bin"].status == "warning"

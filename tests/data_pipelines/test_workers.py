@@ -3,6 +3,7 @@
 import os
 import signal
 
+import cv2
 import numpy as np
 import pytest
 
@@ -34,6 +35,13 @@ def test_a_transport_stream_is_read_from_its_first_key_frame(tmp_path, film, str
     path = film(tmp_path / "a.ts", street(30), codec="libx264", pixels="yuv420p")
     assert workers.probe(path)["log"] == []
     assert sum(1 for _ in workers.Decoding(path)) == 30
+
+
+def test_motion_jpeg_without_a_container_is_no_image(tmp_path, street):
+    path = tmp_path / "a.mjpeg"
+    path.write_bytes(b"".join(cv2.imencode(".jpg", f)[1].tobytes() for f in street(9)))
+    assert workers.probe(path)["codec"] == "mjpeg"
+    assert sum(1 for _ in workers.Decoding(path)) == 9
 
 
 def test_who_stops_early_leaves_no_process_that_decodes(tmp_path, write_video):
@@ -99,6 +107,12 @@ def test_what_cannot_be_opened_is_an_error_and_the_process_goes_on(tmp_path, wri
         with pytest.raises(ValueError, match="bad.avi cannot be opened as a video: Invalid data"):
             ask(bad)
         assert len(workers._pool._idle) == 1
+    image = tmp_path / "image.avi"
+    for suffix in (".png", ".jpg", ".bmp"):
+        cv2.imwrite(str(tmp_path / f"image{suffix}"), np.full((20, 30), 90, np.uint8))
+        (tmp_path / f"image{suffix}").rename(image)
+        with pytest.raises(ValueError, match="cannot be opened as a video: it is an image"):
+            workers.probe(image)
     missing = tmp_path / "none.avi"
     with pytest.raises(ValueError, match="none.avi cannot be opened as a video: No such file"):
         workers.probe(missing)
