@@ -74,14 +74,16 @@ def test_python_is_python(block):
 def in_a_folder_of_footage(tmp_path, monkeypatch):
     """The working folder holds `footage/` and `clips_by_class/`, each of three video files."""
     monkeypatch.chdir(tmp_path)
-    for name in ("footage/a", "footage/b", "footage/c", "clips_by_class/run/ann",
-                 "clips_by_class/run/bob", "clips_by_class/walk/ann"):  # fmt: skip
+    names = ("footage/a", "footage/b", "footage/c", "clips_by_class/run/ann",
+             "clips_by_class/run/bob", "clips_by_class/walk/ann")  # fmt: skip
+    for place, name in enumerate(names):
         path = tmp_path / f"{name}.avi"
         path.parent.mkdir(parents=True, exist_ok=True)
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (192, 128))
         for number in range(40):
             frame = np.full((128, 192, 3), 60, np.uint8)
-            frame[40:80, 3 * number : 3 * number + 30] = 200
+            # Else all would show the same, and there were nothing to split.
+            frame[16 * place : 16 * place + 40, 3 * number : 3 * number + 30] = 200
             writer.write(frame)
         writer.release()
 
