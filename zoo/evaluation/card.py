@@ -182,7 +182,7 @@ def multiply_adds_per_frame(model, height, width):
 
     Those of the convolutions and matrix products in the graph of `step`; what is done value by
     value is left out, as is usual. Loops of the graph count once, which is right for one frame;
-    a batch whose size a loop has lost is taken to be the 1 that it is.
+    a batch whose size the graph has lost is taken to be the 1 that it is.
 
     Args:
         model: A model with `step` and `initial_state`, built.
@@ -211,7 +211,7 @@ def _multiply_adds(operation):
     if operation.type in ("Conv2D", "Conv3D"):
         # Kernel: (height, width, in, out); every output value sums over all but the last axis.
         terms = operation.inputs[1].shape[:-1].num_elements()
-        values = operation.outputs[0].shape.num_elements()
+        values = _per_batch(operation.outputs[0].shape)
     elif operation.type == "DepthwiseConv2dNative":
         terms = operation.inputs[1].shape[:2].num_elements()
         values = operation.outputs[0].shape.num_elements()
@@ -223,10 +223,7 @@ def _multiply_adds(operation):
         # By the right one: of the left one, the state of a loop, there may be no shape.
         axis = -1 if operation.get_attr(_TRANSPOSED[operation.type]) else -2
         terms = operation.inputs[1].shape[axis]
-        shape = operation.outputs[0].shape
-        if "/while/body/" in operation.name and shape.rank and shape[0] is None:
-            shape = shape[1:]
-        values = shape.num_elements()
+        values = _per_batch(operation.outputs[0].shape)
     else:
         return 0
     if terms is None or values is None:
@@ -235,6 +232,11 @@ def _multiply_adds(operation):
             f"{operation.name} with an output of shape {operation.outputs[0].shape}"
         )
     return terms * values
+
+
+def _per_batch(shape):
+    """Values of a tensor, None where they are not known but for the first axis, which is 1."""
+    return shape[1:].num_elements() if shape.rank and shape[0] is None else shape.num_elements()
 
 
 def portable(command):
