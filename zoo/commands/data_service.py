@@ -37,8 +37,10 @@ def data_service(
     """
     from data_pipelines.service import Service
 
-    # A service manager ends it so; as an interrupt it ends the workers as well.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A service manager ends it by SIGTERM: as an interrupt it ends the workers as well. And a shell
+    # starts its background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with Service(workers, port, host, join) as service:
         typer.echo(service.address)
         while True:

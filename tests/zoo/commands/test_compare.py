@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from zoo import registry
 from zoo.commands import compare_setup
 from zoo.commands.app import app
 
@@ -28,33 +29,42 @@ def footage(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def untrained(tmp_path, monkeypatch):
+    """The name of a preset without weights, as no preset has any here."""
+    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    return "video_gan"
+
+
 def _run(*arguments):
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
-def test_models_side_by_side_with_a_reason_for_the_others(footage, run_folder, tmp_path):
+def test_models_side_by_side_with_a_reason_for_the_others(
+    footage, run_folder, untrained, tmp_path
+):
     out = tmp_path / "new" / "comparison.png"
-    done = _run(run_folder, "video_gan", "--data", footage, "--steps", 3, "--context", 4,
+    done = _run(run_folder, untrained, "--data", footage, "--steps", 3, "--context", 4,
                 "--out", out, "--json")  # fmt: skip
     assert done.exit_code == 0, done.stderr
     compared = json.loads(done.stdout)
     assert compared["evaluation"] == "prediction" and compared["kind"] == "frame_folders"
     assert list(compared["models"]) == [str(run_folder)]
-    assert "has no trained weights" in compared["not_measured"]["video_gan"]
+    assert "has no trained weights" in compared["not_measured"][untrained]
     assert set(compared["baselines"]) == {"copy_last_frame", "mean_of_context", "empty_frame"}
     assert compared["models"][str(run_folder)]["windows"] == 4
     picture = matplotlib.image.imread(out)[..., :3]
     assert picture.shape[1] > 3 * picture.shape[0] and picture.std() > 0.05
 
 
-def test_the_table_lists_models_then_baselines_then_reasons(footage, run_folder):
-    done = _run("video_gan", run_folder, "--data", footage, "--steps", 2, "--limit", 1)
+def test_the_table_lists_models_then_baselines_then_reasons(footage, run_folder, untrained):
+    done = _run(untrained, run_folder, "--data", footage, "--steps", 2, "--limit", 1)
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.partition("  ")[0] for line in lines[1:5]] == [
         str(run_folder), "copy last frame", "mean of context", "empty frame",
     ]  # fmt: skip
-    assert lines[5] == "" and lines[6].startswith("video_gan: `name` must be trained")
+    assert lines[5] == "" and lines[6].startswith(f"{untrained}: `name` must be trained")
 
 
 @pytest.mark.parametrize(
@@ -69,14 +79,18 @@ def test_the_table_lists_models_then_baselines_then_reasons(footage, run_folder)
          "of the evaluation predict"),
         (["convlstm_vae", "--evaluation", "anomaly"], 2,
          "must come with the truth for every frame"),
-        (["video_gan"], 1,
-         "none of the models can be measured; video_gan: `NAMES` must be trained"),
     ],
 )
 def test_bad_input_is_said(footage, arguments, code, message):
     done = _run(*arguments, "--data", footage)
     assert message in done.stderr
     assert done.exit_code == code and not done.stdout
+
+
+def test_that_none_can_be_measured_is_said_with_the_reason(footage, untrained):
+    done = _run(untrained, "--data", footage)
+    reason = f"none of the models can be measured; {untrained}: `NAMES` must be trained"
+    assert reason in done.stderr and done.exit_code == 1 and not done.stdout
 
 
 def test_an_out_that_cannot_be_written_is_said_before_anything_is_measured(
