@@ -142,6 +142,11 @@ class VideoGAN(AdversarialModel, ErrorScorer):
                 "`reconstruction_weight` must be above 0. "
                 f"Received: reconstruction_weight={reconstruction_weight}"
             )
+        if not 1 <= reconstruction_exponent <= 2:
+            raise ValueError(
+                "`reconstruction_exponent` must be from 1 to 2. "
+                f"Received: reconstruction_exponent={reconstruction_exponent}"
+            )
         for name, value, why in (
             ("diversity_weight", diversity_weight, "samples are compared that are of one class"),
             ("class_weight", class_weight, "there is no class to be read off a video"),
@@ -162,11 +167,6 @@ class VideoGAN(AdversarialModel, ErrorScorer):
             "discriminator_filters", discriminator_filters, 3
         )
         self.frame_filters = check_filters("frame_filters", frame_filters, 3)
-        if not 1 <= reconstruction_exponent <= 2:
-            raise ValueError(
-                "`reconstruction_exponent` must be from 1 to 2. "
-                f"Received: reconstruction_exponent={reconstruction_exponent}"
-            )
         self.reconstruction_weight = reconstruction_weight
         self.reconstruction_exponent = reconstruction_exponent
         self.diversity_weight = diversity_weight

@@ -86,6 +86,18 @@ def test_multiply_adds_of_every_operation():
     assert card.multiply_adds_per_frame(OneOfEach(), 8, 8) == expected
 
 
+class LosesBatch(OneOfEach):
+    """A convolution whose graph does not say that the batch is 1."""
+
+    def step(self, frame, state):
+        some = tf.boolean_mask(frame, tf.reduce_any(state["last"] == 0, axis=[1, 2, 3]))
+        return {"score": tf.nn.conv2d(some, tf.ones((3, 3, 2, 5)), 1, "SAME"), "state": state}
+
+
+def test_a_batch_that_the_graph_has_lost_is_one():
+    assert card.multiply_adds_per_frame(LosesBatch(), 8, 8) == 8 * 8 * 5 * (3 * 3 * 2)
+
+
 class Recurrent(OneOfEach):
     """A layer in a loop of one step that knows no batch: 128 values in, 5 units."""
 

@@ -179,6 +179,12 @@ def test_the_reconstruction_is_of_clips_drawn_from_their_own_first_frame(model):
     assert logs["reconstruction"] == pytest.approx(model.reconstruction_weight * error, rel=1e-3)
 
 
+def test_the_error_of_the_reconstruction_may_be_absolute():
+    loss = make(reconstruction_weight=5.0, reconstruction_exponent=1.0).default_loss()
+    drawn = np.clip(CLIP + np.float32(0.25), 0, 1)
+    np.testing.assert_allclose(loss(CLIP, drawn), 5 * np.abs(CLIP - drawn).mean(), rtol=1e-5)
+
+
 def test_diversity_is_the_distance_of_samples_by_that_of_their_codes(model):
     drawn = np.random.default_rng(2).uniform(size=(6, 2, 4, 4, 1)).astype("float32") * 0.05
     content = np.random.default_rng(3).normal(size=(6, 4)).astype("float32")
