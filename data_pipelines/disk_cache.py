@@ -18,7 +18,6 @@ import json
 import logging
 import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -101,13 +100,16 @@ def kept_frames(videos, clip, folder, check):
     """
     folder = Path(folder)
     place = folder / key_of(videos, clip)
+    # A folder that is whole is there at once, and need not be one that can be written to.
+    kept = _read(place)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / f"{place.name}.lock"):
-            kept = _read(place)
-            if kept is None:
-                kept = _written(videos, clip, place, check)
-                check = None
+        if kept is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _locked(folder / f"{place.name}.lock"):
+                kept = _read(place)
+                if kept is None:
+                    kept = _written(videos, clip, place, check)
+                    check = None
     except _Unwritable as error:
         raise OSError(
             f"{folder} cannot take the decoded frames: {error}; nothing of them was kept. Give "
@@ -143,13 +145,16 @@ class _Unwritable(Exception):
 
 def _state(path):
     if isinstance(path, RemotePath):
-        found = path.stat()
+        # As it is now: what a source was told when it was opened may be long ago.
+        found = RemotePath(path.url).stat()
         if found.version is None:
             raise ValueError(
                 "`cache` must be None or 'memory' for a file whose server gives neither ETag nor "
                 f"Last-Modified: nothing tells when it changes. Received: {path}"
             )
-        return [str(path), found.st_size, found.version]
+        # The address itself, which nobody can read from a key: as it is shown, without what may
+        # be secret, another file's would be the same.
+        return [path.url, found.st_size, found.version]
     found = Path(path).stat()
     return [str(Path(path).resolve()), found.st_size, found.st_mtime_ns]
 
@@ -158,16 +163,11 @@ def _state(path):
 def _locked(path):
     # The kernel lets go of it when a process ends, however that ends.
     with open(path, "w") as file:
-        said = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not said:
-                    _LOG.info("waiting for another process that decodes the same videos")
-                said = True
-                time.sleep(0.1)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _LOG.info("waiting for another process that decodes the same videos")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -113,7 +113,7 @@ class RemotePath:
     """
 
     def __init__(self, address, entry=None):
-        self.url, self._entry = _text(address), entry
+        self.url, self._entry, self._below = _text(address), entry, None
         if _scheme(self.url) not in SCHEMES or not re.match(r"[a-z0-9]+://[^/?#]", self.url, re.I):
             raise ValueError(
                 f"`source` must be an address of {', '.join(f'{s}://' for s in SCHEMES)} with a "
@@ -162,13 +162,15 @@ class RemotePath:
         by_name = self.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
         return is_folder and not (by_name and self._is_web and not self.url.endswith("/"))
 
-    def is_file(self):
-        return self.exists() and not self.is_dir()
-
     def iterdir(self):
-        """Yields what is directly in this folder; of a web server, what its page links to."""
-        for entry in tried(self, "listed", lambda way: way.list(self.url)):
-            yield RemotePath(entry.url, entry)
+        """Yields what is directly in this folder; of a web server, what its page links to.
+
+        It is asked for once: who tells the kind of a folder, and who then reads it, both walk it.
+        """
+        if self._below is None:
+            found = tried(self, "listed", lambda way: way.list(self.url))
+            self._below = [RemotePath(entry.url, entry) for entry in found]
+        yield from self._below
 
     def relative_to(self, folder):
         """Returns the `pathlib.PurePosixPath` from a folder above to this path."""
@@ -249,9 +251,6 @@ class RemoteFile(io.RawIOBase):
 
     def seekable(self):
         return True
-
-    def tell(self):
-        return self._at
 
     def seek(self, offset, whence=io.SEEK_SET):
         self._at = max(0, offset + {0: 0, 1: self._at, 2: self.size}[whence])

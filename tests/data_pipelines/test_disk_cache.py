@@ -245,6 +245,40 @@ def test_folders_of_images_and_remote_files_are_kept_by_their_state(
         load(f"{web.url}/", clip, cache=tmp_path / "cache")
 
 
+def test_addresses_that_are_shown_alike_are_kept_apart_and_asked_again(
+    tmp_path, write_images, web
+):
+    remote_ways.way_of.cache_clear()
+    for day, first in ((1, 0), (2, 100)):
+        folder = tmp_path / "web" / f"day={day}"
+        # Files of one size, changed in one second.
+        write_images(folder, [f"{n}.bmp" for n in range(4)], range(first, first + 4))
+        for image in folder.iterdir():
+            os.utime(image, (1, 1))
+    clip = ClipSpec(frames=4)
+    one, other = (
+        pixels(load(f"{web.url}/day={day}/", clip, cache=tmp_path / "cache")) for day in (1, 2)
+    )
+    assert other[0][0].max() > one[0][0].max() + 0.3
+    source = open_source(f"{web.url}/day=1/")
+    load(source, clip, cache=tmp_path / "cache")
+    assert len(keys(tmp_path / "cache")) == 2
+    os.utime(tmp_path / "web" / "day=1" / "2.bmp", (9, 9))
+    load(source, clip, cache=tmp_path / "cache")
+    assert len(keys(tmp_path / "cache")) == 3
+
+
+def test_what_is_whole_is_read_where_nothing_can_be_written(tmp_path, footage, monkeypatch):
+    clip = ClipSpec(frames=4)
+    kept = pixels(load(footage, clip, cache=tmp_path / "cache"))
+
+    def locked(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(disk_cache, "_locked", locked)
+    np.testing.assert_array_equal(pixels(load(footage, clip, cache=tmp_path / "cache")), kept)
+
+
 def test_the_folder_is_a_path_or_that_of_the_users_caches(tmp_path, monkeypatch):
     assert disk_cache.folder_of("a/b") == disk_cache.folder_of(Path("a/b")) == Path("a/b")
     assert disk_cache.folder_of(Path("a")) == Path("a")
