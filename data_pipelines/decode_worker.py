@@ -525,22 +525,19 @@ def _opened(path):
     return decoder
 
 
-def images(paths, size=None, channels=None, longest=None):
-    """Yields `(number, pixels)` of image files as OpenCV reads them; then a dict of what was lost.
+def images(paths, longest=None):
+    """Yields `(number, grey pixels)` of image files; then a dict of what was lost.
 
     Args:
         paths: Image files, in order.
-        size: `(height, width)`, or None for their own.
-        channels: 1 or 3, or None for their own.
         longest: Pixels that the longer side is brought down to where it has more, or None.
     """
     import cv2
 
-    flags = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB, None: cv2.IMREAD_ANYCOLOR}[channels]
     read, shape, unreadable, other_sizes = 0, None, [], 0
     for number, path in enumerate(paths):
         try:
-            image = cv2.imread(path, flags)
+            image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
         except cv2.error:  # One larger than OpenCV allows.
             image = None
         if image is None:
@@ -549,13 +546,11 @@ def images(paths, size=None, channels=None, longest=None):
         shape = shape or image.shape[:2]
         other_sizes += image.shape[:2] != shape
         read += 1
-        wanted = size
         if longest and max(image.shape[:2]) > longest:
             scale = longest / max(image.shape[:2])
-            wanted = tuple(max(1, round(scale * length)) for length in image.shape[:2])
-        if wanted:
-            image = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_AREA)
-        yield float(number), image.reshape(*image.shape[:2], -1)
+            wanted = tuple(max(1, round(scale * length)) for length in image.shape[::-1])
+            image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
+        yield float(number), image[..., None]
     yield {
         "read": read, "errors": len(unreadable), "unreadable": unreadable[:MOST_NAMED],
         "height": shape and shape[0], "width": shape and shape[1], "other_sizes": other_sizes,

@@ -88,7 +88,7 @@ def _decoded(report, item, until, thumbnails):
         report.codec = "/".join(sorted({path.suffix.lower().lstrip(".") for path in item.paths}))
         report.declared_fps, report.declared_frames = item.fps, len(item.paths)
         decoding = workers.Decoding(
-            item.paths, stall_sec=left, limit_sec=left, channels=1, longest=_longest(item)
+            item.paths, stall_sec=left, limit_sec=left, longest=_longest(item)
         )
     log, last = [], time.monotonic()
     try:

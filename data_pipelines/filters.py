@@ -183,7 +183,7 @@ def _tensorflow_io():
         except ImportError as error:
             raise ImportError(
                 "colour spaces and filters need tensorflow-io, of which there is none for Python "
-                "3.13 or newer and for Windows: pip install 'unsupervised-video-zoo[io]' "
+                "3.13 or newer and for Windows; elsewhere: pip install tensorflow-io==0.37.1 "
                 f"({error})"
             ) from error
     return tensorflow_io

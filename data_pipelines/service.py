@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 SHARDING = ("dynamic", "exact", "off")
 
 DISPATCHER_SEC = 10.0  # until a dispatcher must have answered
-START_SEC = 300.0  # until a worker must have begun
+START_SEC = 120.0  # until a worker must have begun
 END_SEC = 5.0  # until a worker must have ended
 
 # The pause before a worker is started again; it doubles while it dies within START_SEC.

@@ -53,7 +53,8 @@ class Decoding:
         path: File, or a `remote.RemotePath`; or a list of image files, each of which is a frame:
             then `time_sec` is the number in the list, and those that cannot be read are left out.
         stall_sec: How long to wait for one frame.
-        limit_sec: How long to wait for all of them, from now on; or None.
+        limit_sec: How long to wait for all of them, from when the first is asked for, the network
+            aside; or None.
         **request: Arguments of `decode_worker.decode`, or of `decode_worker.images`.
 
     Attributes:

@@ -86,9 +86,9 @@ def test_what_breaks_a_rule_is_named(clip, call, message):
         call(clip)
 
 
-def test_without_tensorflow_io_the_extra_is_named(clip, monkeypatch):
+def test_without_tensorflow_io_it_is_named(clip, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
     filters._tensorflow_io.cache_clear()
-    with pytest.raises(ImportError, match=r"need tensorflow-io, .*unsupervised-video-zoo\[io\]"):
+    with pytest.raises(ImportError, match=r"need tensorflow-io, .*pip install tensorflow-io=="):
         filters.sobel(clip)
     filters._tensorflow_io.cache_clear()

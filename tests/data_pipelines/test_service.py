@@ -101,7 +101,7 @@ def test_a_worker_killed_in_mid_epoch_costs_what_the_sharding_says(
             os.kill(killed, signal.SIGKILL)
     counted = collections.Counter(found)
     lost = set(range(FRAMES - 1)) - set(counted)
-    assert time.monotonic() - begin < 400  # where others use the machine, too
+    assert time.monotonic() - begin < 120
     if sharding == "off":
         # The one that lives gives all; the other began anew.
         assert not lost and set(counted.values()) <= {1, 2, 3}
