@@ -122,7 +122,7 @@ class RemotePath:
         self._is_web = _scheme(self.url) in ("http", "https")
         # A key of S3 may hold anything, `day=3` too; what may be secret is in addresses of the web.
         self._shown = camera_address.redacted(self.url) if self._is_web else self.url
-        path = re.sub(r"[?#].*", "", self.url) if self._is_web else self.url
+        path = remote_ways.without_query(self.url) if self._is_web else self.url
         name = path.rstrip("/").rpartition("/")[2]
         self.name = urllib.parse.unquote(name) if self._is_web else name
         self.suffix = pathlib.PurePosixPath(self.name).suffix
@@ -174,12 +174,12 @@ class RemotePath:
 
     def relative_to(self, folder):
         """Returns the `pathlib.PurePosixPath` from a folder above to this path."""
-        above = re.sub(r"[?#].*", "", folder.url) if self._is_web else folder.url
+        above = remote_ways.without_query(folder.url) if self._is_web else folder.url
         above = above.rstrip("/") + "/"
         if not self.url.startswith(above) and self.url.rstrip("/") + "/" != above:
             raise ValueError(f"{self} is not below {folder}")
         rest = self.url[len(above) :].rstrip("/")
-        rest = urllib.parse.unquote(re.sub(r"[?#].*", "", rest)) if self._is_web else rest
+        rest = urllib.parse.unquote(remote_ways.without_query(rest)) if self._is_web else rest
         return pathlib.PurePosixPath(rest)
 
     def read_bytes(self):
@@ -196,8 +196,10 @@ class RemoteFile(io.RawIOBase):
 
     Attributes:
         size: Its bytes.
-        identity: Text that no other file has, nor this one once its size, tag or time has changed;
-            nothing of the address can be read from it.
+        identity: Text that no other file has, nor this one opened again once its size, tag or time
+            has changed; nothing of the address can be read from it. A change after the opening is
+            an error of `read_at` on the web, where each answer tells size and tag or time; of
+            object storage, only one that leaves fewer bytes is noticed.
     """
 
     def __init__(self, path):
@@ -205,7 +207,7 @@ class RemoteFile(io.RawIOBase):
         self._path, entry = path, path.stat()
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, not a file")
-        self.size = entry.st_size
+        self.size, self._version = entry.st_size, entry.version
         if not entry.ranges:
             self._spool = _spooled(path)
             self.size = self._spool.seek(0, io.SEEK_END)
@@ -233,7 +235,7 @@ class RemoteFile(io.RawIOBase):
             length = min(BLOCK_BYTES, self.size - begin)
             block = tried(
                 self._path, "read",
-                lambda way: way.read(self._path.url, begin, length, self.size),
+                lambda way: way.read(self._path.url, begin, length, self.size, self._version),
             )  # fmt: skip
             if len(block) != length:
                 raise OSError(

@@ -90,8 +90,9 @@ class Web:
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             total = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
             size = total[1] if total else answer.headers.get("Content-Length")
-            version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-            is_folder = _path(url).endswith("/") or kind in ("text/html", "application/xhtml+xml")
+            version = _version(answer)
+            is_page = kind in ("text/html", "application/xhtml+xml")
+            is_folder = is_page or without_query(url).endswith("/")
             return Entry(
                 url, is_folder, int(size) if size and size.isdigit() else None, version,
                 ranges=answer.status_code in (206, 416) and total is not None, content_type=kind,
@@ -100,13 +101,16 @@ class Web:
     def list(self, url):
         page = bytearray()
         with self._asked(url) as answer:
-            base = re.sub(r"[?#].*", "", answer.url).rstrip("/") + "/"
+            base = without_query(answer.url).rstrip("/") + "/"
             for piece in self._pieces(answer):
                 page += piece
                 if len(page) > _PAGE_BYTES:
                     raise Refused("is a page too large to be the list of a folder")
-            text = page.decode(answer.encoding or "utf-8", "replace")
-        links, above = _Links(), re.sub(r"[?#].*", "", url).rstrip("/") + "/"
+            try:
+                text = page.decode(answer.encoding or "utf-8", "replace")
+            except LookupError:  # a charset that nobody knows
+                text = page.decode("utf-8", "replace")
+        links, above = _Links(), without_query(url).rstrip("/") + "/"
         links.feed(text)
         found = {}
         for link in links.found:
@@ -117,7 +121,7 @@ class Web:
                 found[rest] = Entry(above + rest, rest.endswith("/"), ranges=None)
         return list(found.values())
 
-    def read(self, url, offset, length, size=None):
+    def read(self, url, offset, length, size=None, version=None):
         wanted = {"Range": f"bytes={offset}-{offset + length - 1}"}
         with self._asked(url, wanted, allowed=(416,)) as answer:
             given = answer.headers.get("Content-Range", "")
@@ -127,6 +131,10 @@ class Web:
                     f"has changed while it was read: it had {size} bytes and has {total[1]} now"
                 )
             check_status(answer.status_code)
+            if None not in (version, now := _version(answer)) and now != version:
+                raise Refused(
+                    f"has changed while it was read: its version was {version} and is {now} now"
+                )
             if answer.status_code != 206:
                 raise Failed(f"its server gave no range, but HTTP status {answer.status_code}")
             if not re.match(rf"bytes {offset}-", given):
@@ -220,7 +228,7 @@ class FileSystem:
         # A folder made by a console is a key of its own, of no bytes, in itself.
         return [self._entry(one) for one in found if one["name"].rstrip("/") != above]
 
-    def read(self, url, offset, length, size=None):
+    def read(self, url, offset, length, size=None, version=None):
         return self._called(self._system.cat_file, url, start=offset, end=offset + length)
 
     def _entry(self, found, url=None):
@@ -285,7 +293,7 @@ class TensorFlow:
 
         return self._called(ask)
 
-    def read(self, url, offset, length, size=None):
+    def read(self, url, offset, length, size=None, version=None):
         import tensorflow as tf
 
         def ask():
@@ -319,7 +327,7 @@ class WebByTensorFlow(Web):
 
     name = "tensorflow-io"
 
-    def read(self, url, offset, length, size=None):
+    def read(self, url, offset, length, size=None, version=None):
         return TensorFlow().read(url, offset, length)
 
 
@@ -361,6 +369,11 @@ def tensorflow_schemes():
             # A build for another TensorFlow fails with whatever its loader says.
             _LOG.info("tensorflow-io does not load: %s", error)
     return frozenset(tf.io.gfile.get_registered_schemes()) & {"s3", "gs", "http", "https"}
+
+
+def without_query(url):
+    """Returns an address of the web up to its question mark or hash sign."""
+    return re.sub(r"[?#].*", "", url)
 
 
 def check_status(status):
@@ -434,10 +447,6 @@ def _in_time(function):
     return found
 
 
-def _path(url):
-    return re.sub(r"[?#].*", "", url)
-
-
 def _chain(error):
     while error is not None:
         yield error
@@ -453,6 +462,10 @@ def _status_of(error):
         if str(code).isdigit():
             return int(code)
     return None
+
+
+def _version(answer):
+    return answer.headers.get("ETag") or answer.headers.get("Last-Modified")
 
 
 def _reason(error):

@@ -18,6 +18,9 @@ VIDEO_SUFFIXES = frozenset(
      ".mts", ".3gp", ".ogv"}
 )
 
+# Of folders within each other; a link that leads back to its own folder makes endlessly many.
+MOST_LEVELS = 32
+
 
 class Video:
     """One video: frames in order, and what is known about them.
@@ -224,11 +227,21 @@ def visible(paths):
     return [path for path in paths if not path.name.startswith(".")]
 
 
-def files_below(folder):
-    """Yields the visible files in `folder` and the folders below it, in natural order."""
+def files_below(folder, levels=MOST_LEVELS):
+    """Yields the visible files in `folder` and the folders below it, in natural order.
+
+    Raises:
+        ValueError: Folders lie within each other more than `levels` deep: a link that leads back,
+            or a web server that answers any address.
+    """
+    if not levels:
+        raise ValueError(
+            f"`source` must have at most {MOST_LEVELS} levels of folders, without links that lead "
+            f"back. Received: {folder}"
+        )
     for path in natural_order(visible(folder.iterdir())):
         if path.is_dir():
-            yield from files_below(path)
+            yield from files_below(path, levels - 1)
         else:
             yield path
 

@@ -247,6 +247,8 @@ class WebServer:
             `"hang"`, `"cut"` (half of the content, then the connection ends) or `"other"` (the
             range one byte further on); after these it is served. A path `""` stands for all.
         types: Dict from a path to a content type.
+        pages: Dict from the begin of a path to the HTML that stands for all that begins so.
+        charset: Of these pages.
         asked: List of `(path, range)` of all requests.
         sent: Bytes of content sent.
     """
@@ -254,6 +256,7 @@ class WebServer:
     def __init__(self, folder):
         self.ranges, self.dated = True, True
         self.answers, self.types, self.asked, self.sent = {}, {}, [], 0
+        self.pages, self.charset = {}, "utf-8"
         self._ended = threading.Event()
         owner = self
 
@@ -278,6 +281,14 @@ class WebServer:
                     return
                 if isinstance(answer, int):
                     self.send_error(answer)
+                    return
+                page = next((p for begin, p in owner.pages.items() if path.startswith(begin)), None)
+                if page is not None:
+                    self.send_response(200)
+                    self.send_header("Content-Type", f"text/html; charset={owner.charset}")
+                    self.send_header("Content-Length", str(len(page)))
+                    self.end_headers()
+                    self.wfile.write(page.encode())
                     return
                 file = folder / path.strip("/").replace("%20", " ")
                 if not file.is_file():

@@ -1,6 +1,7 @@
 """Files behind addresses: what is read of them, and what happens when they cannot be read."""
 
 import io
+import os
 import resource
 import time
 
@@ -231,6 +232,29 @@ def test_a_file_that_changes_while_it_is_read_is_said(tmp_path, web, monkeypatch
             message = f"/a.bin has changed while it was read: it had {before} .* has {length} now"
             with pytest.raises(OSError, match=message):
                 file.read()
+
+
+def test_a_file_replaced_by_one_of_its_size_while_it_is_read_is_said(tmp_path, web, by_requests):
+    file = tmp_path / "web" / "a.bin"
+    file.write_bytes(bytes(5000))
+    with open_binary(f"{web.url}/a.bin") as opened:
+        file.write_bytes(bytes([1]) * 5000)
+        os.utime(file, (0, 0))
+        with pytest.raises(OSError, match="/a.bin has changed .* its version was .* 1970 "):
+            opened.read()
+
+
+def test_a_server_that_answers_any_address_with_a_folder_does_not_go_on_for_ever(web, hasty):
+    web.pages["/deep"] = '<a href="deeper/">deeper</a>'
+    message = r"`source` must have at most 32 levels of folders, .* Received: http://.*/deeper/"
+    with pytest.raises(ValueError, match=message):
+        open_source(f"{web.url}/deep/")
+
+
+def test_a_page_in_a_charset_that_nobody_knows_is_read(web, hasty):
+    web.pages["/day"] = '<a href="1.jpg">1</a>'
+    web.charset = "no-such-charset"
+    assert [path.name for path in RemotePath(f"{web.url}/day/").iterdir()] == ["1.jpg"]
 
 
 @pytest.mark.parametrize("answer,words", [
