@@ -282,7 +282,7 @@ _ALL = (
         arguments={**_MOVING_MNIST, "conditional": (), "context_frames": 10},
         description="The same on two moving digits: ten frames reversed, ten ahead.",
         paper="Srivastava et al. 2015",
-        training=_MOVING_MNIST_TRAINING,
+        training={**_MOVING_MNIST_TRAINING, "steps": 2000},
         small={"filters": (8, 6), "horizons": 4, "context_frames": 4},
     ),
     Preset(
