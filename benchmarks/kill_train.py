@@ -3,7 +3,9 @@
     python benchmarks/kill_train.py --out runs/kills
 
 prints a row per kill: when it came, what it left, and whether the same command finished, went on
-rather than began again, and left no broken file. Every third kill of `zoo train` comes while a
+rather than began again, and left no broken file. The trainings are `--deterministic`, in float32,
+and must end with the weights of an undisturbed one, bit for bit: what the kill took is seen again,
+the same clips with the same draws. Every third kill of `zoo train` comes while a
 checkpoint is being written, every third of `zoo export` while the version is. About half an hour
 on two cores; exits 1 if one row fails.
 """
@@ -32,6 +34,7 @@ from data_pipelines.sources import synthetic_cctv  # noqa: E402
 from exports import manifest  # noqa: E402
 
 ENDED = "ended before the kill"
+UNDISTURBED = "undisturbed"
 MODEL = (
     "filters=4,8,8", "state_filters=4,8", "decoder_filters=4,8,8", "size=96,144", "crop=64,64",
 )  # fmt: skip
@@ -81,7 +84,7 @@ def kill_train(words, run, moment, share, seconds):
 
     Args:
         words: list of str, the command's arguments.
-        run: `Path` of its run folder.
+        run: `Path` of its run folder, beside that of the undisturbed run.
         moment: "at random" or "in a checkpoint".
         share: float in [0, 1], when, of the time between the first checkpoint and the end.
         seconds: float, that time, measured on an undisturbed run.
@@ -113,21 +116,25 @@ def kill_train(words, run, moment, share, seconds):
     began_at = re.findall(r"go on after step (\d+)", log.read_text(errors="replace"))
     went_on = bool(began_at) and int(began_at[-1]) == left[-1]
     is_whole = record["status"] == "finished" and are_whole(run)
+    ours, theirs = (
+        arrays_of(folder / "model.weights.h5") if is_whole else None
+        for folder in (run, run.with_name(UNDISTURBED))
+    )
+    is_equal = is_whole and ours == theirs
     return Row(
         "train",
         moment + (f", {share:.0%} of the way" if moment == "at random" else ""),
         f"step {left[-1]}" + (f" and {', '.join(halves)}" if halves else ""),
         f"exit {done}, went on after step {began_at[-1] if began_at else 0}, "
-        f"files {'whole' if is_whole else 'BROKEN'}",
-        done == 0 and went_on and is_whole,
+        f"files {'whole' if is_whole else 'BROKEN'}, weights {'equal' if is_equal else 'OTHERS'}",
+        done == 0 and went_on and is_equal,
     )
 
 
 def are_whole(run):
     """Whether every file of a finished run can be read and nothing half-written is left."""
     for path in run.glob("*.weights.h5"):
-        with h5py.File(path) as file:
-            file.visititems(read)
+        arrays_of(path)
     for folder in run.glob("checkpoints/step-*"):
         json.loads((folder / "state.json").read_text())
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
@@ -137,10 +144,17 @@ def are_whole(run):
     return not list(run.rglob(".tmp-*"))
 
 
-def read(name, item):
-    """Reads an array of an HDF5 file, which fails where it is broken; None, or the visit ends."""
-    if isinstance(item, h5py.Dataset):
-        item[()]
+def arrays_of(path):
+    """The bytes of each array of an HDF5 file, by name; fails where one cannot be read."""
+    found = {}
+
+    def keep(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()].tobytes()
+
+    with h5py.File(path) as file:
+        file.visititems(keep)
+    return found
 
 
 def kill_export(words, directory, moment, share, seconds):
@@ -196,7 +210,7 @@ def in_time(kill, words, folder, moment, share, seconds):
 def show(row, number):
     """Prints one row of the table."""
     verdict = "good" if row.is_good else "FAILED"
-    print(f"{row.command:7}{number:3}  {row.moment:28} {row.left:34} {row.again:58} {verdict}",
+    print(f"{row.command:7}{number:3}  {row.moment:28} {row.left:34} {row.again:74} {verdict}",
           flush=True)
 
 
@@ -218,16 +232,18 @@ def main():
     def train_words(run):
         settings = [word for text in MODEL for word in ("--set", text)]
         return ["train", "convlstm_vae", "--data", str(footage), "--out", str(run),
-                "--steps", str(arguments.steps), "--batch", "4", *settings]
+                "--steps", str(arguments.steps), "--batch", "4", "--deterministic",
+                "--precision", "float32", *settings]
 
     print("an undisturbed run, for its time", flush=True)
-    process, first = start(train_words(out / "undisturbed"), out / "undisturbed.log"), None
+    undisturbed = out / UNDISTURBED
+    process, first = start(train_words(undisturbed), undisturbed.with_suffix(".log")), None
     while process.poll() is None:
-        if first is None and steps_of(out / "undisturbed"):
+        if first is None and steps_of(undisturbed):
             first = time.monotonic()
         time.sleep(0.01)
     if process.returncode:
-        raise SystemExit(f"`zoo train` failed: see {out / 'undisturbed.log'}")
+        raise SystemExit(f"`zoo train` failed: see {undisturbed.with_suffix('.log')}")
     train_seconds = time.monotonic() - first
     rows = []
 
@@ -245,7 +261,7 @@ def main():
                         train_seconds))
     if arguments.command != "train":
         def words(directory):
-            return ["export", str(out / "undisturbed"), str(directory)]
+            return ["export", str(undisturbed), str(directory)]
 
         started = time.monotonic()
         if start(words(out / "exported"), out / "exported.log").wait():
@@ -256,7 +272,8 @@ def main():
             moment = "in a version" if number % 3 == 2 else "at random"
             add(in_time(kill_export, words, out / f"export_{number}", moment, share, seconds))
     failed = sum(not row.is_good for row in rows)
-    print(f"{len(rows) - failed} of {len(rows)} kills: finished, gone on with, nothing broken")
+    print(f"{len(rows) - failed} of {len(rows)} kills: finished, gone on with, nothing broken, "
+          "equal weights")
     raise SystemExit(1 if failed else 0)
 
 

@@ -40,6 +40,17 @@ def test_every_array_is_read(script, run, name):
         script("kill_train").are_whole(run)
 
 
+def test_one_bit_makes_other_weights(script, run):
+    arrays_of, path = script("kill_train").arrays_of, run / "model.weights.h5"
+    before = arrays_of(path)
+    assert {name: len(content) for name, content in before.items()} == {
+        "layers/first": 32768, "layers/second": 32768,
+    }  # fmt: skip
+    with h5py.File(path, "r+") as file:
+        file["layers/second"][7] = np.nextafter(file["layers/second"][7], 1.0)
+    assert arrays_of(path)["layers/first"] == before["layers/first"] and arrays_of(path) != before
+
+
 def test_steps_of_finished_checkpoints_in_order(script, run):
     for name in ("step-9", "step-100", ".tmp-step-200"):
         (run / "checkpoints" / name).mkdir()

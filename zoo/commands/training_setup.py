@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 import data_pipelines
 import zoo
@@ -60,6 +61,7 @@ class Setup:
         precision, distribution: str as asked for, maybe "auto".
         validation_videos: how many were asked to be held out, or None.
         hold_out: tuple of the groups or videos that were asked to be held out by name.
+        deterministic: bool, whether each sum is added up in the same order every time.
         train, held_out: `data_pipelines.Source`; `train` is None until the footage is opened,
             `held_out` where nothing is held out.
     """
@@ -74,6 +76,7 @@ class Setup:
     distribution: str
     validation_videos: int | None
     hold_out: tuple = ()
+    deterministic: bool = False
     train: object = None
     held_out: object = None
 
@@ -88,8 +91,9 @@ class Setup:
             "precision": self.precision,
             "distribution": self.distribution,
             "validation_videos": self.validation_videos,
-            # Left out where nothing is named: a run begun before there was this goes on.
+            # Left out where not asked for: a run begun before there were these goes on.
             **({"hold_out": list(self.hold_out)} if self.hold_out else {}),
+            **({"deterministic": True} if self.deterministic else {}),
             **self.training,
             **{f"model.{key}": value for key, value in self.overrides.items()},
         }
@@ -107,6 +111,7 @@ def prepare(
     distribution="auto",
     validation_videos=None,
     hold_out=(),
+    deterministic=False,
 ):
     """Checks what was asked for; the footage is opened later, by `with_footage`.
 
@@ -121,6 +126,8 @@ def prepare(
         validation_videos: int, how many videos are held out, as `split_videos` chooses them;
             None holds out 15 in 100, and none of fewer than three.
         hold_out: names of groups (people, cameras) or videos that are held out instead.
+        deterministic: bool, whether TensorFlow is held to operations that give the same bits
+            every time, in this process from the training on.
 
     Returns:
         `Setup`.
@@ -173,6 +180,7 @@ def prepare(
         distribution=distribution,
         validation_videos=validation_videos,
         hold_out=tuple(hold_out),
+        deterministic=deterministic,
     )
 
 
@@ -447,6 +455,8 @@ def _read(word, default):
 
 def _train(setup, run):
     training = setup.training
+    if setup.deterministic:
+        tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(setup.seed)
     strategy = distributions.choose_strategy(setup.distribution)
     with strategy.scope():
