@@ -96,10 +96,12 @@ def kept_frames(videos, clip, folder, check):
     Raises:
         ValueError: A video is made of no files, or of one whose server tells neither a tag nor a
             time, so that nothing tells whether it changed.
-        OSError: The folder cannot be written to, or the disk is full.
+        OSError: The folder cannot be written to, the disk is full, or a file changed while it was
+            decoded.
     """
     folder = Path(folder)
-    place = folder / key_of(videos, clip)
+    known = _known(videos)
+    place = folder / _key(known, clip)
     # A folder that is whole is there at once, and need not be one that can be written to.
     kept = _read(place)
     try:
@@ -108,7 +110,7 @@ def kept_frames(videos, clip, folder, check):
             with _locked(folder / f"{place.name}.lock"):
                 kept = _read(place)
                 if kept is None:
-                    kept = _written(videos, clip, place, check)
+                    kept = _written(videos, clip, place, check, known)
                     check = None
     except _Unwritable as error:
         raise OSError(
@@ -127,6 +129,14 @@ def key_of(videos, clip):
     Raises:
         ValueError: As of `kept_frames`.
     """
+    return _key(_known(videos), clip)
+
+
+class _Unwritable(Exception):
+    pass
+
+
+def _known(videos):
     known = []
     for video in videos:
         if video.files is None:
@@ -135,12 +145,12 @@ def key_of(videos, clip):
                 f"Received: {video.name}"
             )
         known.append([type(video).__name__, video.fps, [_state(path) for path in video.files]])
+    return known
+
+
+def _key(known, clip):
     text = json.dumps([_FORMAT, clip.fps, clip.size, clip.channels, known])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-class _Unwritable(Exception):
-    pass
 
 
 def _state(path):
@@ -187,7 +197,7 @@ def _read(place):
     return Kept(place / _FRAMES, size, videos)
 
 
-def _written(videos, clip, place, check):
+def _written(videos, clip, place, check, known):
     aside = place.with_name(f"{place.name}.part")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed; ours is the lock
     aside.mkdir()
@@ -203,6 +213,12 @@ def _written(videos, clip, place, check):
                 check(video, length, shape)
                 found.append((begin, length, shape))
             _flush(file, at)
+        for video, before, now in zip(videos, known, _known(videos), strict=True):
+            if now != before:
+                raise OSError(
+                    f"{video.name} has changed while it was decoded: it is still being written, or "
+                    "was replaced. Nothing was kept; leave it out, or give `cache` None"
+                )
         index = json.dumps({"bytes": at, "videos": found}).encode()
         with open(aside / _INDEX, "wb", buffering=0) as file:
             _write(file, memoryview(index), at)

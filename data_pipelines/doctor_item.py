@@ -11,6 +11,7 @@ from data_pipelines.doctor_checks import LONG_SIDE, Checks, small_size
 from data_pipelines.doctor_files import content
 from data_pipelines.doctor_findings import UNSOUND, WARNING, Finding, of_checks, of_decoding
 from data_pipelines.doctor_report import FileReport
+from data_pipelines.sources.base import stamp
 from data_pipelines.sources.video_files import lost_its_index
 from data_pipelines.sources.weizmann import SIDE
 
@@ -58,12 +59,12 @@ def _other(report, path):
 
 
 def _looked_at(report, item, seconds, thumbnails):
-    began, before = time.monotonic(), _stamps(item.paths)
+    began, before = time.monotonic(), [stamp(path) for path in item.paths]
     try:
         signature = _decoded(report, item, began + seconds, thumbnails)
     finally:
         # Before or after whatever else happened: it may be the reason of it.
-        if _stamps(item.paths) != before:
+        if [stamp(path) for path in item.paths] != before:
             report.findings.append(Finding(
                 "changed", UNSOUND,
                 "it changed while it was read: it is still being written, or was replaced",
@@ -187,17 +188,6 @@ def _fill(report, item, checks, decoded):
 
 def _without_path(error, item, path=None):
     return str(error).replace(f"{path or item.paths} ", "it ", 1)
-
-
-def _stamps(paths):
-    stamps = []
-    for path in paths:
-        try:
-            found = path.stat()
-            stamps.append((found.st_ino, found.st_size, found.st_mtime_ns))
-        except OSError as error:
-            stamps.append(error.errno)
-    return stamps
 
 
 def tidied(lines):

@@ -206,6 +206,19 @@ def read_image(path):
     return image[..., None] if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
 
 
+def stamp(path):
+    """What changes when a file on this machine is written to or replaced; its errno if it is gone.
+
+    Args:
+        path: `pathlib.Path`.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        return error.errno
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def natural_order(paths):
     """Sorts names as people number them: `frame2` before `frame10`.
 

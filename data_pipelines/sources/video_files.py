@@ -10,6 +10,7 @@ from data_pipelines.sources.base import (
     Source,
     Video,
     files_below,
+    stamp,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ class VideoFile(Video):
     """A video file, decoded in a process of its own.
 
     The frames before a break are given; that some are missing is said by a warning, once, with
-    the file, the frames read and the frames declared.
+    the file, the frames read and the frames declared. That a file on this machine was written to
+    or replaced while it was read is said too: a server's is an error then.
 
     Args:
         name: Name within the source.
@@ -75,12 +77,19 @@ class VideoFile(Video):
         decoding = workers.Decoding(
             self.path, fps=self._made_rate(fps), size=size, channels=channels, start=start
         )
+        is_here = not remote.is_remote(self.path)
+        before = stamp(self.path) if is_here else None
         try:
             for _, frame in decoding:
                 yield frame
             self._say_loss(decoding.report)
         finally:
             decoding.close()
+        if is_here and stamp(self.path) != before:
+            self.warn_once(
+                "%s has changed while it was read: it is still being written, or was replaced; its "
+                "frames may be of before and after", self.path,
+            )
 
     def window(self, start, count, fps=None, size=None, channels=None):
         fps = self._made_rate(fps)

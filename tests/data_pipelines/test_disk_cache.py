@@ -105,6 +105,24 @@ def test_a_changed_file_is_decoded_again(tmp_path, footage, write_video):
     assert len(keys(tmp_path / "cache")) == 2
 
 
+def test_what_changes_while_it_is_decoded_is_not_kept(tmp_path, footage):
+    source = open_source(footage)
+    first = source.videos[0]
+    sampled = first.sampled
+
+    def written_to(*arguments):
+        yield from sampled(*arguments)
+        with open(first.path, "ab") as file:
+            file.write(bytes(9))
+
+    first.sampled = written_to
+    with pytest.raises(OSError, match=f"^{first.name} has changed while it was decoded"):
+        load(source, CLIP, cache=tmp_path / "cache")
+    assert not keys(tmp_path / "cache")
+    first.sampled = sampled
+    assert len(pixels(load(source, CLIP, cache=tmp_path / "cache"))) > 3
+
+
 def test_reading_takes_no_memory_of_its_own(tmp_path, write_video):
     write_video(tmp_path / "a.mp4", frames=1500, size=(240, 320), codec="mp4v")
     write_video(tmp_path / "b.mp4", frames=9, size=(240, 320), codec="mp4v")

@@ -47,6 +47,29 @@ def test_a_folder_is_read_to_its_depth_in_natural_order(tmp_path, write_video):
         "cam2/9.avi", "cam2/10.avi", "cam10/1.avi"]
 
 
+@pytest.mark.parametrize("change", ["appended", "replaced", "deleted"])
+def test_a_video_that_changes_while_it_is_read_is_said_once(tmp_path, write_video, caplog, change):
+    path = write_video(tmp_path / "recording.avi", frames=40)
+    (video,) = open_source(tmp_path).videos
+    assert len(levels(video)) == 40 and not caplog.records
+    for _ in range(2):
+        frames = video.frames()
+        next(frames)
+        if change == "appended":
+            with open(path, "ab") as file:
+                file.write(bytes(100))
+        elif change == "replaced":
+            write_video(tmp_path / "other.avi", frames=40).rename(path)
+        else:
+            path.unlink()
+        assert len(list(frames)) == 39
+        if change == "deleted":
+            break
+    assert [r.message for r in caplog.records] == [
+        f"{path} has changed while it was read: it is still being written, or was replaced; its "
+        "frames may be of before and after"]
+
+
 def test_a_video_that_breaks_off_is_used_up_to_there_and_said_once(tmp_path, write_video, caplog):
     path = write_video(tmp_path / "cut.avi", frames=40)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
