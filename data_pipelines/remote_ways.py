@@ -4,10 +4,12 @@
 |---|---|---|
 | `s3://` | fsspec with s3fs where it is installed, else tensorflow-io | s3fs, the extra `s3` |
 | `gs://` | TensorFlow, where it has that file system | fsspec with gcsfs, the extra `gs` |
-| `http://`, `https://` | tensorflow-io for the bytes, requests for all else | requests |
+| `http://`, `https://` | requests | requests |
 
 tensorflow-io 0.35 to 0.37.1 reads S3 and then aborts the process as it ends, "pure virtual method
-called", exit code 134 (its issues 1912 and 2039): hence s3fs goes first.
+called", exit code 134 (its issues 1912 and 2039): hence s3fs goes first. Its plugin for the web is
+not used: it takes whatever bytes come for those it asked for, from a server that gives another
+range too, and does not notice a file that is replaced while it is read.
 
 Where to ask and as whom is for each of these packages to find: s3fs takes what boto takes
 (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, ...), tensorflow-io the same keys and
@@ -322,15 +324,6 @@ class TensorFlow:
             raise Failed(_first_line(error)) from None
 
 
-class WebByTensorFlow(Web):
-    """The web, its bytes by the plugin of tensorflow-io, which lists no folder."""
-
-    name = "tensorflow-io"
-
-    def read(self, url, offset, length, size=None, version=None):
-        return TensorFlow().read(url, offset, length)
-
-
 @functools.cache
 def way_of(scheme):
     """Gives the way to addresses of a scheme: tried out once in a process, and kept.
@@ -342,17 +335,16 @@ def way_of(scheme):
         ImportError: No package for it is installed; the message names the extra.
         OSError: The package for it cannot be set up.
     """
-    has = scheme in tensorflow_schemes()
     if scheme in ("http", "https"):
-        return WebByTensorFlow() if has else Web()
+        return Web()
     if scheme == "s3" and importlib.util.find_spec("s3fs") is not None:
-        has = False
-    return TensorFlow() if has else FileSystem(scheme)
+        return FileSystem(scheme)
+    return TensorFlow() if scheme in tensorflow_schemes() else FileSystem(scheme)
 
 
 @functools.cache
 def tensorflow_schemes():
-    """Returns the schemes that TensorFlow reads here, with tensorflow-io where its plugins load.
+    """Returns which of `s3` and `gs` TensorFlow reads here, with tensorflow-io where its plugins load.
 
     That they do not load beside the newer TensorFlow is told by `zoo doctor`, so what
     tensorflow-io warns of on its import is not said here.
@@ -368,7 +360,7 @@ def tensorflow_schemes():
         except Exception as error:
             # A build for another TensorFlow fails with whatever its loader says.
             _LOG.info("tensorflow-io does not load: %s", error)
-    return frozenset(tf.io.gfile.get_registered_schemes()) & {"s3", "gs", "http", "https"}
+    return frozenset(tf.io.gfile.get_registered_schemes()) & {"s3", "gs"}
 
 
 def without_query(url):

@@ -366,14 +366,6 @@ def hasty(monkeypatch):
     remote_ways.way_of.cache_clear()
 
 
-@pytest.fixture
-def by_requests(hasty, monkeypatch):
-    """The web is read by requests, whatever is installed."""
-    from data_pipelines import remote_ways
-
-    monkeypatch.setattr(remote_ways, "tensorflow_schemes", frozenset)
-
-
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of a server of S3 on this machine (moto), with keys in the environment."""

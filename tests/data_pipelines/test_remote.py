@@ -83,7 +83,7 @@ def test_bytes_are_those_of_the_file_wherever_one_seeks(tmp_path, served, monkey
 
 
 def test_no_more_than_a_few_blocks_are_held_and_none_is_fetched_twice_in_a_row(
-    tmp_path, web, by_requests, monkeypatch
+    tmp_path, web, hasty, monkeypatch
 ):
     monkeypatch.setattr(remote, "BLOCK_BYTES", 1000)
     (tmp_path / "web" / "a.bin").write_bytes(bytes(50_000))
@@ -234,7 +234,7 @@ def test_a_file_that_changes_while_it_is_read_is_said(tmp_path, web, monkeypatch
                 file.read()
 
 
-def test_a_file_replaced_by_one_of_its_size_while_it_is_read_is_said(tmp_path, web, by_requests):
+def test_a_file_replaced_by_one_of_its_size_while_it_is_read_is_said(tmp_path, web, hasty):
     file = tmp_path / "web" / "a.bin"
     file.write_bytes(bytes(5000))
     with open_binary(f"{web.url}/a.bin") as opened:

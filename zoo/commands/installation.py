@@ -22,7 +22,7 @@ PACKAGES = (
 )  # fmt: skip
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 # Tried together; newer ones may work and are not promised.
-TRIED_TENSORFLOW = (2, 21)
+TRIED_TENSORFLOW = ((2, 17), (2, 21))
 TRIED_PYTHON = (3, 11)
 # The last TensorFlow whose symbols the plugins of tensorflow-io 0.37.1 find.
 PLUGINS_WORK_UP_TO = (2, 17)
@@ -172,13 +172,13 @@ def check_packages(versions):
     checks = [Check("packages", "ok", ", ".join(f"{name} {versions[name]}" for name in PACKAGES))]
     flow = _numbers(versions["tensorflow"])
     flow_text = f"tensorflow {versions['tensorflow']}"
-    if flow < TRIED_TENSORFLOW:
+    if flow < TRIED_TENSORFLOW[0]:
         checks.append(Check(
-            "tensorflow", "failed", f"{flow_text}; this project needs 2.21",
+            "tensorflow", "failed", f"{flow_text}; this project needs 2.17 or newer",
             "pip install -c constraints.txt tensorflow",
         ))  # fmt: skip
-    elif flow > TRIED_TENSORFLOW:
-        checks.append(Check("tensorflow", "warning", f"{flow_text}; tried with 2.21 only"))
+    elif flow not in TRIED_TENSORFLOW:
+        checks.append(Check("tensorflow", "warning", f"{flow_text}; tried with 2.17 and 2.21"))
     # Each pair fails when it is imported, with a message that names neither cause nor cure.
     if _numbers(versions["tf-keras"]) != flow:
         needed = f"tf-keras=={flow[0]}.{flow[1]}.*"

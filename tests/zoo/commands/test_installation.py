@@ -65,6 +65,8 @@ def test_python_is_promised_for_3_11_only(version, status):
 
 def test_versions_that_go_together_pass():
     assert statuses(installation.check_packages(GOOD)) == {"packages": "ok"}
+    older = {"tensorflow": "2.17.1", "tf-keras": "2.17.0", "tensorflow-probability": "0.24.0"}
+    assert statuses(installation.check_packages({**GOOD, **older})) == {"packages": "ok"}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,8 @@ def test_versions_that_go_together_pass():
         ({"tensorflow-probability": "0.24.0"}, "tensorflow-probability", "failed", "0.25.*"),
         ({"tensorflow": "2.17.1", "tf-keras": "2.17.0"}, "tensorflow-probability", "failed",
          "tensorflow-probability==0.24.*"),
-        ({"tensorflow": "2.17.1", "tf-keras": "2.17.0"}, "tensorflow", "failed", "tensorflow"),
+        ({"tensorflow": "2.16.2", "tf-keras": "2.16.0"}, "tensorflow", "failed", "tensorflow"),
+        ({"tensorflow": "2.20.0", "tf-keras": "2.20.1"}, "tensorflow", "warning", None),
         ({"tensorflow": "2.22.0", "tf-keras": "2.22.0"}, "tensorflow", "warning", None),
         ({"keras": "2.15.0"}, "keras", "failed", "keras"),
     ],
