@@ -18,9 +18,8 @@ import numpy as np
 import data_pipelines
 import zoo
 from zoo.commands import training_setup
-from zoo.commands.held_out import recorded_split
+from zoo.commands.held_out import record_of, recorded_split
 from zoo.evaluation.latents import active_latents
-from zoo.presets import PRESETS
 
 
 def main():
@@ -37,7 +36,7 @@ def main():
     if not hasattr(model, "latents"):
         parser.error(f"{arguments.name} has no latents")
     _, held_out = recorded_split([arguments.name], arguments.data)
-    dataset = clips(held_out, model, arguments.clips)
+    dataset = clips(held_out, model, record_of(arguments.name)["arguments"], arguments.clips)
     bounds = {"elbo": [], "importance_weighted_bound": []}
     for number, clip in enumerate(dataset):
         seed = batch_seed(arguments.seed, number)
@@ -60,20 +59,9 @@ def batch_seed(seed, number):
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
 
 
-def clips(source, model, count):
-    """Batches of clips of some videos, cut as the model's preset cuts them."""
-    preset = next(p for p in PRESETS.values() if p.model_class is type(model))
-    training = {**training_setup.TRAINING, **preset.training}
-    clip = data_pipelines.ClipSpec(
-        frames=training["frames"],
-        stride=training["stride"],
-        fps=model.fps,
-        size=tuple(model.clip_shape[1:3]),
-        channels=model.channels,
-        crop=training["crop"],
-        crop_mode=training["crop_mode"],
-    )
-    batch = 8
+def clips(source, model, training, count):
+    """Batches of clips of some videos, cut as `training`, the arguments of the run, says."""
+    batch, clip = 8, training_setup.clip_spec(training, model)
     return data_pipelines.load(source, clip, batch=batch, shuffle=256).take(-(-count // batch))
 
 

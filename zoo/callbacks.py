@@ -19,16 +19,27 @@ STILL_STEPS = 40
 
 
 class StepCallback(keras.callbacks.Callback):
-    """A callback that counts steps over the whole run.
+    """A callback that counts steps over the whole run, all epochs of it.
 
     Attributes:
         first_step: int, steps done by earlier processes of this run; `fit` sets it.
     """
 
     first_step = 0
+    # Keras counts the batches of each epoch from 0.
+    _of_epochs_before = _of_this_epoch = 0
+
+    def steps_before(self, batch):
+        """Steps of the run that were done before a batch of this epoch, counted from 0."""
+        return self.first_step + self._of_epochs_before + batch
 
     def on_train_batch_end(self, batch, logs=None):
-        self.on_step_end(self.first_step + batch + 1, logs or {})
+        self._of_this_epoch = batch + 1
+        self.on_step_end(self.steps_before(batch) + 1, logs or {})
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._of_epochs_before += self._of_this_epoch
+        self._of_this_epoch = 0
 
     def on_step_end(self, step, logs):
         """Called after each step; `step` counts from 1, `logs` holds means since the last reset."""
@@ -149,10 +160,8 @@ class KLWarmUp(StepCallback):
         self.steps, self.final_weight = steps, final_weight
 
     def on_train_batch_begin(self, batch, logs=None):
-        done = self.first_step + batch
-        if batch == 0 or done <= self.steps:
-            share = min(1.0, done / self.steps) if self.steps else 1.0
-            self.model.kl_weight.assign(self.final_weight * share)
+        share = min(1.0, self.steps_before(batch) / self.steps) if self.steps else 1.0
+        self.model.kl_weight.assign(self.final_weight * share)
 
 
 class Validation(StepCallback):

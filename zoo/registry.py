@@ -222,10 +222,14 @@ def check_overrides(preset: Preset, overrides):
                 + f" Its arguments: {', '.join(sorted(arguments))}"
             )
         default = arguments[name]
-        kinds = {int: (int,), float: (int, float), str: (str,), tuple: (tuple, list)}
+        kinds = {int: (int,), float: (int, float), str: (str,), tuple: (tuple, list),
+                 bool: (bool,)}  # fmt: skip
         allowed = kinds.get(type(default))
-        wrong = isinstance(value, bool) or not isinstance(value, allowed or object)
-        if allowed and value is not None and wrong:
+        # A bool is an int to Python, and no number to anybody else.
+        wrong = allowed and (
+            not isinstance(value, allowed) or isinstance(value, bool) and bool not in allowed
+        )
+        if wrong:
             raise ValueError(
                 f"`{name}` must be of type {type(default).__name__}, such as {default!r}. "
                 f"Received: {name}={value!r}"

@@ -45,7 +45,7 @@ class Steady(Video):
 
 
 def test_foresight_on_a_conv_lstm_learns_scores_and_loads(script, tmp_path):
-    small = {**resolve("foresight").small, "feature_weight": 0.0, "clip_shape": (12, 16, 24, 1)}
+    small = {**resolve("foresight").small, "clip_shape": (12, 16, 24, 1)}
     model_class = script("foresight").ConvLSTMForesight
     model, other = model_class(**small), model_class(**small)
     clip = np.random.default_rng(0).uniform(size=(2, 12, 16, 24, 1)).astype("float32")
@@ -156,13 +156,22 @@ def test_the_draws_of_the_bounds_are_of_the_batch(script, monkeypatch, capsys):
     videos = Source("video_files", "street", [Steady("a", 4)])
     monkeypatch.setattr(module.zoo, "load", lambda name: model)
     monkeypatch.setattr(module, "recorded_split", lambda names, data: (None, videos))
-    monkeypatch.setattr(module, "clips", lambda source, model, count: [0, 1, 2])
+    monkeypatch.setattr(module, "record_of", lambda name: {"arguments": {"frames": 4}})
+    monkeypatch.setattr(module, "clips", lambda source, model, training, count: [0, 1, 2])
     monkeypatch.setattr(module, "active_latents", lambda model, dataset: {})
     monkeypatch.setattr(sys, "argv", ["latents.py", "runs/mine", "--data", "street"])
     module.main()
     assert '"held_out_videos": [\n    "a"\n  ]' in capsys.readouterr().out
     seeds = [rest[-1] for rest in drawn]
     assert seeds[::2] == seeds[1::2] == [module.batch_seed(0, number) for number in range(3)]
+
+
+def test_latents_are_measured_on_clips_cut_as_in_the_training(script):
+    model = types.SimpleNamespace(fps=10.0, channels=1)
+    asked = {"frames": 3, "stride": 2, "size": [16, 16], "crop": [8, 12], "crop_mode": "center"}
+    source = Source("video_files", "street", [Steady("a", 20)])
+    (batch,) = script("latents").clips(source, model, asked, 8)
+    assert batch.shape == (8, 3, 8, 12, 1)
 
 
 def test_pieces_to_choose_on_are_bounded_and_spread_over_all_videos(script):
@@ -258,7 +267,7 @@ def test_errors_on_moving_mnist_are_sums_over_a_frame(script):
     shape = (3, module.CONTEXT + module.FUTURE, 4, 4, 1)
     test = np.random.default_rng(0).random(shape).astype(np.float32)
     zeros = np.square(test[:, module.CONTEXT :]).sum(axis=(2, 3, 4)).mean()
-    found = {row["name"]: row["direct"] for row in module.baselines(test)}
+    found = {row["name"]: row["error"] for row in module.baselines(test)}
     assert found["a frame of zeros"] == pytest.approx(zeros, abs=0.01)
     last = np.square(test[:, module.CONTEXT :] - test[:, module.CONTEXT - 1 : module.CONTEXT])
     assert found["copy of the last frame"] == pytest.approx(
@@ -272,10 +281,10 @@ def test_errors_on_moving_mnist_are_sums_over_a_frame(script):
 def test_a_predictor_of_moving_mnist_is_judged_by_what_it_rolls_out(script):
     module = script("moving_mnist")
     rows = [
-        {"name": "zeros", "direct": 170.0},
-        {"name": "good", "rollout": 75.0, "direct": 90.0},
-        {"name": "poor", "rollout": 75.1, "direct": 20.0},
-        {"name": module.STACK, "direct": 100.0},
+        {"name": "zeros", "error": 170.0},
+        {"name": "good", "steps": 9, "error": 75.0},
+        {"name": "poor", "steps": 9, "error": 75.1},
+        {"name": module.STACK, "steps": 9, "error": 100.0},
     ]
     judged = {row["name"]: row.get("passes") for row in module.judged(rows)}
     assert judged == {"zeros": None, "good": True, "poor": False, module.STACK: None}

@@ -205,6 +205,23 @@ def test_the_kl_weight_follows_the_steps_of_the_whole_run(batches, first_step, s
     np.testing.assert_allclose(seen, expected)
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_steps_are_counted_over_all_epochs(batches, at_once):
+    model, weights, steps = WithKL(), [], []
+    model.compile("sgd", loss="mse", steps_per_execution=at_once)
+    counter = callbacks.StepCallback()
+    counter.on_step_end = lambda step, logs: steps.append(step)
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: weights.append(float(model.kl_weight.value))
+    )
+    warm_up = callbacks.KLWarmUp(6, 3.0)
+    model.fit(batches, steps_per_epoch=4, epochs=3, callbacks=[counter, warm_up, note],
+              verbose=0, shuffle=False)
+    assert steps == list(range(at_once, 13, at_once))
+    expected = np.minimum(np.arange(0, 12, at_once) / 6, 1) * 3
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
 def test_a_negative_warm_up_is_refused():
     with pytest.raises(ValueError, match="`steps` must be at least 0. Received: steps=-1"):
         callbacks.KLWarmUp(-1, 1.0)

@@ -50,6 +50,15 @@ def test_what_is_said_to_be_trained_has_weights_and_a_card(name):
             assert beats(evaluation, ["auc_live"], [1])
         if "rollout" in info["verbs"]:
             assert beats(evaluation["prediction"], ["psnr", "mse"], [1, -1])
+            # Never on what was trained on.
+            assert evaluation["prediction"]["split"] in ("test", "held_out")
+        if "latents" in evaluation:
+            assert evaluation["latents"]["active_share"] >= 0.5
+            assert evaluation["latents"]["smallest_to_free_bits"] >= 0.9
+        if "generation" in evaluation:
+            assert all(evaluation["generation"]["passes"].values())
+        if "sharpness" in evaluation:
+            assert all(claim["holds"] for claim in evaluation["sharpness"]["claim"].values())
         if "reconstruction" in evaluation:
             drawn = evaluation["reconstruction"]
             assert drawn["pca_mse"]
@@ -85,6 +94,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         ({"seed": 2**31}, "`seed` must be a whole number from 0 to 2147483647"),
         ({"score_pooling": "median"}, "must be 'max' or 'mean'"),
         ({"horizons": True}, "`horizons` must be of type int"),
+        ({"latent_dim": None}, "`latent_dim` must be of type int, such as 8. Received: .*None"),
         ({"clip_shape": (16, 100, 144, 1)}, "height of `clip_shape` must be a multiple of 8"),
         ({"score_window": 12}, "must be a multiple of 8 pixels"),
     ],
@@ -92,6 +102,12 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 def test_bad_overrides_are_named(overrides, message):
     with pytest.raises(ValueError, match=message):
         zoo.load("convlstm_vae", weights=None, **overrides)
+
+
+@pytest.mark.parametrize("value", ["false", 0, 0.5, None])
+def test_a_switch_takes_nothing_but_true_and_false(value):
+    with pytest.raises(ValueError, match=f"`mirrored` must be of type bool, .*mirrored={value!r}"):
+        zoo.load("foresight", weights=None, mirrored=value)
 
 
 def test_a_run_folder_loads_with_its_own_arguments(tmp_path):

@@ -24,7 +24,8 @@ SCORE_COLUMNS = (
 
 REGULARITY = (
     "auc_regularity is of 1 - s(t), s(t) = 1 - (e(t) - min e) / max e of the frame errors of each "
-    "video (Hasan et al. 2016): known only after the video has ended."
+    "video (Hasan et al. 2016): known only after the video has ended. Theirs are of a frame drawn "
+    "again, these of the next frame as predicted, but for models that predict none."
 )
 
 

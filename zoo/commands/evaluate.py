@@ -80,8 +80,9 @@ def prediction(
         int | None, typer.Option(min=1, help="Frames shown; by default the rest of the clip.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=0, help="Futures drawn of each window, where the model draws.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, help="Futures drawn of each window; by default 4 if the model draws."),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(help="train, test or held_out; by default what was not trained on."),
@@ -108,15 +109,16 @@ def prediction(
     from zoo.commands import prediction_setup
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    source, split = prediction_setup.open_footage(data, name, split)
+    source, split = prediction_setup.open_footage(data, run or name, split)
     _check_card_and_files(card, name, run)
     model = zoo.load(name)
     context, steps = prediction_setup.lengths(model, context, steps)
+    samples = prediction_setup.draws(model, samples)
     asked = {"context": context, "samples": samples, "limit": limit, "seed": seed}
     figures = prediction_setup.evaluate_model(
         model, source, steps=steps, report=progress(), **asked
     )
-    figures = prediction_setup.result(figures, model, source, name, split, **asked)
+    figures = prediction_setup.result(figures, model, source, name, split, run=run, **asked)
     _finish(figures, tables.prediction, as_json, card, name, model, source, run, "prediction")
 
 
@@ -152,7 +154,7 @@ def representation(
     figures = representation_setup.evaluate_model(
         model, source, with_baselines=baselines, seed=seed, report=progress()
     )
-    figures = representation_setup.result(figures, model, source, name)
+    figures = representation_setup.result(figures, model, source, name, run)
     section = "representation"
     _finish(figures, tables.representation, as_json, card, name, model, source, run, section)
 

@@ -28,7 +28,7 @@ def recorded_split(names, data):
     source = data_pipelines.open_source(data)
     if "train" in source.splits:
         source = data_pipelines.open_source(source, split="train")
-    records = [_record(name) for name in names]
+    records = [record_of(name) for name in names]
     parts = [
         set.intersection(*(set(record.get(key, ())) for record in records))
         for key in ("train_videos", "held_out_videos")
@@ -66,7 +66,18 @@ def spread(iterate, most):
     return [item for number, item in enumerate(iterate()) if number in chosen]
 
 
-def _record(name):
+def record_of(name):
+    """What is known of the training of a model.
+
+    Args:
+        name: Run folder, or a preset with a card.
+
+    Returns:
+        Dict, as `run.json` has it or the card's `training`.
+
+    Raises:
+        ValueError: If there is no record, or one that does not name the videos.
+    """
     record = run_record(name)
     if record is None and not Path(name).is_dir():
         record = (registry.info(str(name))["card"] or {}).get("training")

@@ -13,6 +13,7 @@ from zoo.commands.card_setup import notes, training_on
 from zoo.evaluation.prediction import evaluate
 
 BATCH = 8  # windows that are predicted at once: enough to fill two cores
+SAMPLES = 4  # futures drawn of each window, of a model that draws
 HELD_OUT = "held_out"
 
 
@@ -90,6 +91,11 @@ def lengths(model, context=None, steps=None):
     return max(model.clip_shape[0] - steps, half) if context is None else context, steps
 
 
+def draws(model, samples=None):
+    """How many futures are drawn of each window: `samples`, or by default what the model allows."""
+    return (SAMPLES if "sample" in model.verbs else 0) if samples is None else samples
+
+
 def evaluate_model(model, source, *, context, steps, samples=0, limit=None, seed=0, report=None):
     """Measures the predictions of a model on windows of footage that do not overlap.
 
@@ -165,10 +171,15 @@ def window_batches(source, clip, limit=None, report=None):
         yield _to_float(held)
 
 
-def result(figures, model, source, name, split, *, context, samples=0, limit=None, seed=0):
-    """Puts figures and what they were measured on into one dict of JSON values."""
+def result(
+    figures, model, source, name, split, *, context, samples=0, limit=None, seed=0, run=None
+):
+    """Puts figures and what they were measured on into one dict of JSON values.
+
+    `run` is the run folder of the weights, where a preset has no card yet that tells of them.
+    """
     drawn = {"samples": samples, "seed": seed} if samples else {}
-    trained_on = set(training_on(name, source).get("train_videos", ()))
+    trained_on = set(training_on(run or name, source).get("train_videos", ()))
     seen = sum(video.name in trained_on for video in source.videos)
     said = [f"{seen} of these videos were trained on."] if seen else []
     return {

@@ -100,10 +100,13 @@ def evaluate_model(model, source, *, with_baselines=True, seed=0, report=None, k
     }
 
 
-def result(figures, model, source, name):
-    """Puts figures and what they were measured on into one dict of JSON values."""
+def result(figures, model, source, name, run=None):
+    """Puts figures and what they were measured on into one dict of JSON values.
+
+    `run` is the run folder of the weights, where a preset has no card yet that tells of them.
+    """
     said = []
-    trained_on = set(training_on(name, source).get("train_videos", ()))
+    trained_on = set(training_on(run or name, source).get("train_videos", ()))
     if seen := sum(video.name in trained_on for video in source.videos):
         how, therefore = (
             ("with the classes of", "it is no test of what is learnt without labels")

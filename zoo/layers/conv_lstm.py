@@ -122,7 +122,8 @@ class ConvLSTM(keras.layers.Layer):
             self._cast(hidden), self._cast(self.recurrent_kernel), strides=1, padding="SAME"
         )
         gate_in, gate_forget, candidate, gate_out = tf.split(gates, 4, axis=-1)
-        forget = tf.cast(tf.sigmoid(gate_forget), tf.float32)
+        # In half precision it would round to 1 and never let go.
+        forget = tf.sigmoid(tf.cast(gate_forget, tf.float32))
         update = tf.cast(tf.sigmoid(gate_in) * tf.tanh(candidate), tf.float32)
         cell = forget * cell + update
         hidden = tf.cast(tf.sigmoid(gate_out), tf.float32) * tf.tanh(cell)

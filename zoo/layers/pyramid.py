@@ -181,8 +181,8 @@ class PyramidDiscriminator(keras.Model):
                 )
                 for index, count in enumerate(filters)
             ]
-            # Not kept at norm one: its scale is that of the verdicts.
-            verdict = convolution(1, 1, f"verdict_{scale}", policy, activation=None)
+            # Not kept at norm one: its scale is that of the verdicts, which go into a loss.
+            verdict = convolution(1, 1, f"verdict_{scale}", "float32", activation=None)
             self.judges.append([*layers, verdict])
 
     def build(self, input_shape=None):
@@ -204,7 +204,7 @@ class PyramidDiscriminator(keras.Model):
             maps = self._with_changes(maps)
             for layer in layers[:-1]:
                 maps = layer(maps, training=training)
-            maps = tf.cast(layers[-1](maps), tf.float32)
+            maps = layers[-1](tf.cast(maps, tf.float32))
             # Place by place: a mean would hardly tell a blurred person before a sharp wall.
             verdicts.append(tf.reshape(maps, (tf.shape(maps)[0], -1)))
         return verdicts

@@ -296,8 +296,8 @@ def _unweighted(data):
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError(
-            "`sample_weight` and `class_weight` must be None: a discriminator judges all clips of "
-            "a batch alike, and what is compared with targets is not one prediction a clip. "
+            "`sample_weight` and `class_weight` of `fit` must be None: a discriminator judges all "
+            "clips of a batch alike, and what is compared with targets is not one prediction a clip. "
             f"Received: weights of the shape {tuple(sample_weight.shape)}"
         )
     return x, y

@@ -139,6 +139,12 @@ def test_what_was_held_out_is_predicted(tmp_path, monkeypatch, model):
         return stated["notes"]
 
     assert notes("test") == ["1 of these videos were trained on."]
+    # A preset that has no card yet: its run tells.
+    stated = prediction_setup.result(
+        {}, model, source(*videos, path=footage), "convlstm_vae", "all", context=4, run=run
+    )
+    assert stated["model"] == "convlstm_vae"
+    assert stated["notes"] == ["2 of these videos were trained on."]
     assert notes("held_out") == []
 
 

@@ -91,6 +91,18 @@ def test_cell_stays_float32_in_mixed_precision(sequence):
     assert np.any(np.asarray(cell) != np.asarray(tf.cast(tf.cast(cell, tf.bfloat16), tf.float32)))
 
 
+def test_a_gate_that_is_nearly_open_still_forgets_in_mixed_precision():
+    """Rounded to bfloat16, the logistic function of 6.5 is 1."""
+    layer = ConvLSTM(1, dtype="mixed_bfloat16")
+    layer.build((None, None, None, None, None))
+    weights = [np.zeros(weight.shape, "float32") for weight in layer.get_weights()]
+    weights[-1][1] = 6.5
+    layer.set_weights(weights)
+    ones = tf.ones((1, 1, 1, 1))
+    _, (_, cell) = layer(tf.zeros((1, 600, 1, 1, 0)), (ones, ones))
+    np.testing.assert_allclose(cell, (1 / (1 + np.exp(-6.5))) ** 600, rtol=1e-3)
+
+
 def test_runs_with_every_axis_free_in_a_graph(layer, sequence):
     graph = tf.function(
         lambda x: layer(x)[0],

@@ -415,7 +415,7 @@ def test_bad_arguments_are_named(argument, value, rule):
 
 def test_weights_of_clips_are_refused():
     model = compiled(make())
-    message = "`sample_weight` and `class_weight` must be None.*weights of the shape .2,"
+    message = "`sample_weight` and `class_weight` of `fit` must be None.*weights of the shape .2,"
     with pytest.raises(ValueError, match=message):
         model.fit(CLIPS, TARGETS, batch_size=2, sample_weight=np.ones(12), verbose=0)
     with pytest.raises(ValueError, match=message):

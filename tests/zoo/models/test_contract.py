@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 import zoo
 from zoo.presets import PRESETS
@@ -518,21 +519,57 @@ def noted_losses(model, clip, monkeypatch):
         return {**losses(model, clip), **noted}
 
 
+def noted_divergences(monkeypatch):
+    """A list of each divergence that is computed from now on, as it comes.
+
+    That is `(nats, closed, moments)`: what the code has, the sum of the same in closed form in
+    float64, and the means and deviations that it is of.
+    """
+    noted, divergence = [], tfp.distributions.kl_divergence
+
+    def note(posterior, prior, *arguments, **more):
+        nats = divergence(posterior, prior, *arguments, **more)
+        moments = [part() for of in (posterior, prior) for part in (of.mean, of.stddev)]
+        mean, deviation, prior_mean, prior_deviation = (np.asarray(m, "float64") for m in moments)
+        ratio = (deviation / prior_deviation) ** 2
+        away = ((mean - prior_mean) / prior_deviation) ** 2
+        noted.append((nats, 0.5 * np.sum(ratio + away - 1 - np.log(ratio)), moments))
+        return nats
+
+    monkeypatch.setattr(tfp.distributions, "kl_divergence", note)
+    return noted
+
+
+def was_half(values):
+    """Whether float32 values, not all of them 0, could have been of a half precision before."""
+    return any(
+        np.array_equal(values, tf.cast(tf.cast(values, half), tf.float32))
+        for half in (tf.bfloat16, tf.float16)
+    )
+
+
 def test_mixed_precision_keeps_what_is_named_in_float32(
     model, clip, trained, training_clip, monkeypatch
 ):
     full, start = trained
     put_back(start)
+    divergences = noted_divergences(monkeypatch)
     mixed = copied(model, dtype="mixed_bfloat16")
     # Keras would round the pixels before anything here sees them.
     assert mixed.autocast is False and mixed.encoder.autocast is False
     assert all(part.dtype == tf.float32 for part in tf.nest.flatten(mixed(inputs(model, clip))))
     expected = noted_losses(full, training_clip, monkeypatch)
+    divergences.clear()
     found = noted_losses(mixed, training_clip, monkeypatch)
+    assert bool(divergences) == ("kl" in model.added_terms)
+    for nats, closed, moments in divergences:
+        assert nats.dtype == tf.float32
+        np.testing.assert_allclose(np.sum(nats, dtype="float64"), closed, rtol=1e-4)
+        assert not any(was_half(values) for values in moments)
     assert all(loss.dtype == tf.float32 for loss in mixed.losses)
     assert found.keys() == expected.keys()
     for name, value in found.items():
-        assert value.dtype == tf.float32, name
+        assert value.dtype == tf.float32 and (value == 0 or not was_half(value)), name
         # An activation is rounded by up to 1/256 in each of about a dozen layers, which is 2 % of
         # it when they add up at random, and twice that of what is squared.
         size = max(abs(float(expected[name])), 0.1)

@@ -9,7 +9,7 @@ from data_pipelines import tasks
 from zoo.layers import motion_statistics
 from zoo.registry import resolve
 
-SMALL = resolve("foresight").small
+SMALL = {**resolve("foresight").small, "feature_weight": 0.1, "feature_horizon": 2}
 CLIP = np.random.default_rng(0).uniform(size=(2, 9, 16, 24, 1)).astype("float32")
 
 
@@ -116,7 +116,7 @@ def test_descriptors_predict_those_of_the_target_encoder(model):
 
 
 def test_pixels_are_predicted_as_without_descriptors(model):
-    plain = zoo.load("foresight", weights=None, **{**SMALL, "feature_weight": 0.0})
+    plain = zoo.load("foresight", weights=None, **resolve("foresight").small)
     assert not hasattr(plain, "target_encoder")
     plain.encoder.set_weights(model.encoder.get_weights())
     plain.decoder.set_weights(model.decoder.get_weights())
