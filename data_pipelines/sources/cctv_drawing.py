@@ -11,7 +11,8 @@ import numpy as np
 
 from data_pipelines.sources.cctv_people import FAR, NEAR, pose
 
-_CAMERA_HEIGHT = 3.2
+# The colour of shadows, BGR.
+_SHADOW = (92.0, 95.0, 98.0)
 
 # Fractional bits of polygon corners in OpenCV's drawing functions.
 _SHIFT = 4
@@ -24,15 +25,23 @@ class Camera:
     Args:
         height: Rows of the frame.
         width: Columns of the frame.
+        zoom: Pixels per metre at a distance of one metre, in heights of the frame.
+        raised: Height of the camera above the ground in metres.
+        horizon: Where the horizon lies, from the top, in heights of the frame.
+        flow: 1 where x grows to the right, -1 where it grows to the left.
     """
 
     height: int
     width: int
+    zoom: float = 1.5
+    raised: float = 3.2
+    horizon: float = 0.18
+    flow: int = 1
 
     @property
     def focal(self):
         """Pixels per metre at a distance of one metre."""
-        return 1.5 * self.height
+        return self.zoom * self.height
 
     def scale(self, z):
         """Pixels per metre at distance `z`."""
@@ -41,7 +50,8 @@ class Camera:
     def project(self, x, z):
         """Returns column and row of a point on the ground."""
         scale = self.scale(z)
-        return self.width / 2 + scale * x, 0.18 * self.height + scale * _CAMERA_HEIGHT
+        column = self.width / 2 + self.flow * scale * x
+        return column, self.horizon * self.height + scale * self.raised
 
     def half_view(self, z):
         """Metres from the middle of the view at `z` to where nobody is seen any more."""
@@ -95,42 +105,119 @@ def draw_background(rng, camera):
     return np.clip(scene + texture[..., None], 0, 255).astype(np.uint8)
 
 
-def draw_people(frame, camera, movers, second, mask=None, marked=None):
+class Figure:
+    """A mover as it is seen over the frames of a video, worked out for all of them at once.
+
+    Args:
+        camera: `Camera`.
+        mover: `Mover`.
+        seconds: Time of each frame, float `(frames,)`, ascending.
+
+    Attributes:
+        mover: `Mover`.
+        first: Number of the first frame in which it is drawn.
+        last: Number of the last one; below `first` where there is none.
+    """
+
+    def __init__(self, camera, mover, seconds):
+        self.mover = mover
+        self.first = int(np.searchsorted(seconds, mover.start_sec))
+        self.last = int(np.searchsorted(seconds, mover.end_sec, side="right")) - 1
+        seconds = seconds[self.first : self.last + 1]
+        x, self._z = mover.position(seconds)
+        scale = camera.scale(self._z)
+        foot = np.stack(camera.project(x, self._z), axis=-1)
+        side = np.stack([camera.flow * math.copysign(1.0, mover.speed) * scale, -scale], axis=-1)
+        quads, self._colours, circles = pose(mover, x)
+        self._quads = _fixed(foot[:, None, None] + quads * side[:, None, None])
+        self._feet = _fixed(foot).tolist()
+        self._shadows = _fixed(np.stack([0.32 * scale, 0.08 * scale], axis=-1)).tolist()
+        self._circles = {
+            place: [
+                (_fixed(foot + np.stack(np.broadcast_arrays(*at, x)[:2], axis=-1) * side),
+                 (radius * scale * (1 << _SHIFT)).astype(int),
+                 None if line is None else np.maximum(1, np.round(line * scale)).astype(int), colour)
+                for at, radius, line, colour in found
+            ]
+            for place, found in circles.items()
+        }
+
+    def z(self, number):
+        """Distance from the camera in metres."""
+        return self._z[number - self.first]
+
+    def foot(self, number):
+        """Column and row of the point on the ground, whole pixels."""
+        column, row = self._feet[number - self.first]
+        return column >> _SHIFT, row >> _SHIFT
+
+    def draw_shadow(self, image, number, light=(1.0, 1.0, 1.0)):
+        """Draws the shadow into an image, uint8 `(height, width, 3)`, in a light `(3,)`."""
+        import cv2
+
+        at = number - self.first
+        colour = tuple(a * b for a, b in zip(_SHADOW, light, strict=True))
+        cv2.ellipse(image, self._feet[at], self._shadows[at], 0, 0, 360, colour, -1, cv2.LINE_AA,
+                    _SHIFT)
+
+    def draw(self, image, number, value=None, corner=(0, 0)):
+        """Draws the figure into an image.
+
+        Args:
+            image: uint8 `(height, width)`, or `(height, width, channels)` of 3 or of 4, the last
+                of which becomes how much of a pixel is covered, 0 to 255.
+            number: Of the frame.
+            value: Value of all its pixels, without soft edges; `None` for its colours.
+            corner: Column and row of the frame that are the image's first.
+        """
+        import cv2
+
+        at = number - self.first
+        corner = np.array(corner, np.int32) << _SHIFT
+        quads, line_type = self._quads[at] - corner, cv2.LINE_AA if value is None else cv2.LINE_8
+        for place in range(len(quads) + 1):
+            for centres, sizes, lines, colour in self._circles.get(place, ()):
+                cv2.circle(image, (centres[at] - corner).tolist(), int(sizes[at]),
+                           (*colour, 255.0) if value is None else value,
+                           -1 if lines is None else int(lines[at]), line_type, _SHIFT)
+            if place < len(quads):
+                cv2.fillConvexPoly(image, quads[place],
+                                   (*self._colours[place], 255.0) if value is None else value,
+                                   line_type, _SHIFT)
+
+    def extent(self, number):
+        """First column and row that the figure may touch, and the first behind it."""
+        at = number - self.first
+        points = self._quads[at].reshape(-1, 2)
+        low, high = points.min(0), points.max(0)
+        for circles in self._circles.values():
+            for centres, sizes, lines, _ in circles:
+                reach = sizes[at] + (0 if lines is None else lines[at] << _SHIFT)
+                low = np.minimum(low, centres[at] - reach)
+                high = np.maximum(high, centres[at] + reach)
+        return (*((low >> _SHIFT) - 1).tolist(), *((high >> _SHIFT) + 3).tolist())
+
+
+def draw_people(frame, figures, number, ids):
     """Draws people into a frame, those farther away first, so that nearer ones hide them.
 
     Args:
         frame: uint8 `(height, width, 3)`, BGR, drawn into.
-        camera: `Camera`.
-        movers: `Mover`s that are in view.
-        second: Time in seconds.
-        mask: uint8 `(height, width)` of zeros, set to 1 where `marked` is seen, or `None`.
-        marked: One of `movers`, or `None`.
+        figures: List of the `Figure`s that are in view.
+        number: Of the frame.
+        ids: uint8 `(height, width)` of zeros, set to 1 and the place in `figures` of who is seen;
+            or `None`.
     """
-    import cv2
+    for place in far_to_near(figures, number):
+        figures[place].draw_shadow(frame, number)
+        figures[place].draw(frame, number)
+        if ids is not None:
+            figures[place].draw(ids, number, value=place + 1)
 
-    placed = sorted(((m.position(second), m) for m in movers), key=lambda p: -p[0][1])
-    for (x, z), mover in placed:
-        scale = camera.scale(z)
-        foot = np.array(camera.project(x, z))
-        shadow = (92.0, 95.0, 98.0)
-        cv2.ellipse(frame, _fixed(foot).tolist(), _fixed((0.32 * scale, 0.08 * scale)).tolist(),
-                    0, 0, 360, shadow, -1, cv2.LINE_AA, _SHIFT)
-        side = np.array([math.copysign(scale, mover.speed), -scale])
-        inside = 1 if mover is marked else 0
-        quads, colours, circles = pose(mover, x)
-        quads = _fixed(foot + quads * side)
-        for place in range(len(quads) + 1):
-            for centre, radius, line, colour in circles.get(place, ()):
-                at = _fixed(foot + np.array(centre) * side).tolist()
-                size = int(radius * scale * (1 << _SHIFT))
-                line = -1 if line is None else max(1, round(line * scale))
-                cv2.circle(frame, at, size, colour, line, cv2.LINE_AA, _SHIFT)
-                if mask is not None:
-                    cv2.circle(mask, at, size, inside, line, cv2.LINE_8, _SHIFT)
-            if place < len(quads):
-                cv2.fillConvexPoly(frame, quads[place], colours[place], cv2.LINE_AA, _SHIFT)
-                if mask is not None:
-                    cv2.fillConvexPoly(mask, quads[place], inside, cv2.LINE_8, _SHIFT)
+
+def far_to_near(figures, number):
+    """Returns the places of figures in their list in the order in which they are drawn."""
+    return sorted(range(len(figures)), key=lambda place: -figures[place].z(number))
 
 
 def _fixed(points):

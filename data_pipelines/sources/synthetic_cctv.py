@@ -15,20 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.sources.base import Source, files_below
-from data_pipelines.sources.cctv_drawing import Camera, draw_background, draw_people
+from data_pipelines.sources.cctv_drawing import Camera, Figure, draw_background, draw_people
+from data_pipelines.sources.cctv_files import SUFFIXES, CCTVVideo, Truth, write_video
 from data_pipelines.sources.cctv_people import FAR, KINDS, NEAR, draw_mover
-from data_pipelines.sources.video_files import VideoFile, check_written
 
 # Written by `make`; tells `open_source` what the folder is.
 _SCENE_FILE = "scene.json"
 
-_SUFFIXES = {"MJPG": ".avi", "mp4v": ".mp4"}
-
 # People who enter the view per second.
 _ARRIVALS = 0.5
-
-# Pixels of somebody abnormal that must be seen for a frame to count as abnormal.
-_SEEN = 10
 
 _ABNORMAL = KINDS[1:]
 
@@ -36,55 +31,12 @@ _ABNORMAL = KINDS[1:]
 _NOISE = 3.0
 
 
-class CCTVVideo(VideoFile):
-    """A video of the scene with its truth.
-
-    Args:
-        name: Name within the source.
-        path: Video file.
-        truth_path: File of the truth, or `None` where all frames are normal.
-        **about: As of `Video`.
-    """
-
-    def __init__(self, name, path, truth_path, **about):
-        super().__init__(name, path, **about)
-        self.truth_path = truth_path
-
-    def frame_labels(self):
-        if self.truth_path is None:
-            return np.zeros(self.num_frames, bool)
-        with np.load(self.truth_path, allow_pickle=False) as truth:
-            return truth["frame_labels"]
-
-    def masks(self):
-        if self.truth_path is None:
-            return None
-        with np.load(self.truth_path, allow_pickle=False) as truth:
-            packed, (height, width) = truth["masks"], truth["size"]
-        return (
-            np.unpackbits(row, count=height * width).reshape(height, width).astype(bool)
-            for row in packed
-        )
-
-    def events(self):
-        """Returns what happens, in order.
-
-        Returns:
-            List of dicts `kind`, `first_frame`, `last_frame`, counted from 0, both inclusive.
-        """
-        if self.truth_path is None:
-            return []
-        with np.load(self.truth_path, allow_pickle=False) as truth:
-            return json.loads(str(truth["events"]))
-
-
 def make(directory, seed=0, train_videos=6, test_videos=4, frames=300, size=(96, 144), fps=10,
          codec="MJPG"):
     """Makes the footage of one camera.
 
-    Writes `train/NNN.avi` (normal only), `test/NNN.avi`, `truth/test_NNN.npz` (bool
-    `frame_labels` `(frames,)`, `masks` as packed bits, `size`, `events` as JSON) and
-    `scene.json`. The same arguments give the same pixels and the same truth.
+    Writes `train/NNN.avi` (normal only), `test/NNN.avi`, `truth/test_NNN.npz`, which `CCTVVideo`
+    reads, and `scene.json`. The same arguments give the same pixels and the same truth.
 
     Args:
         directory: Folder to write; must be empty or not there.
@@ -115,12 +67,14 @@ def make(directory, seed=0, train_videos=6, test_videos=4, frames=300, size=(96,
             rng = np.random.default_rng([seed, 1 + (split == "test"), number])
             crowd = _crowd(rng, camera, frames / fps)
             abnormal = _abnormal(rng, camera, frames / fps, number) if split == "test" else []
-            path = directory / split / f"{number:03d}{_SUFFIXES[codec]}"
-            labels, masks = _write(path, rng, camera, background, crowd, abnormal, frames, fps,
-                                   codec)
-            if split == "test":
-                _write_truth(directory / "truth", f"test_{number:03d}", labels, masks, abnormal,
-                             fps)
+            about = (rng, camera, background, crowd, abnormal, frames, fps, codec)
+            path = directory / split / f"{number:03d}{SUFFIXES[codec]}"
+            if split == "train":
+                _write(path, *about)
+                continue
+            (directory / "truth").mkdir(exist_ok=True)
+            with Truth(directory / "truth" / f"test_{number:03d}.npz") as truth:
+                _write(path, *about, truth)
     scene = {"kind": "synthetic_cctv", "seed": seed, "size": list(size), "fps": fps,
              "frames": frames, "codec": codec}
     # Last of all: a folder that was not finished is not taken for one.
@@ -163,7 +117,7 @@ def make_kinds(directory, seed=0, clips_per_kind=12, frames=24, size=(96, 144), 
             mover = dataclasses.replace(
                 mover, start_sec=middle_sec - mover.half_view / abs(mover.speed)
             )
-            path = directory / kind / f"{number:03d}{_SUFFIXES[codec]}"
+            path = directory / kind / f"{number:03d}{SUFFIXES[codec]}"
             _write(path, rng, camera, background, [mover], [], frames, fps, codec)
     return directory
 
@@ -205,8 +159,8 @@ def _prepared(directory, size, fps, codec, frames):
         raise ValueError(f"`frames` must be at least 1. Received: frames={frames!r}")
     if fps <= 0:
         raise ValueError(f"`fps` must be above 0. Received: fps={fps!r}")
-    if codec not in _SUFFIXES:
-        raise ValueError(f"`codec` must be one of {sorted(_SUFFIXES)}. Received: codec={codec!r}")
+    if codec not in SUFFIXES:
+        raise ValueError(f"`codec` must be one of {sorted(SUFFIXES)}. Received: codec={codec!r}")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
@@ -239,60 +193,32 @@ def _abnormal(rng, camera, seconds, number):
     return movers
 
 
-def _write(path, rng, camera, background, crowd, abnormal, frames, fps, codec):
+def _write(path, rng, camera, background, crowd, abnormal, frames, fps, codec, truth=None):
     import cv2
 
-    writer = cv2.VideoWriter(
-        str(path), cv2.VideoWriter_fourcc(*codec), float(fps), (camera.width, camera.height)
-    )
-    if not writer.isOpened():
-        raise ValueError(f"`codec` {codec} cannot be written here ({path})")
     # One large field of noise, shifted at random for each frame, costs a tenth of new draws.
     noise = rng.normal(0, _NOISE, (2 * camera.height, 2 * camera.width, 1)).astype(np.int16)
     noise = np.repeat(noise, 3, axis=2)
     shifts = rng.integers(0, (camera.height, camera.width), (frames, 2))
     drift = rng.uniform(0, 2 * math.pi, 2)
-    labels, masks = np.zeros(frames, bool), np.zeros((frames, camera.height, camera.width), bool)
-    try:
-        for number in range(frames):
-            second = number / fps
+    seconds = np.arange(frames) / fps
+    figures = [Figure(camera, mover, seconds) for mover in crowd + abnormal]
+
+    def drawn():
+        for number, second in enumerate(seconds.tolist()):
             frame = background.copy()
-            marked = next((m for m in abnormal if m.start_sec <= second <= m.end_sec), None)
-            seen = [m for m in crowd if m.start_sec <= second <= m.end_sec]
-            mask = None
-            if marked:
-                seen.append(marked)
-                mask = np.zeros(frame.shape[:2], np.uint8)
-            draw_people(frame, camera, seen, second, mask, marked)
-            if mask is not None and mask.sum() >= _SEEN:
-                labels[number], masks[number] = True, mask > 0
+            seen = [track for track, figure in enumerate(figures)
+                    if figure.first <= number <= figure.last]
+            ids = None if truth is None else np.zeros(frame.shape[:2], np.uint8)
+            draw_people(frame, [figures[track] for track in seen], number, ids)
+            if truth is not None:
+                kinds = [figures[track].mover.kind for track in seen]
+                truth.add(ids, [(track, kind, kind in _ABNORMAL)
+                                for track, kind in zip(seen, kinds, strict=True)])
             light = 1.0 + 0.06 * math.sin(0.11 * second + drift[0])
             light += 0.03 * math.sin(0.037 * second + drift[1])
             top, left = shifts[number]
             field = noise[top : top + camera.height, left : left + camera.width]
-            frame = cv2.add(cv2.convertScaleAbs(frame, alpha=light), field, dtype=cv2.CV_8U)
-            writer.write(frame)
-    finally:
-        writer.release()
-    check_written(path, frames)
-    return labels, masks
+            yield cv2.add(cv2.convertScaleAbs(frame, alpha=light), field, dtype=cv2.CV_8U)
 
-
-def _write_truth(folder, name, labels, masks, abnormal, fps):
-    folder.mkdir(exist_ok=True)
-    events = []
-    for mover in abnormal:
-        inside = np.arange(len(labels)) / fps
-        found = np.flatnonzero(
-            labels & (inside >= mover.start_sec) & (inside <= mover.end_sec)
-        )
-        if len(found):
-            events.append({"kind": mover.kind, "first_frame": int(found[0]),
-                           "last_frame": int(found[-1])})
-    np.savez_compressed(
-        folder / f"{name}.npz",
-        frame_labels=labels,
-        masks=np.packbits(masks.reshape(len(masks), -1), axis=1),
-        size=np.array(masks.shape[1:]),
-        events=np.array(json.dumps(events)),
-    )
+    write_video(path, drawn(), fps, codec)
