@@ -14,6 +14,8 @@ from data_pipelines.sources.cctv_people import FAR, NEAR, pose
 # The colour of shadows, BGR.
 _SHADOW = (92.0, 95.0, 98.0)
 
+_WHITE, _NONE = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+
 # Fractional bits of polygon corners in OpenCV's drawing functions.
 _SHIFT = 4
 
@@ -132,15 +134,22 @@ class Figure:
         self._quads = _fixed(foot[:, None, None] + quads * side[:, None, None])
         self._feet = _fixed(foot).tolist()
         self._shadows = _fixed(np.stack([0.32 * scale, 0.08 * scale], axis=-1)).tolist()
-        self._circles = {
-            place: [
-                (_fixed(foot + np.stack(np.broadcast_arrays(*at, x)[:2], axis=-1) * side),
-                 (radius * scale * (1 << _SHIFT)).astype(int),
-                 None if line is None else np.maximum(1, np.round(line * scale)).astype(int), colour)
-                for at, radius, line, colour in found
-            ]
-            for place, found in circles.items()
-        }
+        low, high = self._quads.min((1, 2)), self._quads.max((1, 2))
+        self._circles = {}
+        for place, found in circles.items():
+            for at, radius, line, colour in found:
+                centres = foot + np.stack(np.broadcast_arrays(*at, x)[:2], axis=-1) * side
+                centres, sizes = _fixed(centres), (radius * scale * (1 << _SHIFT)).astype(int)
+                lines = np.full(len(x), -1)
+                if line is not None:
+                    lines = np.maximum(1, np.round(line * scale)).astype(int)
+                reach = (sizes + (np.maximum(lines, 0) << _SHIFT))[:, None]
+                low = np.minimum(low, centres - reach)
+                high = np.maximum(high, centres + reach)
+                self._circles.setdefault(place, []).append(
+                    (centres.tolist(), sizes.tolist(), lines.tolist(), colour)
+                )
+        self._extents = np.hstack([(low >> _SHIFT) - 1, (high >> _SHIFT) + 3]).tolist()
 
     def z(self, number):
         """Distance from the camera in metres."""
@@ -151,51 +160,48 @@ class Figure:
         column, row = self._feet[number - self.first]
         return column >> _SHIFT, row >> _SHIFT
 
-    def draw_shadow(self, image, number, light=(1.0, 1.0, 1.0)):
-        """Draws the shadow into an image, uint8 `(height, width, 3)`, in a light `(3,)`."""
+    def extent(self, number):
+        """First column and row that the figure may touch, and the first behind it."""
+        return self._extents[number - self.first]
+
+    def draw_shadow(self, image, number, light=_WHITE, haze=_NONE):
+        """Draws the shadow into an image, uint8 `(height, width, 3)`; the rest is as of `draw`."""
         import cv2
 
         at = number - self.first
-        colour = tuple(a * b for a, b in zip(_SHADOW, light, strict=True))
-        cv2.ellipse(image, self._feet[at], self._shadows[at], 0, 0, 360, colour, -1, cv2.LINE_AA,
-                    _SHIFT)
+        cv2.ellipse(image, self._feet[at], self._shadows[at], 0, 0, 360,
+                    _in_light(_SHADOW, light, haze), -1, cv2.LINE_AA, _SHIFT)
 
-    def draw(self, image, number, value=None, corner=(0, 0)):
+    def draw(self, image, number, light=_WHITE, haze=_NONE, corner=(0, 0), value=None):
         """Draws the figure into an image.
 
         Args:
-            image: uint8 `(height, width)`, or `(height, width, channels)` of 3 or of 4, the last
-                of which becomes how much of a pixel is covered, 0 to 255.
+            image: uint8 `(height, width, channels)`, drawn into; of 4 channels the last becomes
+                how much of a pixel is covered, 0 to 255.
             number: Of the frame.
-            value: Value of all its pixels, without soft edges; `None` for its colours.
+            light: What the light leaves of its colours, `(3,)`.
+            haze: Colour that is added to them, `(3,)`.
             corner: Column and row of the frame that are the image's first.
+            value: `None`; or the value of all its pixels, without soft edges: then `image` is
+                uint8 `(height, width)`.
         """
         import cv2
 
         at = number - self.first
-        corner = np.array(corner, np.int32) << _SHIFT
-        quads, line_type = self._quads[at] - corner, cv2.LINE_AA if value is None else cv2.LINE_8
+        left, top = corner[0] << _SHIFT, corner[1] << _SHIFT
+        quads, line_type = self._quads[at], cv2.LINE_AA if value is None else cv2.LINE_8
+        if left or top:
+            quads = quads - np.array((left, top), np.int32)
         for place in range(len(quads) + 1):
             for centres, sizes, lines, colour in self._circles.get(place, ()):
-                cv2.circle(image, (centres[at] - corner).tolist(), int(sizes[at]),
-                           (*colour, 255.0) if value is None else value,
-                           -1 if lines is None else int(lines[at]), line_type, _SHIFT)
+                column, row = centres[at]
+                colour = _in_light(colour, light, haze) if value is None else value
+                cv2.circle(image, (column - left, row - top), sizes[at], colour, lines[at],
+                           line_type, _SHIFT)
             if place < len(quads):
-                cv2.fillConvexPoly(image, quads[place],
-                                   (*self._colours[place], 255.0) if value is None else value,
-                                   line_type, _SHIFT)
-
-    def extent(self, number):
-        """First column and row that the figure may touch, and the first behind it."""
-        at = number - self.first
-        points = self._quads[at].reshape(-1, 2)
-        low, high = points.min(0), points.max(0)
-        for circles in self._circles.values():
-            for centres, sizes, lines, _ in circles:
-                reach = sizes[at] + (0 if lines is None else lines[at] << _SHIFT)
-                low = np.minimum(low, centres[at] - reach)
-                high = np.maximum(high, centres[at] + reach)
-        return (*((low >> _SHIFT) - 1).tolist(), *((high >> _SHIFT) + 3).tolist())
+                colour = self._colours[place]
+                colour = _in_light(colour, light, haze) if value is None else value
+                cv2.fillConvexPoly(image, quads[place], colour, line_type, _SHIFT)
 
 
 def draw_people(frame, figures, number, ids):
@@ -218,6 +224,11 @@ def draw_people(frame, figures, number, ids):
 def far_to_near(figures, number):
     """Returns the places of figures in their list in the order in which they are drawn."""
     return sorted(range(len(figures)), key=lambda place: -figures[place].z(number))
+
+
+def _in_light(colour, light, haze):
+    return (colour[0] * light[0] + haze[0], colour[1] * light[1] + haze[1],
+            colour[2] * light[2] + haze[2], 255.0)  # fmt: skip
 
 
 def _fixed(points):

@@ -11,6 +11,9 @@ import numpy as np
 
 from data_pipelines.sources.video_files import VideoFile, check_written
 
+# Written last; tells `open_source` what the folder is.
+SCENE_FILE = "scene.json"
+
 SUFFIXES = {"MJPG": ".avi", "mp4v": ".mp4"}
 
 # Pixels of what is abnormal that must be seen for a frame to count as abnormal.
@@ -75,10 +78,11 @@ class CCTVVideo(VideoFile):
 
         Returns:
             NumPy array of dtype `TRACK`, one row for each mover in each frame where a pixel of it
-            is seen, ordered by frame: `frame`, from 0; `track`, a number that is its own in all
-            videos of the camera; `kind`; `abnormal`, in this frame; `box`, `(top, left, bottom,
-            right)` of the pixels that are seen, all four inclusive, so inside the frame and without
-            what others hide; `pixels`, how many are seen. `None` where there is no such truth.
+            is seen, ordered by frame: `frame`, from 0; `track`, its own number in the video, and in
+            all videos of an archive's camera; `kind`; `abnormal`, in this frame; `box`, `(top,
+            left, bottom, right)` of the pixels that are seen, all four inclusive, so inside the
+            frame and without what others hide; `pixels`, how many are seen. `None` where there is
+            no such truth.
 
         Example:
 
@@ -146,8 +150,8 @@ class Truth:
 
     def __init__(self, path):
         self._file = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=4)
-        self._labels, self._shakes, self._events, self._conditions = bytearray(), bytearray(), {}, []
-        self._size = (0, 0)
+        self._labels, self._shakes, self._size = bytearray(), bytearray(), (0, 0)
+        self._events, self._conditions = {}, []
         self._begin()
 
     def __enter__(self):

@@ -5,6 +5,8 @@ hide one another. In the test videos, one at a time, somebody cycles, runs or wa
 flow. Sensor noise, slowly drifting light and the codec's losses lie over it. Whoever walks is
 dressed in contrasts, whoever runs or cycles in one tone, and whoever walks against the flow walks
 like all others: how much the picture changes does not tell what is abnormal.
+
+`make_archive` makes hours of it, of several cameras, by day and at night.
 """
 
 import dataclasses
@@ -15,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.sources.base import Source, files_below
+from data_pipelines.sources.cctv_archive import make_archive
 from data_pipelines.sources.cctv_drawing import Camera, Figure, draw_background, draw_people
-from data_pipelines.sources.cctv_files import SUFFIXES, CCTVVideo, Truth, write_video
+from data_pipelines.sources.cctv_files import SCENE_FILE, SUFFIXES, CCTVVideo, Truth, write_video
 from data_pipelines.sources.cctv_people import FAR, KINDS, NEAR, draw_mover
-
-# Written by `make`; tells `open_source` what the folder is.
-_SCENE_FILE = "scene.json"
+from data_pipelines.sources.cctv_plan import check_codec, check_size
 
 # People who enter the view per second.
 _ARRIVALS = 0.5
@@ -78,7 +79,7 @@ def make(directory, seed=0, train_videos=6, test_videos=4, frames=300, size=(96,
     scene = {"kind": "synthetic_cctv", "seed": seed, "size": list(size), "fps": fps,
              "frames": frames, "codec": codec}
     # Last of all: a folder that was not finished is not taken for one.
-    (directory / _SCENE_FILE).write_text(json.dumps(scene, indent=2) + "\n")
+    (directory / SCENE_FILE).write_text(json.dumps(scene, indent=2) + "\n")
     return directory
 
 
@@ -123,44 +124,46 @@ def make_kinds(directory, seed=0, clips_per_kind=12, frames=24, size=(96, 144), 
 
 
 def is_source(path):
-    """Says whether `make` wrote the folder."""
-    return (Path(path) / _SCENE_FILE).is_file()
+    """Says whether `make` or `make_archive` wrote the folder."""
+    return (Path(path) / SCENE_FILE).is_file()
 
 
 def open_source(path):
-    """Opens footage that `make` wrote.
+    """Opens footage that `make` or `make_archive` wrote.
 
     Args:
         path: Folder.
 
     Returns:
-        `Source` of kind `"synthetic_cctv"`, splits `"train"` and `"test"`.
+        `Source` of kind `"synthetic_cctv"`, splits `"train"` and `"test"`; each video is a group
+        of its own, those of an archive are one group for each camera.
 
     Raises:
-        ValueError: `make` did not write the folder, or not to its end.
+        ValueError: Neither wrote the folder, or not to its end.
     """
     path = Path(path)
     if not is_source(path):
-        raise ValueError(f"{path} is no finished scene: {_SCENE_FILE} is missing")
+        raise ValueError(f"{path} is no finished scene: {SCENE_FILE} is missing")
     videos = []
     for split in ("train", "test"):
-        for file in files_below(path / split):
-            truth = path / "truth" / f"{split}_{file.stem}.npz" if split == "test" else None
-            videos.append(
-                CCTVVideo(f"{split}/{file.stem}", file, truth, split=split, group=file.stem)
-            )
+        for file in files_below(path / split) if (path / split).is_dir() else ():
+            name = file.relative_to(path).with_suffix("").as_posix()
+            if file.parent == path / split:
+                truth = path / "truth" / f"{split}_{file.stem}.npz" if split == "test" else None
+                group = file.stem
+            else:
+                truth, group = path / "truth" / f"{name}.npz", file.parent.name
+            videos.append(CCTVVideo(name, file, truth, split=split, group=group))
     return Source("synthetic_cctv", path, videos)
 
 
 def _prepared(directory, size, fps, codec, frames):
-    if len(size) != 2 or min(size) < 48:
-        raise ValueError(f"`size` must be (height, width), at least (48, 48). Received: {size!r}")
+    check_size(size)
     if frames < 1:
         raise ValueError(f"`frames` must be at least 1. Received: frames={frames!r}")
     if fps <= 0:
         raise ValueError(f"`fps` must be above 0. Received: fps={fps!r}")
-    if codec not in SUFFIXES:
-        raise ValueError(f"`codec` must be one of {sorted(SUFFIXES)}. Received: codec={codec!r}")
+    check_codec(codec)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
@@ -222,3 +225,6 @@ def _write(path, rng, camera, background, crowd, abnormal, frames, fps, codec, t
             yield cv2.add(cv2.convertScaleAbs(frame, alpha=light), field, dtype=cv2.CV_8U)
 
     write_video(path, drawn(), fps, codec)
+
+
+__all__ = ["CCTVVideo", "is_source", "make", "make_archive", "make_kinds", "open_source"]
