@@ -60,12 +60,14 @@ class Camera:
         return self.width / 2 / self.scale(z) + 1.0
 
 
-def draw_background(rng, camera):
+def draw_background(rng, camera, windows=0.19, plants=(-0.04, 0.88)):
     """Paints what stands still: a building, the pavement in perspective, kerb and plants.
 
     Args:
         rng: `numpy.random.Generator`.
         camera: `Camera`.
+        windows: From one window to the next, in widths of the frame.
+        plants: Where plants begin, in widths of the frame.
 
     Returns:
         uint8 `(height, width, 3)`, BGR.
@@ -81,7 +83,7 @@ def draw_background(rng, camera):
         scene[row : row + 1] *= 0.86
         shade = np.repeat(rng.uniform(0.92, 1.08, -(-width // (2 * brick))), 2 * brick)[:width]
         scene[row : row + brick] *= shade[None, :, None].astype(np.float32)
-    for left in np.arange(0.06, 0.95, 0.19) * width:
+    for left in np.arange(0.06, 0.95, windows) * width:
         box = (int(left), int(0.05 * height)), (int(left + 0.1 * width), int(0.24 * height))
         cv2.rectangle(scene, *box, (70, 62, 55), -1)
         cv2.rectangle(scene, *box, (165, 170, 172), 1)
@@ -96,7 +98,7 @@ def draw_background(rng, camera):
             cv2.fillConvexPoly(scene, _fixed(square), colour, cv2.LINE_AA, _SHIFT)
         z += 1.2
     scene[foot : foot + max(1, height // 48)] = (185, 188, 190)
-    for left in (-0.04, 0.88):
+    for left in plants:
         leaves = rng.normal([(left + 0.08) * width, foot * 0.92], [0.05 * width, 0.06 * height],
                             (160, 2))
         for x, y in leaves:

@@ -40,7 +40,7 @@ class Plan:
         check_codec(self.codec)
         for name in ("seed", "cameras", "minutes_per_file"):
             least, value = 0 if name == "seed" else 1, getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < least:
+            if not isinstance(value, int) or value < least:
                 raise ValueError(
                     f"`{name}` must be a whole number, at least {least}. Received: {name}={value!r}"
                 )

@@ -76,7 +76,10 @@ class Scene:
             horizon=rng.uniform(0.14, 0.2), flow=int(rng.choice([-1, 1])),
         )  # fmt: skip
         tint = rng.uniform(0.8, 1.0, 3).astype(np.float32)
-        self._street = draw_background(rng, self.view).astype(np.float32) * tint
+        street = draw_background(
+            rng, self.view, windows=rng.uniform(0.13, 0.35), plants=rng.uniform(-0.1, 0.95, 2)
+        )
+        self._street = street.astype(np.float32) * tint
         self._lamps = self._lit_by_lamps(rng)
         # What stands on a row of the ground is so far away; the wall is behind all of it.
         down = np.maximum(1e-3, np.arange(self.view.height) - self.view.horizon * self.view.height)
