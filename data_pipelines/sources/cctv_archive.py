@@ -122,10 +122,13 @@ def make_file(directory, plan, name):
                 truth.add(ids, shown, shift, camera=f"camera{camera}")
                 yield picture
 
-    with Truth(aside[1]) as truth:
-        write_video(aside[0], pictures(), plan.fps, plan.codec)
-    os.replace(aside[1], truth_path)
-    os.replace(aside[0], path)
+    try:
+        with Truth(aside[1]) as truth:
+            write_video(aside[0], pictures(), plan.fps, plan.codec)
+        os.replace(aside[1], truth_path)
+        os.replace(aside[0], path)
+    except OSError as error:
+        raise OSError(f"{path} could not be made: {error}") from error
 
 
 def drawn(scene, minute):
@@ -205,9 +208,9 @@ def _make_aside(directory, name):
         capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        error = ValueError if last.startswith("ValueError: ") else OSError
-        raise error(f"{directory / name} could not be made: {last}")
+        kind, _, what = (done.stderr.strip().splitlines() or [""])[-1].partition(": ")
+        error = {"ValueError": ValueError, "OSError": OSError}.get(kind, RuntimeError)
+        raise error(what or f"{directory / name} could not be made: status {done.returncode}")
 
 
 def read_plan(directory):
