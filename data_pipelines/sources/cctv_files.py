@@ -195,7 +195,7 @@ class Truth:
             if is_abnormal:
                 abnormal |= own
                 if pixels >= SEEN:
-                    event = {"kind": kind, "track": track, "first_frame": number, **about}
+                    event = {"kind": kind, "track": track, **about, "first_frame": number}
                     self._events.setdefault(track, event)["last_frame"] = number
         is_marked = cv2.countNonZero(abnormal.view(np.uint8)) >= SEEN
         if is_marked:

@@ -8,7 +8,7 @@ from data_pipelines.sources.cctv_drawing import Camera
 from data_pipelines.sources.cctv_plan import CONDITIONS, Plan
 from data_pipelines.sources.cctv_schedule import EVENTS, movers
 
-PLAN = Plan(seed=0, cameras=2, train_hours=1, test_hours=1, events_per_hour=30, start_hour=8.0,
+PLAN = Plan(seed=0, cameras=2, train_hours=1, test_hours=1, events_per_hour=120, start_hour=8.0,
             size=(96, 144), fps=10, minutes_per_file=10, conditions=CONDITIONS, codec="MJPG")
 VIEW = Camera(96, 144)
 
@@ -43,7 +43,7 @@ def test_the_training_part_is_normal_and_the_test_part_has_every_kind_in_turns(b
     assert {mover.kind for known in by_minute[:60] for _, mover in known} == {"walk"}
     begun = {track: mover for known in by_minute[60:] for track, mover in known
              if mover.kind in EVENTS}  # fmt: skip
-    assert [mover.kind for _, mover in sorted(begun.items())] == list(EVENTS) * 6
+    assert [mover.kind for _, mover in sorted(begun.items())] == list(EVENTS) * 24
     assert min(mover.start_sec for mover in begun.values()) >= 3600
     normal = dataclasses.replace(PLAN, events_per_hour=0)
     seen = [mover for minute in (70, 80, 90) for _, mover in movers(normal, 0, VIEW, minute)]
