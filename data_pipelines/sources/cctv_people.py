@@ -116,6 +116,30 @@ def draw_mover(rng, camera, kind, start_sec, z=None):
     )
 
 
+def draw_crowd(rng, camera, second, end_sec, per_second):
+    """Draws at random who walks through the view, alone or by twos.
+
+    Args:
+        rng: `numpy.random.Generator`.
+        camera: `Camera`.
+        second: When the first of them enters the view.
+        end_sec: When nobody enters any more.
+        per_second: How often somebody enters, on average.
+
+    Returns:
+        List of `Mover`.
+    """
+    crowd = []
+    while second < end_sec:
+        mover = draw_mover(rng, camera, "walk", second)
+        crowd.append(mover)
+        if rng.random() < 0.3:
+            z = float(np.clip(mover.z + rng.uniform(-0.8, 0.8), NEAR, FAR))
+            crowd.append(draw_mover(rng, camera, "walk", second + rng.uniform(0.0, 0.6), z))
+        second += rng.exponential(1 / per_second)
+    return crowd
+
+
 def pose(mover, x):
     """Poses a figure, in metres from the point on the ground below it, x forwards and y up.
 

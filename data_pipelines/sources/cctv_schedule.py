@@ -3,10 +3,16 @@
 import dataclasses
 import math
 
-import numpy as np
-
 from data_pipelines.sources import cctv_day
-from data_pipelines.sources.cctv_people import FAR, KINDS, NEAR, SLOWEST, STAYING, draw_mover
+from data_pipelines.sources.cctv_people import (
+    FAR,
+    KINDS,
+    NEAR,
+    SLOWEST,
+    STAYING,
+    draw_crowd,
+    draw_mover,
+)
 
 EVENTS = (*KINDS[1:], *STAYING)
 
@@ -50,14 +56,8 @@ def _crowd(plan, camera, view, minute):
     if not rate:
         return []
     rng = plan.draws("crowd", camera, minute + _PER_MINUTE)
-    crowd, second = [], 60 * minute + rng.exponential(1 / rate)
-    while second < 60 * (minute + 1) and len(crowd) < _PER_MINUTE - 1:
-        mover = draw_mover(rng, view, "walk", second)
-        crowd.append(mover)
-        if rng.random() < 0.3:
-            z = float(np.clip(mover.z + rng.uniform(-0.8, 0.8), NEAR, FAR))
-            crowd.append(draw_mover(rng, view, "walk", second + rng.uniform(0.0, 0.6), z))
-        second += rng.exponential(1 / rate)
+    begin = 60 * minute + rng.exponential(1 / rate)
+    crowd = draw_crowd(rng, view, begin, 60 * (minute + 1), rate)
     first = (minute + _PER_MINUTE) * _PER_MINUTE
     return [(first + place, mover) for place, mover in enumerate(crowd)]
 

@@ -20,7 +20,7 @@ from data_pipelines.sources.base import Source, files_below
 from data_pipelines.sources.cctv_archive import make_archive
 from data_pipelines.sources.cctv_drawing import Camera, Figure, draw_background, draw_people
 from data_pipelines.sources.cctv_files import SCENE_FILE, SUFFIXES, CCTVVideo, Truth, write_video
-from data_pipelines.sources.cctv_people import FAR, KINDS, NEAR, draw_mover
+from data_pipelines.sources.cctv_people import FAR, KINDS, NEAR, draw_crowd, draw_mover
 from data_pipelines.sources.cctv_plan import check_codec, check_size
 
 # People who enter the view per second.
@@ -174,15 +174,7 @@ def _prepared(directory, size, fps, codec, frames):
 def _crowd(rng, camera, seconds):
     # Those who are in view when the video begins have come in earlier.
     slowest_crossing = 2 * camera.half_view(FAR)
-    second, crowd = -slowest_crossing, []
-    while second < seconds:
-        mover = draw_mover(rng, camera, "walk", second)
-        crowd.append(mover)
-        if rng.random() < 0.3:
-            z = float(np.clip(mover.z + rng.uniform(-0.8, 0.8), NEAR, FAR))
-            crowd.append(draw_mover(rng, camera, "walk", second + rng.uniform(0.0, 0.6), z))
-        second += rng.exponential(1 / _ARRIVALS)
-    return crowd
+    return draw_crowd(rng, camera, -slowest_crossing, seconds, _ARRIVALS)
 
 
 def _abnormal(rng, camera, seconds, number):

@@ -28,7 +28,8 @@ def begun(tmp_path, monkeypatch):
 
 def test_it_makes_the_file_without_tensorflow_or_the_callers_path(begun, tmp_path):
     said = subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM, cctv_worker.__file__, str(begun), "train/camera0/000"],
+        [sys.executable, "-I", "-c", PROGRAM, cctv_worker.__file__, str(begun),
+         "train/camera0/000"],
         capture_output=True, text=True, check=True, cwd=tmp_path,
     )  # fmt: skip
     assert said.stdout == "False True\n"
