@@ -24,7 +24,7 @@ _NUMBERED_CAMERA = re.compile(
 )
 
 # Layouts of which all is seen by one camera.
-_ONE_CAMERA = ("camera", "moving_mnist", "synthetic_cctv", "ucsd", "weizmann")
+_ONE_CAMERA = ("camera", "moving_mnist", "ucsd", "weizmann")
 
 # Folders that tell a side of a split, and no camera.
 _SIDES = {"train", "training", "test", "testing", "val", "validation", "normal", "abnormal"}
@@ -145,6 +145,8 @@ def _cameras(video, source):
         told = _DATE.sub("", folder).strip(" -_.")
         if told and told.lower() not in _SIDES and folder != video.label:
             return [told]
+    if source.kind == "synthetic_cctv":
+        return [str(source.path)]  # Only an archive of it has folders of cameras.
     # Where images are, the folder itself is the video.
     return [told] if (told := _before_number(name)) else []
 

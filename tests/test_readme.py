@@ -126,6 +126,8 @@ def test_python_runs_without_a_warning_but_for_what_needs_an_export(
     # An epoch in the middle of a pass over the footage, and one that goes on into the next.
     shorter = re.sub(r"\b(steps_per_epoch|epochs)=\d+", r"\1=2", "\n".join(blocks))
     assert shorter.count("model.fit(") == 1
+    shorter, archives = re.subn(r"\b(train_hours|test_hours)=\d+", r"\1=1 / 60", shorter)
+    assert archives == 2
     shorter, cameras = re.subn(r'"rtsp://[^"]*"', f'"{camera}"', shorter)
     assert cameras == 1
     with caplog.at_level(logging.WARNING):

@@ -11,7 +11,10 @@ import numpy as np
 
 from data_pipelines.sources.cctv_people import FAR, NEAR, pose
 
-_CAMERA_HEIGHT = 3.2
+# The colour of shadows, BGR.
+_SHADOW = (92.0, 95.0, 98.0)
+
+_WHITE, _NONE = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 # Fractional bits of polygon corners in OpenCV's drawing functions.
 _SHIFT = 4
@@ -24,15 +27,23 @@ class Camera:
     Args:
         height: Rows of the frame.
         width: Columns of the frame.
+        zoom: Pixels per metre at a distance of one metre, in heights of the frame.
+        raised: Height of the camera above the ground in metres.
+        horizon: Where the horizon lies, from the top, in heights of the frame.
+        flow: 1 where x grows to the right, -1 where it grows to the left.
     """
 
     height: int
     width: int
+    zoom: float = 1.5
+    raised: float = 3.2
+    horizon: float = 0.18
+    flow: int = 1
 
     @property
     def focal(self):
         """Pixels per metre at a distance of one metre."""
-        return 1.5 * self.height
+        return self.zoom * self.height
 
     def scale(self, z):
         """Pixels per metre at distance `z`."""
@@ -41,19 +52,22 @@ class Camera:
     def project(self, x, z):
         """Returns column and row of a point on the ground."""
         scale = self.scale(z)
-        return self.width / 2 + scale * x, 0.18 * self.height + scale * _CAMERA_HEIGHT
+        column = self.width / 2 + self.flow * scale * x
+        return column, self.horizon * self.height + scale * self.raised
 
     def half_view(self, z):
         """Metres from the middle of the view at `z` to where nobody is seen any more."""
         return self.width / 2 / self.scale(z) + 1.0
 
 
-def draw_background(rng, camera):
+def draw_background(rng, camera, windows=0.19, plants=(-0.04, 0.88)):
     """Paints what stands still: a building, the pavement in perspective, kerb and plants.
 
     Args:
         rng: `numpy.random.Generator`.
         camera: `Camera`.
+        windows: From one window to the next, in widths of the frame.
+        plants: Where plants begin, in widths of the frame.
 
     Returns:
         uint8 `(height, width, 3)`, BGR.
@@ -69,7 +83,7 @@ def draw_background(rng, camera):
         scene[row : row + 1] *= 0.86
         shade = np.repeat(rng.uniform(0.92, 1.08, -(-width // (2 * brick))), 2 * brick)[:width]
         scene[row : row + brick] *= shade[None, :, None].astype(np.float32)
-    for left in np.arange(0.06, 0.95, 0.19) * width:
+    for left in np.arange(0.06, 0.95, windows) * width:
         box = (int(left), int(0.05 * height)), (int(left + 0.1 * width), int(0.24 * height))
         cv2.rectangle(scene, *box, (70, 62, 55), -1)
         cv2.rectangle(scene, *box, (165, 170, 172), 1)
@@ -84,7 +98,7 @@ def draw_background(rng, camera):
             cv2.fillConvexPoly(scene, _fixed(square), colour, cv2.LINE_AA, _SHIFT)
         z += 1.2
     scene[foot : foot + max(1, height // 48)] = (185, 188, 190)
-    for left in (-0.04, 0.88):
+    for left in plants:
         leaves = rng.normal([(left + 0.08) * width, foot * 0.92], [0.05 * width, 0.06 * height],
                             (160, 2))
         for x, y in leaves:
@@ -95,42 +109,128 @@ def draw_background(rng, camera):
     return np.clip(scene + texture[..., None], 0, 255).astype(np.uint8)
 
 
-def draw_people(frame, camera, movers, second, mask=None, marked=None):
+class Figure:
+    """A mover as it is seen over the frames of a video, worked out for all of them at once.
+
+    Args:
+        camera: `Camera`.
+        mover: `Mover`.
+        seconds: Time of each frame, float `(frames,)`, ascending.
+
+    Attributes:
+        mover: `Mover`.
+        first: Number of the first frame in which it is drawn.
+        last: Number of the last one; below `first` where there is none.
+    """
+
+    def __init__(self, camera, mover, seconds):
+        self.mover = mover
+        self.first = int(np.searchsorted(seconds, mover.start_sec))
+        self.last = int(np.searchsorted(seconds, mover.end_sec, side="right")) - 1
+        seconds = seconds[self.first : self.last + 1]
+        x, self._z = mover.position(seconds)
+        scale = camera.scale(self._z)
+        foot = np.stack(camera.project(x, self._z), axis=-1)
+        side = np.stack([camera.flow * math.copysign(1.0, mover.speed) * scale, -scale], axis=-1)
+        quads, self._colours, circles = pose(mover, x)
+        self._quads = _fixed(foot[:, None, None] + quads * side[:, None, None])
+        self._feet = _fixed(foot).tolist()
+        self._shadows = _fixed(np.stack([0.32 * scale, 0.08 * scale], axis=-1)).tolist()
+        low, high = self._quads.min((1, 2)), self._quads.max((1, 2))
+        self._circles = {}
+        for place, found in circles.items():
+            for at, radius, line, colour in found:
+                centres = foot + np.stack(np.broadcast_arrays(*at, x)[:2], axis=-1) * side
+                centres, sizes = _fixed(centres), (radius * scale * (1 << _SHIFT)).astype(int)
+                lines = np.full(len(x), -1)
+                if line is not None:
+                    lines = np.maximum(1, np.round(line * scale)).astype(int)
+                reach = (sizes + (np.maximum(lines, 0) << _SHIFT))[:, None]
+                low = np.minimum(low, centres - reach)
+                high = np.maximum(high, centres + reach)
+                self._circles.setdefault(place, []).append(
+                    (centres.tolist(), sizes.tolist(), lines.tolist(), colour)
+                )
+        self._extents = np.hstack([(low >> _SHIFT) - 1, (high >> _SHIFT) + 3]).tolist()
+
+    def z(self, number):
+        """Distance from the camera in metres."""
+        return self._z[number - self.first]
+
+    def foot(self, number):
+        """Column and row of the point on the ground, whole pixels."""
+        column, row = self._feet[number - self.first]
+        return column >> _SHIFT, row >> _SHIFT
+
+    def extent(self, number):
+        """First column and row that the figure may touch, and the first behind it."""
+        return self._extents[number - self.first]
+
+    def draw_shadow(self, image, number, light=_WHITE, haze=_NONE):
+        """Draws the shadow into an image, uint8 `(height, width, 3)`; the rest is as of `draw`."""
+        import cv2
+
+        at = number - self.first
+        cv2.ellipse(image, self._feet[at], self._shadows[at], 0, 0, 360,
+                    _in_light(_SHADOW, light, haze), -1, cv2.LINE_AA, _SHIFT)
+
+    def draw(self, image, number, light=_WHITE, haze=_NONE, corner=(0, 0), value=None):
+        """Draws the figure into an image.
+
+        Args:
+            image: uint8 `(height, width, channels)`, drawn into; of 4 channels the last becomes
+                how much of a pixel is covered, 0 to 255.
+            number: Of the frame.
+            light: What the light leaves of its colours, `(3,)`.
+            haze: Colour that is added to them, `(3,)`.
+            corner: Column and row of the frame that are the image's first.
+            value: `None`; or the value of all its pixels, without soft edges: then `image` is
+                uint8 `(height, width)`.
+        """
+        import cv2
+
+        at = number - self.first
+        left, top = corner[0] << _SHIFT, corner[1] << _SHIFT
+        quads, line_type = self._quads[at], cv2.LINE_AA if value is None else cv2.LINE_8
+        if left or top:
+            quads = quads - np.array((left, top), np.int32)
+        for place in range(len(quads) + 1):
+            for centres, sizes, lines, colour in self._circles.get(place, ()):
+                column, row = centres[at]
+                colour = _in_light(colour, light, haze) if value is None else value
+                cv2.circle(image, (column - left, row - top), sizes[at], colour, lines[at],
+                           line_type, _SHIFT)
+            if place < len(quads):
+                colour = self._colours[place]
+                colour = _in_light(colour, light, haze) if value is None else value
+                cv2.fillConvexPoly(image, quads[place], colour, line_type, _SHIFT)
+
+
+def draw_people(frame, figures, number, ids):
     """Draws people into a frame, those farther away first, so that nearer ones hide them.
 
     Args:
         frame: uint8 `(height, width, 3)`, BGR, drawn into.
-        camera: `Camera`.
-        movers: `Mover`s that are in view.
-        second: Time in seconds.
-        mask: uint8 `(height, width)` of zeros, set to 1 where `marked` is seen, or `None`.
-        marked: One of `movers`, or `None`.
+        figures: List of the `Figure`s that are in view.
+        number: Of the frame.
+        ids: uint8 `(height, width)` of zeros, set to 1 and the place in `figures` of who is seen;
+            or `None`.
     """
-    import cv2
+    for place in far_to_near(figures, number):
+        figures[place].draw_shadow(frame, number)
+        figures[place].draw(frame, number)
+        if ids is not None:
+            figures[place].draw(ids, number, value=place + 1)
 
-    placed = sorted(((m.position(second), m) for m in movers), key=lambda p: -p[0][1])
-    for (x, z), mover in placed:
-        scale = camera.scale(z)
-        foot = np.array(camera.project(x, z))
-        shadow = (92.0, 95.0, 98.0)
-        cv2.ellipse(frame, _fixed(foot).tolist(), _fixed((0.32 * scale, 0.08 * scale)).tolist(),
-                    0, 0, 360, shadow, -1, cv2.LINE_AA, _SHIFT)
-        side = np.array([math.copysign(scale, mover.speed), -scale])
-        inside = 1 if mover is marked else 0
-        quads, colours, circles = pose(mover, x)
-        quads = _fixed(foot + quads * side)
-        for place in range(len(quads) + 1):
-            for centre, radius, line, colour in circles.get(place, ()):
-                at = _fixed(foot + np.array(centre) * side).tolist()
-                size = int(radius * scale * (1 << _SHIFT))
-                line = -1 if line is None else max(1, round(line * scale))
-                cv2.circle(frame, at, size, colour, line, cv2.LINE_AA, _SHIFT)
-                if mask is not None:
-                    cv2.circle(mask, at, size, inside, line, cv2.LINE_8, _SHIFT)
-            if place < len(quads):
-                cv2.fillConvexPoly(frame, quads[place], colours[place], cv2.LINE_AA, _SHIFT)
-                if mask is not None:
-                    cv2.fillConvexPoly(mask, quads[place], inside, cv2.LINE_8, _SHIFT)
+
+def far_to_near(figures, number):
+    """Returns the places of figures in their list in the order in which they are drawn."""
+    return sorted(range(len(figures)), key=lambda place: -figures[place].z(number))
+
+
+def _in_light(colour, light, haze):
+    return (colour[0] * light[0] + haze[0], colour[1] * light[1] + haze[1],
+            colour[2] * light[2] + haze[2], 255.0)  # fmt: skip
 
 
 def _fixed(points):

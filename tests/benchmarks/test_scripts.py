@@ -13,9 +13,9 @@ from zoo.evaluation.selection import Candidate
 from zoo.registry import resolve
 
 SCRIPTS = (
-    "decoding", "doctor_memory", "foresight", "kill_train", "latents", "moving_mnist",
-    "mutated_videos", "reconstruction", "scoring", "select_scoring", "sharpness", "video_gan",
-    "weizmann",
+    "archive_speed", "decoding", "doctor_memory", "foresight", "kill_train", "latents",
+    "moving_mnist", "mutated_videos", "reconstruction", "scoring", "select_scoring", "sharpness",
+    "video_gan", "weizmann",
 )  # fmt: skip
 
 

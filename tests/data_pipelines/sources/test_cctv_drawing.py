@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_pipelines.sources.cctv_drawing import Camera, draw_background, draw_people
+from data_pipelines.sources.cctv_drawing import Camera, Figure, draw_background, draw_people
 from data_pipelines.sources.cctv_people import FAR, NEAR, draw_mover
 
 
@@ -25,9 +25,9 @@ def extent(mask):
 
 
 def drawn(camera, movers, marked):
-    frame, mask = np.zeros((96, 144, 3), np.uint8), np.zeros((96, 144), np.uint8)
-    draw_people(frame, camera, movers, 0.0, mask, marked)
-    return frame, mask
+    frame, ids = np.zeros((96, 144, 3), np.uint8), np.zeros((96, 144), np.uint8)
+    draw_people(frame, [Figure(camera, mover, np.zeros(1)) for mover in movers], 0, ids)
+    return frame, ids == 1 + next(n for n, mover in enumerate(movers) if mover is marked)
 
 
 def test_a_person_is_as_tall_as_the_distance_makes_them(camera):
@@ -51,10 +51,42 @@ def test_a_nearer_person_hides_a_farther_one(camera):
 
 def test_people_walk_in_and_out_of_view(camera):
     mover = walker(camera, 10.0)
-    mask = np.zeros((96, 144), np.uint8)
-    for second in (mover.start_sec, mover.end_sec):
-        draw_people(np.zeros((96, 144, 3), np.uint8), camera, [mover], second, mask, mover)
-    assert mask.sum() == 0
+    times = np.linspace(mover.start_sec - 1, mover.end_sec + 1, 200)
+    figure = Figure(camera, mover, times)
+    assert times[figure.first - 1] < mover.start_sec <= times[figure.first]
+    assert times[figure.last] <= mover.end_sec < times[figure.last + 1]
+    for number in (figure.first, figure.last):
+        ids = np.zeros((96, 144), np.uint8)
+        draw_people(np.zeros((96, 144, 3), np.uint8), [figure], number, ids)
+        assert ids.sum() == 0
+
+
+@pytest.mark.parametrize("kind", ["walk", "cycle", "left"])
+def test_a_figure_stays_within_its_extent_and_may_be_drawn_from_any_corner(camera, kind):
+    mover = draw_mover(np.random.default_rng(4), camera, kind, 0.0, 8.0)
+    figure = Figure(camera, mover, np.arange(0.0, mover.end_sec, 0.1))
+    for number in range(20, figure.last - 20, 7):
+        whole = np.zeros((96, 144, 4), np.uint8)
+        figure.draw(whole, number)
+        left, top, right, bottom = figure.extent(number)
+        part = np.zeros((bottom - top, right - left, 4), np.uint8)
+        figure.draw(part, number, corner=(left, top))
+        rows, columns = np.nonzero(whole[..., 3])
+        assert top <= rows.min() and rows.max() < bottom and bottom - top < np.ptp(rows) + 8
+        assert left <= columns.min() and columns.max() < right
+        assert right - left < np.ptp(columns) + 8
+        np.testing.assert_array_equal(part[:, : 144 - left], whole[top:bottom, left:right])
+
+
+def test_a_mirrored_camera_sees_the_mirror_image():
+    mover = walker(Camera(96, 144), 8.0, x=2.0)
+    seen = {}
+    for flow in (1, -1):
+        seen[flow] = np.zeros((96, 145), np.uint8)
+        Figure(Camera(96, 144, flow=flow), mover, np.zeros(1)).draw(seen[flow], 0, value=1)
+    # Column 72 is the middle.
+    differ = seen[1] != seen[-1][:, ::-1]
+    assert seen[1].sum() > 200 and differ.sum() < 0.1 * seen[1].sum()
 
 
 def test_the_street_is_textured_and_the_same_for_a_seed(camera):

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import re
 import resource
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import ClipSpec, chunks, load, open_source
+from data_pipelines.sources import synthetic_cctv
 from data_pipelines.sources.synthetic_cctv import make, make_kinds
 
 
@@ -123,6 +126,52 @@ def test_the_same_seed_makes_the_same_footage(tmp_path, codec, suffix):
         np.testing.assert_array_equal(one.frame_labels(), two.frame_labels())
         assert not np.array_equal(pixels(one), pixels(three))
     assert not np.array_equal(pixels(first.videos[0]), pixels(first.videos[1]))
+
+
+def test_a_seed_gives_the_frames_that_it_always_gave(tmp_path, monkeypatch):
+    drawn = hashlib.sha256()
+    # As it is drawn: what a codec makes of it differs between its versions.
+    monkeypatch.setattr(synthetic_cctv, "write_video", lambda path, frames, fps, codec: [
+        drawn.update(frame.tobytes()) for frame in frames])  # fmt: skip
+    make(tmp_path / "street", seed=3, train_videos=1, test_videos=1, frames=60, size=(48, 64))
+    make_kinds(tmp_path / "kinds", seed=3, clips_per_kind=1, frames=10, size=(48, 64))
+    assert drawn.hexdigest() == "e03d6c3725fbe959744d5af0168a0858cca9625a8bdbc529f8b57aff7b59ae22"
+
+
+def test_tracks_agree_with_masks_and_events(scene):
+    for video in open_source(scene, split="test").videos:
+        rows, masks = video.tracks(), list(video.masks())
+        assert (np.diff(rows["frame"]) >= 0).all() and set(rows["kind"]) > {"walk"}
+        np.testing.assert_array_equal(rows["abnormal"], rows["kind"] != "walk")
+        # One at a time is abnormal here, so its box is that of the mask.
+        checked = 0
+        for row in rows[rows["abnormal"] & (rows["pixels"] >= 10)]:
+            ys, xs = np.nonzero(masks[row["frame"]])
+            assert row["box"].tolist() == [ys.min(), xs.min(), ys.max(), xs.max()]
+            assert row["pixels"] == len(ys)
+            checked += 1
+        assert checked == video.frame_labels().sum()
+        for event in video.events():
+            of_it = rows[(rows["track"] == event["track"]) & (rows["pixels"] >= 10)]
+            assert (of_it["kind"] == event["kind"]).all()
+            assert of_it["frame"][[0, -1]].tolist() == [event["first_frame"], event["last_frame"]]
+        assert not video.shake().any() and video.shake().shape == (220, 2)
+    (normal,) = open_source(scene, split="train").videos
+    assert normal.tracks() is None and normal.shake() is None and normal.conditions() == []
+
+
+def test_a_truth_written_before_there_were_tracks_is_read(scene, tmp_path):
+    video = open_source(scene, split="test").videos[0]
+    masks = np.stack(list(video.masks()))
+    np.savez_compressed(
+        tmp_path / "old.npz", frame_labels=video.frame_labels(), size=np.array(masks.shape[1:]),
+        masks=np.packbits(masks.reshape(len(masks), -1), axis=1),
+        events=np.array(json.dumps(video.events())),
+    )  # fmt: skip
+    old = synthetic_cctv.CCTVVideo("old", video.path, tmp_path / "old.npz")
+    np.testing.assert_array_equal(np.stack(list(old.masks())), masks)
+    np.testing.assert_array_equal(old.frame_labels(), video.frame_labels())
+    assert old.events() == video.events() and old.tracks() is None
 
 
 def test_kinds_are_labelled_clips_of_one_person(tmp_path):
