@@ -72,12 +72,15 @@ class VideoFile(Video):
         return self.sampled(start=start)
 
     def sampled(self, fps=None, size=None, channels=None, start=0):
+        for _, frame in self.timed(fps, size, channels, start):
+            yield frame
+
+    def timed(self, fps=None, size=None, channels=None, start=0):
         decoding = workers.Decoding(
             self.path, fps=self._made_rate(fps), size=size, channels=channels, start=start
         )
         try:
-            for _, frame in decoding:
-                yield frame
+            yield from decoding
             self._say_loss(decoding.report)
         finally:
             decoding.close()
