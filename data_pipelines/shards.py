@@ -280,6 +280,8 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
             f"out={remote.as_path(out)}"
         )
     opened, out = open_source(source, kind, split), Path(out)
+    if isinstance(opened.path, Path) and opened.path.resolve() in out.resolve().parents:
+        raise ValueError(f"`out` must not be in the footage. Received: out={out}")
     live = [video.name for video in opened.videos if video.live]
     if live:
         raise ValueError(
