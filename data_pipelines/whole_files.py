@@ -39,16 +39,11 @@ def write_whole(path, content):
         if isinstance(error, OSError):
             raise OSError(f"{path} cannot be written: {error.strerror}") from None
         raise
-    sync_folder(path.parent)
-
-
-def sync_folder(path):
-    """Brings the names in a folder to the disk: until then a file in it may be gone."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
+    # The name is safe once the folder is on the disk, too.
+    with contextlib.ExitStack() as stack:
+        folder = os.open(path.parent, os.O_RDONLY)
+        stack.callback(os.close, folder)
         os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def write_all(file, content):

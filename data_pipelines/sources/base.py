@@ -155,6 +155,17 @@ class Video:
         return None
 
 
+class TimedVideo(Video):
+    """A video whose source knows the time of each frame: `timed` is what it is told by."""
+
+    def frames(self, start=0):
+        return self.sampled(start=start)
+
+    def sampled(self, fps=None, size=None, channels=None, start=0):
+        for _, frame in self.timed(fps, size, channels, start):
+            yield frame
+
+
 class ImageFiles(Video):
     """A video kept as one image file per frame.
 

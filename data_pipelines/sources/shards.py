@@ -17,7 +17,7 @@ import numpy as np
 from data_pipelines import clips, remote
 from data_pipelines.decode_worker import Sampler
 from data_pipelines.shard_format import ARRAYS, INDEX, SHARD, Index, frame_of, is_damaged
-from data_pipelines.sources.base import Source, Video
+from data_pipelines.sources.base import Source, TimedVideo
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class _Run:
         return _Run(self.shard, self.record + begin, self.first + begin, end - begin)
 
 
-class ShardVideo(Video):
+class ShardVideo(TimedVideo):
     """A video of a folder of shards, or what is between two gaps of it.
 
     Frames that cannot be read end `frames` and `sampled`; `readable_parts` has those behind them.
@@ -74,13 +74,6 @@ class ShardVideo(Video):
         return self._folder.gives_ranges
 
     indexed = seekable
-
-    def frames(self, start=0):
-        return self.sampled(start=start)
-
-    def sampled(self, fps=None, size=None, channels=None, start=0):
-        for _, frame in self.timed(fps, size, channels, start):
-            yield frame
 
     def timed(self, fps=None, size=None, channels=None, start=0):
         for begin in range(start, self.length_at(fps), _BLOCK):

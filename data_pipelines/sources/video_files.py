@@ -8,7 +8,7 @@ from data_pipelines.sources.base import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     Source,
-    Video,
+    TimedVideo,
     files_below,
 )
 
@@ -22,7 +22,7 @@ class NoVideo(ValueError):
     """A file is text, empty or an image: no damage to a recording has made it so."""
 
 
-class VideoFile(Video):
+class VideoFile(TimedVideo):
     """A video file, decoded in a process of its own.
 
     The frames before a break are given; that some are missing is said by a warning, once, with
@@ -67,13 +67,6 @@ class VideoFile(Video):
         super().__init__(
             name, fps=self.facts["fps"], num_frames=self.facts["num_frames"], **about
         )
-
-    def frames(self, start=0):
-        return self.sampled(start=start)
-
-    def sampled(self, fps=None, size=None, channels=None, start=0):
-        for _, frame in self.timed(fps, size, channels, start):
-            yield frame
 
     def timed(self, fps=None, size=None, channels=None, start=0):
         decoding = workers.Decoding(

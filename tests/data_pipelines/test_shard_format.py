@@ -46,9 +46,9 @@ def test_any_byte_that_is_another_is_seen():
 @pytest.fixture
 def index():
     shards = [
-        Shard(f"shard-0000{n}-00000.tfrecord", 100 + n, 64 * "a", [Span(0, 3 * n, 2), Span(1, 0, 1)],
-              np.array([30, 31, 32 + n], np.uint32), np.array([1, 2, 2**32 - 1], np.uint32),
-              np.array([np.nan, 0.5 + n, np.nan]))
+        Shard(f"shard-0000{n}-00000.tfrecord", 100 + n, 64 * "a",
+              [Span(0, 3 * n, 2), Span(1, 0, 1)], np.array([30, 31, 32 + n], np.uint32),
+              np.array([1, 2, 2**32 - 1], np.uint32), np.array([np.nan, 0.5 + n, np.nan]))
         for n in range(2)
     ]  # fmt: skip
     return Index({"fps": 10.0}, [{"name": "a\nb \udcff"}, {"name": "ü"}], shards)

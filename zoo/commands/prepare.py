@@ -22,11 +22,11 @@ def prepare(
     preset: Annotated[
         str | None, typer.Option(help="Rate, size and colour that this model is trained at.")
     ] = None,
+    fps: Annotated[float | None, typer.Option(help="Instead: frames per second.")] = None,
     size: Annotated[
         tuple[int, int] | None,
         typer.Option(help="Instead: height and width in pixels.", metavar="HEIGHT WIDTH"),
     ] = None,
-    fps: Annotated[float | None, typer.Option(help="Instead: frames per second.")] = None,
     channels: Annotated[int, typer.Option(help="Instead: 1 for grey, 3 for RGB.")] = 1,
     kind: Annotated[str | None, typer.Option(help="Layout; by default told by looking.")] = None,
     quality: Annotated[str, typer.Option(help="Of JPEG, 1 to 100; or lossless.")] = "95",
