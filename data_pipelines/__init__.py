@@ -67,8 +67,8 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
             or a text with a slash), to keep them there, for later calls and other processes too,
             and to read them by memory map: see `disk_cache`. The stream is that of `"memory"`.
         workers: Videos that are decoded at a time while streaming, by threads and, of video files,
-            a process each; `None` for as many as there are cores, four at most. The stream does
-            not depend on it.
+            a process each, and windows of shards; `None` for as many as there are cores, four at
+            most. The stream does not depend on it.
         windows_per_epoch: `None` for every window that there is; or how many an epoch draws at
             random, from all places of all videos alike (`stride` and `shuffle` do not count). Each
             is read from the key frame before it and `skip` reads nothing: for archives, of which

@@ -290,6 +290,7 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
     units = plan(opened.videos, form)
     index, kept = _finished(out, units, form), 0
     if index is None:
+        _check_empty(out)
         (out / _PROGRESS).mkdir(parents=True, exist_ok=True)
         with locked(out / _PROGRESS / "lock", "prepares shards in this folder"):
             index = _finished(out, units, form)
@@ -357,20 +358,25 @@ def _check_same(out, there, wanted):
         )
 
 
+def _check_empty(out):
+    """Raises `ValueError` where a folder holds something, and no shards that are not finished."""
+    if out.is_dir() and not (out / _PROGRESS).exists():
+        for path in out.iterdir():
+            raise ValueError(
+                f"`out` must be a new or an empty folder. Received: out={out}, which holds "
+                f"{path.name}"
+            )
+
+
 def _check_asked(out, source, form):
     """Notes what a folder is for; `ValueError` where it is for something else."""
     path = source.path
     asked = {"source": str(path.resolve() if isinstance(path, Path) else path), **form.to_dict()}
-    try:
-        _check_same(out, json.loads((out / _PROGRESS / _ASKED).read_text()), asked)
-    except FileNotFoundError:
-        others = [path.name for path in out.iterdir() if path.name != _PROGRESS]
-        if others:
-            raise ValueError(
-                f"`out` must be a new or an empty folder. Received: out={out}, which holds "
-                f"{others[0]}"
-            ) from None
-        write_whole(out / _PROGRESS / _ASKED, json.dumps(asked).encode())
+    noted = out / _PROGRESS / _ASKED
+    if noted.exists():
+        _check_same(out, json.loads(noted.read_text()), asked)
+    else:
+        write_whole(noted, json.dumps(asked).encode())
 
 
 def _made(out, units, form, workers, progress):
