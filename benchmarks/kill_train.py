@@ -11,21 +11,18 @@ on two cores; exits 1 if one row fails.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import random
 import re
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
+from killing import ENDED, ROOT, Row, in_time, kill_when, shares, show, start
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 # Before TensorFlow is imported: its start is noise here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,45 +30,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from data_pipelines.sources import synthetic_cctv  # noqa: E402
 from exports import manifest  # noqa: E402
 
-ENDED = "ended before the kill"
 UNDISTURBED = "undisturbed"
 MODEL = (
     "filters=4,8,8", "state_filters=4,8", "decoder_filters=4,8,8", "size=96,144", "crop=64,64",
 )  # fmt: skip
-
-
-@dataclasses.dataclass
-class Row:
-    """What one kill did, and what the same command did then."""
-
-    command: str
-    moment: str
-    left: str
-    again: str
-    is_good: bool
-
-
-def start(words, log):
-    """Starts `zoo` in a session of its own, so that the processes it starts die with it."""
-    with open(log, "ab") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "zoo", *words],
-            cwd=ROOT,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-
-
-def kill_when(process, is_due):
-    """Kills with signal 9 as soon as `is_due()`; False if the process ended before."""
-    while process.poll() is None:
-        if is_due():
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
-        time.sleep(0.0005)
-    return False
 
 
 def steps_of(run):
@@ -194,26 +156,6 @@ def is_version(folder):
         return False
 
 
-def in_time(kill, words, folder, moment, share, seconds):
-    """A row of `kill`, earlier and in another folder where the command was done before it came.
-
-    How long a command takes differs from one time to the next, most on a busy machine.
-    """
-    for attempt in range(4):
-        there = folder if attempt == 0 else folder.with_name(f"{folder.name}_{attempt}")
-        row = kill(words(there), there, moment, 0.95 * share * 0.7**attempt, seconds)
-        if row.left != ENDED:
-            break
-    return row
-
-
-def show(row, number):
-    """Prints one row of the table."""
-    verdict = "good" if row.is_good else "FAILED"
-    print(f"{row.command:7}{number:3}  {row.moment:28} {row.left:34} {row.again:74} {verdict}",
-          flush=True)
-
-
 def main():
     """Makes footage, then kills and starts again."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -251,11 +193,10 @@ def main():
         rows.append(row)
         show(row, sum(other.command == row.command for other in rows))
 
-    # Moments fall into equal parts of the time, so that none of it is left out by chance.
-    shares = [(number + draw.random()) / arguments.kills for number in range(arguments.kills)]
+    moments = shares(arguments.kills, draw)
     if arguments.command != "export":
         print(f"{train_seconds:.0f} s from the first checkpoint to the end", flush=True)
-        for number, share in enumerate(shares):
+        for number, share in enumerate(moments):
             moment = "in a checkpoint" if number % 3 == 2 else "at random"
             add(in_time(kill_train, train_words, out / f"train_{number}", moment, share,
                         train_seconds))
@@ -268,7 +209,7 @@ def main():
             raise SystemExit(f"`zoo export` failed: see {out / 'exported.log'}")
         seconds = time.monotonic() - started
         print(f"{seconds:.0f} s for an export", flush=True)
-        for number, share in enumerate(shares):
+        for number, share in enumerate(moments):
             moment = "in a version" if number % 3 == 2 else "at random"
             add(in_time(kill_export, words, out / f"export_{number}", moment, share, seconds))
     failed = sum(not row.is_good for row in rows)

@@ -18,6 +18,7 @@ from data_pipelines.batching import (
 from data_pipelines.clips import ClipSpec, frame_indices
 from data_pipelines.decoding import chunks
 from data_pipelines.random_windows import check_random, random_clips
+from data_pipelines.shards import prepare
 from data_pipelines.sources import KINDS, Source, Video, open_source
 from data_pipelines.sources.camera import Camera
 from data_pipelines.splits import split
@@ -50,7 +51,7 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
             the endless stream, so that all are full.
         drop_remainder: Whether to leave out a last batch that is not full.
         shuffle: `False`; or the buffer of the streaming shuffle in clips (`True` for 256). With
-            `cache` anything but `False` shuffles all windows.
+            `cache`, and of shards, anything but `False` shuffles all windows.
         augment: Names of `augmentations.AUGMENTATIONS` (`"flip"`, `"noise"`, ...) or functions
             `(clip uint8, seed) -> clip`, applied in order, one draw per clip. Where one needs more
             frames than a clip has (`"speed"`), windows begin at the same frames and are longer;
@@ -66,8 +67,8 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
             or a text with a slash), to keep them there, for later calls and other processes too,
             and to read them by memory map: see `disk_cache`. The stream is that of `"memory"`.
         workers: Videos that are decoded at a time while streaming, by threads and, of video files,
-            a process each; `None` for as many as there are cores, four at most. The stream does
-            not depend on it.
+            a process each, and windows of shards; `None` for as many as there are cores, four at
+            most. The stream does not depend on it.
         windows_per_epoch: `None` for every window that there is; or how many an epoch draws at
             random, from all places of all videos alike (`stride` and `shuffle` do not count). Each
             is read from the key frame before it and `skip` reads nothing: for archives, of which
@@ -118,10 +119,14 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     )
     videos = open_source(source, kind, split).videos
     check_live(videos, clip, cache, repeat, skip)
+    if cache:
+        videos = [part for video in videos for part in video.readable_parts()]
     classes = class_numbers(videos, labels)
     if windows_per_epoch is not None:
         check_random(videos, cache, windows_per_epoch)
         stream = random_clips(videos, classes, clip, order, windows_per_epoch, workers)
+    elif not cache and all(video.indexed for video in videos):
+        stream = random_clips(videos, classes, clip, order, None, workers)
     elif cache:
         stream = cached_clips(videos, classes, clip, order, folder, service, sharding)
     else:
@@ -130,4 +135,4 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
 
 
 __all__ = ["KINDS", "Camera", "ClipSpec", "Source", "Video", "augmentations", "chunks",
-           "frame_indices", "load", "open_source", "split", "tasks", "transforms"]
+           "frame_indices", "load", "open_source", "prepare", "split", "tasks", "transforms"]

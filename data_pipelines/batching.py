@@ -13,7 +13,7 @@ import tensorflow as tf
 from data_pipelines import augmentations, disk_cache, transforms
 from data_pipelines import clips as clips_lib
 from data_pipelines import service as service_lib
-from data_pipelines.decoding import prepared_frames, read_ahead, resampled_length
+from data_pipelines.decoding import prepared_frames, read_ahead
 from data_pipelines.live import IDLE_SECONDS, LiveIterator
 
 _LOG = logging.getLogger(__name__)
@@ -173,12 +173,7 @@ def cached_clips(videos, classes, clip, order, folder=None, service=None, shardi
 
     def window(position, by_path=False):
         epoch, element = order.first_epoch + position // count, position % count
-        place = element
-        if order.shuffle and count > 1:
-            seed = tf.cast(_seed(order.seed, epoch, "order"), tf.uint32)
-            place = tf.random.experimental.index_shuffle(
-                element, seed, tf.constant(count - 1, tf.int64)
-            )
+        place = place_of(order, epoch, element, count)
         shape = fixed if fixed[0] else tf.unstack(window_shapes[place])
         frame_bytes = tf.cast(tf.reduce_prod(shape), tf.int64)
         span, row = longer.span, pixels
@@ -245,7 +240,7 @@ def streamed_clips(videos, classes, clip, order, workers=1):
     longer = longer_clip(clip, order)
     kept = [
         (video, label) for video, label in zip(videos, classes, strict=True)
-        if video.num_frames is None or is_long_enough(video, resampled_length(video, clip), longer)
+        if video.num_frames is None or is_long_enough(video, video.length_at(clip.fps), longer)
     ]
     if not kept:
         raise none_long_enough(videos, longer, clip)
@@ -303,7 +298,7 @@ def streamed_clips(videos, classes, clip, order, workers=1):
 
     first_epoch, skip, count = order.first_epoch, order.skip, None
     if all(v.length_is_certain for v in kept):
-        count = sum(len(clips_lib.window_starts(resampled_length(v, clip), longer))
+        count = sum(len(clips_lib.window_starts(v.length_at(clip.fps), longer))
                     for v in kept)
         if order.repeat:
             first_epoch, skip = first_epoch + skip // count, skip % count
@@ -386,6 +381,24 @@ def drawn(cut, clip, order, epoch, element):
     seeds = tf.random.split(_seed(order.seed, epoch, "draw", element), draws)
     cut = cropped(cut, clip, seeds[0])
     return augmentations.apply(cut, order.augment, seeds[1:], clip.frames)
+
+
+def place_of(order, epoch, element, count):
+    """Which of all windows an element is, where the shuffle is over all of them.
+
+    Args:
+        order: `Order`.
+        epoch: Number of the epoch, int64 scalar.
+        element: Number of the element in it, int64 below `count`; a scalar or several at once.
+        count: Number of windows.
+
+    Returns:
+        int64 of the same shape: the element itself where nothing is shuffled.
+    """
+    if not order.shuffle or count == 1:
+        return element
+    seed = tf.cast(_seed(order.seed, epoch, "order"), tf.uint32)
+    return tf.random.experimental.index_shuffle(element, seed, tf.constant(count - 1, tf.int64))
 
 
 def longer_clip(clip, order):

@@ -216,6 +216,22 @@ def frame_indices(num_frames, source_fps, clip):
     return np.array(indices[:: clip.frame_step], np.int64)
 
 
+def resampled_length(num_frames, source_fps, fps):
+    """Returns how many frames `resample` gives of so many.
+
+    Args:
+        num_frames: Frames of the video.
+        source_fps, fps: As of `resample`.
+
+    Example:
+        >>> resampled_length(10, 30.0, 10), resampled_length(10, 10.0, 25)
+        (4, 10)
+    """
+    if keeps_all_frames(source_fps, fps):
+        return num_frames
+    return len(frame_indices(num_frames, source_fps, ClipSpec(fps=fps)))
+
+
 def source_frames(start, count, source_fps, fps):
     """Returns which frames of a video are some of those at another rate.
 

@@ -1,7 +1,6 @@
 """From a video to the frames a model sees: rate, colour and size, piece by piece."""
 
 import collections
-import dataclasses
 import itertools
 import queue
 import threading
@@ -17,6 +16,29 @@ _CHUNK = 32
 # What is decoded ahead of one video: so many lots of frames, each of this many bytes at most, or
 # one frame.
 _LOTS, _LOT_FRAMES, _LOT_BYTES = 8, 32, 4 << 20
+
+
+def timed_frames(video, clip, start=0):
+    """Gives the frames of `prepared_frames`, each with its time, as of `Video.timed`.
+
+    Args:
+        video: `Video` that is not live.
+        clip: `ClipSpec`.
+        start: Frames to leave out at the beginning.
+
+    Yields:
+        `(time_sec, frame)`: float or `None`, and uint8 `(height, width, clip.channels)`.
+    """
+    times = collections.deque()
+
+    def frames():
+        for time_sec, frame in video.timed(clip.fps, clip.size, clip.channels, start):
+            times.append(time_sec)
+            yield frame
+
+    warn_of_rate(video, clip)
+    for frame in _brought(video, clip, frames(), _CHUNK):
+        yield times.popleft(), frame
 
 
 def prepared_frames(video, clip, idle_seconds=None):
@@ -36,10 +58,14 @@ def prepared_frames(video, clip, idle_seconds=None):
     Raises:
         ValueError: Frames of one video differ in size and `clip.size` does not make them equal.
     """
-    size, held = clip.size, []
     # A live frame is wanted now, not with those that come after it.
     at_once = 1 if video.live else _CHUNK
-    for frame in _at_rate(video, clip, idle_seconds):
+    yield from _brought(video, clip, _at_rate(video, clip, idle_seconds), at_once)
+
+
+def _brought(video, clip, frames, at_once):
+    size, held = clip.size, []
+    for frame in frames:
         if frame is None:
             yield None
             continue
@@ -212,18 +238,16 @@ class _Ahead:
         self._lots.put(end)
 
 
-def resampled_length(video, clip):
-    """Returns the frames of a video at the rate of the clip, by its declared `num_frames`."""
-    if clips_lib.keeps_all_frames(video.fps, clip.fps):
-        return video.num_frames
-    one_by_one = dataclasses.replace(clip, frame_step=1)
-    return len(clips_lib.frame_indices(video.num_frames, video.fps, one_by_one))
-
-
 def _at_rate(video, clip, idle_seconds):
     if video.live:
         timed = ((timed.frame, timed.time_sec) for timed in video.timed_frames(idle_seconds))
         return clips_lib.resample_live(timed, clip.fps)
+    warn_of_rate(video, clip)
+    return video.sampled(clip.fps, clip.size, clip.channels)
+
+
+def warn_of_rate(video, clip):
+    """Says, once, that a video has fewer frames per second than the clip, or that nobody knows."""
     if clip.fps is not None and video.fps is None:
         video.warn_once("the frame rate is unknown; it is taken as the %g asked for", clip.fps)
     elif clips_lib.is_too_slow(video.fps, clip.fps):
@@ -231,7 +255,6 @@ def _at_rate(video, clip, idle_seconds):
             "%g frames per second is less than the %g asked for; all frames are used, "
             "none invented", video.fps, clip.fps,
         )
-    return video.sampled(clip.fps, clip.size, clip.channels)
 
 
 def _prepared(frames, size, channels):

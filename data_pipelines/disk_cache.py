@@ -10,9 +10,7 @@ A key is there whole or not at all: it is written aside, then renamed, under a l
 processes the second waits and takes what the first has decoded.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import logging
@@ -24,7 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines.decoding import prepared_frames
-from data_pipelines.remote import RemotePath
+from data_pipelines.remote import RemotePath, state_of
+from data_pipelines.whole_files import locked, write_all
 
 _LOG = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ def kept_frames(videos, clip, folder, check):
     try:
         if kept is None:
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder / f"{place.name}.lock"):
+            with locked(folder / f"{place.name}.lock", "decodes the same videos"):
                 kept = _read(place)
                 if kept is None:
                     kept = _written(videos, clip, place, check, known)
@@ -144,7 +143,8 @@ def _known(videos):
                 "`cache` must be None or 'memory' for a video that is made of no files. "
                 f"Received: {video.name}"
             )
-        known.append([type(video).__name__, video.fps, [_state(path) for path in video.files]])
+        states = [_state(path) for path in video.files]
+        known.append([type(video).__name__, video.fps, states, video.part])
     return known
 
 
@@ -156,29 +156,16 @@ def _key(known, clip):
 def _state(path):
     if isinstance(path, RemotePath):
         # As it is now: what a source was told when it was opened may be long ago.
-        found = RemotePath(path.url).stat()
-        if found.version is None:
+        size, version = state_of(RemotePath(path.url))
+        if version is None:
             raise ValueError(
                 "`cache` must be None or 'memory' for a file whose server gives neither ETag nor "
                 f"Last-Modified: nothing tells when it changes. Received: {path}"
             )
         # The address itself, which nobody can read from a key: as it is shown, without what may
         # be secret, another file's would be the same.
-        return [path.url, found.st_size, found.version]
-    found = Path(path).stat()
-    return [str(Path(path).resolve()), found.st_size, found.st_mtime_ns]
-
-
-@contextlib.contextmanager
-def _locked(path):
-    # The kernel lets go of it when a process ends, however that ends.
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOG.info("waiting for another process that decodes the same videos")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        return [path.url, size, version]
+    return [str(Path(path).resolve()), *state_of(path)]
 
 
 def _read(place):
@@ -233,10 +220,8 @@ def _written(videos, clip, place, check, known):
 
 
 def _write(file, content, at):
-    left = content
     try:
-        while left:
-            left = left[file.write(left) :]
+        write_all(file, content)
     except OSError as error:
         raise _Unwritable(f"{error.strerror} after {at >> 20} MB") from None
     return len(content)

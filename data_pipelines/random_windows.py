@@ -1,15 +1,19 @@
-"""Windows drawn at random from videos of any length, each read from the key frame before it."""
+"""Windows read where they are, each by itself: drawn at random, or each once per epoch.
+
+Of a video file that means from the key frame before it.
+"""
 
 import collections
 import concurrent.futures
-import itertools
+import dataclasses
 import logging
 
 import numpy as np
 import tensorflow as tf
 
 from data_pipelines import batching
-from data_pipelines.decoding import prepared_window, resampled_length
+from data_pipelines import clips as clips_lib
+from data_pipelines.decoding import prepared_window, warn_of_rate
 
 _LOG = logging.getLogger(__name__)
 
@@ -18,6 +22,9 @@ _MOST_DRAWS = 20
 
 # Windows that are read ahead of the one asked for, per worker.
 _AHEAD = 2
+
+# Elements whose places are looked up at once: one by one that takes as long as to read a window.
+_PLACES = 256
 
 
 def check_random(videos, cache, count):
@@ -54,7 +61,7 @@ def check_random(videos, cache, count):
 
 
 def random_clips(videos, classes, clip, order, count, workers):
-    """Streams windows drawn at random, uniformly over all places where one fits.
+    """Streams windows drawn at random, uniformly over all places where one fits; or all windows.
 
     Element `i` of an epoch depends on `(seed, epoch, i)` alone: one is found again without those
     before it. A place where no whole window can be read, in a damaged file or across a pause of
@@ -63,9 +70,10 @@ def random_clips(videos, classes, clip, order, count, workers):
     Args:
         videos: List of `Video`.
         classes: List of int, the class of each video.
-        clip: `ClipSpec`; `stride` does not count.
-        order: `Order`; `shuffle` does not count.
-        count: Windows per epoch.
+        clip: `ClipSpec`; `stride` does not count where windows are drawn.
+        order: `Order`; `shuffle` does not count where windows are drawn.
+        count: Windows per epoch; or `None` for each window once, in the order of
+            `batching.cached_clips`.
         workers: Windows that are read at a time.
 
     Returns:
@@ -75,32 +83,38 @@ def random_clips(videos, classes, clip, order, count, workers):
         ValueError: No video is as long as a window; a crop that does not fit; sizes that differ
             and nothing makes them equal.
     """
+    each_once = count is None
     longer = batching.longer_clip(clip, order)
+    if not each_once:
+        longer = dataclasses.replace(longer, stride=1)
     kept, kept_classes, places = [], [], []
     for video, label in zip(videos, classes, strict=True):
         if video.num_frames is None:
             video.warn_once("%s left out: its length is unknown, so nothing can be drawn from it",
                             video.name)  # fmt: skip
             continue
-        length = resampled_length(video, longer)
+        warn_of_rate(video, longer)
+        length = video.length_at(longer.fps)
         if batching.is_long_enough(video, length, longer):
             kept.append(video)
             kept_classes.append(label)
-            places.append(length - longer.span + 1)
+            places.append(len(clips_lib.window_starts(length, longer)))
     if not kept:
         raise batching.none_long_enough(videos, longer, clip)
     size = clip.size or batching.first_frame(kept[0], clip).shape[:2]
     shape = batching.checked_shape(kept[0], (*size, clip.channels), None, clip)
     fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
     ends = np.cumsum(places)
+    count = int(ends[-1]) if each_once else count
 
-    def read(position):
-        epoch, element = order.first_epoch + position // count, position % count
+    def read(epoch, element, place):
         for draw in range(_MOST_DRAWS):
-            rng = np.random.default_rng([order.seed, epoch, element, draw])
-            place = int(rng.integers(ends[-1]))
+            if draw or not each_once:
+                rng = np.random.default_rng([order.seed, epoch, element, draw])
+                place = int(rng.integers(ends[-1]))
             number = int(np.searchsorted(ends, place, side="right"))
             video, start = kept[number], place - int(ends[number] - places[number])
+            start *= longer.stride
             cut = prepared_window(video, longer, start)
             if cut is not None:
                 batching.checked_shape(video, cut.shape[1:], shape, clip)
@@ -111,13 +125,21 @@ def random_clips(videos, classes, clip, order, count, workers):
             f"no whole window could be read in {_MOST_DRAWS} draws, the last of {video.name}"
         )
 
+    def elements():
+        position = order.skip
+        while order.repeat or position < count:
+            epoch, first = order.first_epoch + position // count, position % count
+            found = np.arange(first, min(count, first + _PLACES), dtype=np.int64)
+            placed = np.asarray(batching.place_of(order, epoch, found, count))
+            yield from zip([epoch] * len(found), found.tolist(), placed.tolist(), strict=True)
+            position += len(found)
+
     def windows():
-        positions = itertools.count(order.skip) if order.repeat else range(order.skip, count)
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             waiting = collections.deque()
             try:
-                for position in positions:
-                    waiting.append(pool.submit(read, position))
+                for element in elements():
+                    waiting.append(pool.submit(read, *element))
                     if len(waiting) > _AHEAD * workers:
                         yield waiting.popleft().result()
                 while waiting:

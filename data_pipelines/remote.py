@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import os
 import pathlib
 import re
 import tempfile
@@ -89,6 +90,36 @@ def size_of(path):
     return as_path(path).stat().st_size
 
 
+def state_of(path):
+    """Returns `[bytes, version]` of a file: another version where it may have changed.
+
+    The version is the time of change in nanoseconds, of a remote file its tag or time as its
+    server tells it; `None` where that tells neither.
+    """
+    found = as_path(path).stat()
+    return [found.st_size, found.version if is_remote(path) else found.st_mtime_ns]
+
+
+def read_range(path, offset, length):
+    """Reads some bytes of a file, wherever it is, and no others.
+
+    Args:
+        path: Local path or `RemotePath`, of a server that gives ranges (`RemotePath.stat`).
+        offset: Number of the first byte.
+        length: How many, at least 1.
+
+    Returns:
+        Bytes; fewer where the file ends.
+
+    Raises:
+        OSError: As of `open_binary`.
+    """
+    if isinstance(path, RemotePath):
+        return tried(path, "read", lambda way: way.read(path.url, offset, length))
+    with open(path, "rb", buffering=0) as file:
+        return os.pread(file.fileno(), length, offset)
+
+
 class RemotePath:
     """An address, with as much of `pathlib.Path` as sources need.
 
@@ -148,6 +179,10 @@ class RemotePath:
         if self._entry is None or self._entry.ranges is None:
             self._entry = tried(self, "found", lambda way: way.stat(self.url))
         return self._entry
+
+    def listed_size(self):
+        """Returns the bytes that a listing has told, or `None`; nothing is asked."""
+        return self._entry.st_size if self._entry is not None else None
 
     def exists(self):
         try:

@@ -344,7 +344,7 @@ def way_of(scheme):
 
 @functools.cache
 def tensorflow_schemes():
-    """Returns which of `s3` and `gs` TensorFlow reads here, with tensorflow-io where its plugins load.
+    """Returns which of `s3` and `gs` TensorFlow reads here, by tensorflow-io's plugins or its own.
 
     That they do not load beside the newer TensorFlow is told by `zoo doctor`, so what
     tensorflow-io warns of on its import is not said here.

@@ -10,6 +10,7 @@ from data_pipelines.sources import (
     frame_folders,
     labelled_folders,
     moving_mnist,
+    shards,
     synthetic_cctv,
     ucsd,
     video_files,
@@ -22,6 +23,7 @@ KINDS = {
     "frame_folders": frame_folders.open_source,
     "labelled_folders": labelled_folders.open_source,
     "moving_mnist": moving_mnist.open_source,
+    "shards": shards.open_source,
     "synthetic_cctv": synthetic_cctv.open_source,
     "ucsd": ucsd.open_source,
     "video_files": video_files.open_source,
@@ -29,7 +31,7 @@ KINDS = {
 }
 
 # Layouts that are read where they are, if that is not here; the others need files to seek in.
-REMOTE_KINDS = ("frame_folders", "labelled_folders", "video_files")
+REMOTE_KINDS = ("frame_folders", "labelled_folders", "shards", "video_files")
 
 
 def open_source(source, kind=None, split=None):
@@ -131,6 +133,8 @@ def _kind_of(path):
         return "video_files"
     if not any(path.iterdir()):
         raise ValueError(f"`source` {path} is an empty folder")
+    if shards.is_source(path):
+        return "shards"
     if isinstance(path, remote.RemotePath):
         return _kind_of_files(path)
     if synthetic_cctv.is_source(path):

@@ -37,13 +37,18 @@ class Video:
             `timed_frames` and `close` too, as `Camera` has.
         endless: Whether frames come without end.
         files: List of the paths that its frames are read from and from nothing else, or `None`.
+        part: Which part of its files it is, as values of JSON; `None` where it is all of them.
         seekable: Whether a window can be read without the rest of the video.
+        indexed: Whether windows are read in any order as fast as one after the other, and their
+            number is certain.
     """
 
     live = False
     endless = False
     files = None
+    part = None
     seekable = True
+    indexed = False
 
     def __init__(self, name, *, label=None, group=None, split=None, fps=None, num_frames=None):
         self.name = name
@@ -94,6 +99,36 @@ class Video:
         """
         return clips.resample(self.frames(), self.fps, fps)
 
+    def timed(self, fps=None, size=None, channels=None, start=0):
+        """Decodes the frames that `sampled` gives, each with its time where the source knows it.
+
+        Args:
+            fps, size, channels: As of `sampled`.
+            start: Number of the first frame wanted, of the video at the rate asked for, from 0.
+
+        Yields:
+            `(time_sec, frame)`, the time counted from the first frame of the video; `None` where
+            frame `k` is of the time `k / fps`.
+        """
+        for frame in itertools.islice(self.sampled(fps, size, channels), start, None):
+            yield None, frame
+
+    def length_at(self, fps=None):
+        """Returns the number of frames at a rate, by `num_frames`, which must be known.
+
+        Args:
+            fps: As of `sampled`.
+        """
+        return clips.resampled_length(self.num_frames, self.fps, fps)
+
+    def readable_parts(self):
+        """Returns a list of videos: what of this one can be read, after looking at all of it.
+
+        Of most kinds it is the video itself, unlooked at, as they tell damage while they are read.
+        Where frames are missing between others, each row of frames without a gap is a video.
+        """
+        return [self]
+
     def window(self, start, count, fps=None, size=None, channels=None):
         """Decodes some of the frames that `sampled` gives, and not those before.
 
@@ -118,6 +153,17 @@ class Video:
     def masks(self):
         """Returns an iterator of bool `(height, width)` masks, one per frame; `None` if unknown."""
         return None
+
+
+class TimedVideo(Video):
+    """A video whose source knows the time of each frame: `timed` is what it is told by."""
+
+    def frames(self, start=0):
+        return self.sampled(start=start)
+
+    def sampled(self, fps=None, size=None, channels=None, start=0):
+        for _, frame in self.timed(fps, size, channels, start):
+            yield frame
 
 
 class ImageFiles(Video):
@@ -197,13 +243,26 @@ def read_image(path):
     import cv2
 
     if isinstance(path, Path):
-        image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR)
+        image = _as_rgb(cv2.imread(str(path), cv2.IMREAD_ANYCOLOR))
     else:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_ANYCOLOR) if len(content) else None
+        image = decoded_image(path.read_bytes())
     if image is None:
         raise ValueError(f"{path} cannot be read as an image")
-    return image[..., None] if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+    return image
+
+
+def decoded_image(content):
+    """Decodes the bytes of an image file, as `read_image` does; `None` of what is no image."""
+    import cv2
+
+    content = np.frombuffer(content, np.uint8)
+    return _as_rgb(cv2.imdecode(content, cv2.IMREAD_ANYCOLOR)) if len(content) else None
+
+
+def _as_rgb(image):
+    if image is None or image.ndim == 3:
+        return image if image is None else np.ascontiguousarray(image[..., ::-1])
+    return image[..., None]
 
 
 def stamp(path):

@@ -8,7 +8,7 @@ from data_pipelines.sources.base import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     Source,
-    Video,
+    TimedVideo,
     files_below,
     stamp,
 )
@@ -23,7 +23,7 @@ class NoVideo(ValueError):
     """A file is text, empty or an image: no damage to a recording has made it so."""
 
 
-class VideoFile(Video):
+class VideoFile(TimedVideo):
     """A video file, decoded in a process of its own.
 
     The frames before a break are given; that some are missing is said by a warning, once, with
@@ -70,18 +70,14 @@ class VideoFile(Video):
             name, fps=self.facts["fps"], num_frames=self.facts["num_frames"], **about
         )
 
-    def frames(self, start=0):
-        return self.sampled(start=start)
-
-    def sampled(self, fps=None, size=None, channels=None, start=0):
+    def timed(self, fps=None, size=None, channels=None, start=0):
         decoding = workers.Decoding(
             self.path, fps=self._made_rate(fps), size=size, channels=channels, start=start
         )
         is_here = not remote.is_remote(self.path)
         before = stamp(self.path) if is_here else None
         try:
-            for _, frame in decoding:
-                yield frame
+            yield from decoding
             self._say_loss(decoding.report)
         finally:
             decoding.close()

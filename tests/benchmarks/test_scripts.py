@@ -13,8 +13,9 @@ from zoo.evaluation.selection import Candidate
 from zoo.registry import resolve
 
 SCRIPTS = (
-    "archive_speed", "decoding", "doctor_memory", "foresight", "kill_train", "latents",
-    "moving_mnist", "mutated_videos", "reconstruction", "scoring", "select_scoring", "sharpness",
+    "archive", "archive_speed", "decoding", "foresight", "kill_prepare", "kill_train", "latents",
+    "memory", "moving_mnist", "mutated_videos", "reconstruction", "scoring", "select_scoring",
+    "sharpness", "training_feed",
     "video_gan", "weizmann",
 )  # fmt: skip
 
@@ -320,3 +321,29 @@ def test_windows_are_cut_and_ways_set_side_by_side(script):
         "PyAV, one by one": (3.0, True), "PyAV, decoded once": (0.75, False),
         "OpenCV, bare loop": (0.9, True),
     }  # fmt: skip
+
+
+def test_feeds_are_set_beside_memory_round_by_round(script):
+    module = script("training_feed")
+    # A slow round slows all alike; the median leaves out one that hits a feed alone.
+    seconds = {"memory": [1.0, 4.0, 1.0], "shards": [1.25, 5.0, 9.0], "video files": [1.0] * 3}
+    rows = module.rows_of(seconds, dict.fromkeys(seconds, 2.0))
+    assert rows["shards"] == {"steps_per_second": 0.2, "ratio": 0.8, "clip_ms": 2.0}
+    assert (rows["memory"]["ratio"], rows["video files"]["ratio"]) == (1.0, 1.0)
+    assert [line.split()[0] for line in module.table(rows)] == ["feed", "memory", "shards", "video"]
+
+
+def test_processor_time_counts_what_decodes(script, monkeypatch):
+    module = script("training_feed")
+    monkeypatch.setattr(module.memory, "decoders", lambda pid: [])
+    own = module.processor_seconds()
+    monkeypatch.setattr(module.memory, "decoders", lambda pid: [pid])
+    # As if this process were its own decoder: counted twice, to a tick.
+    assert module.processor_seconds() == pytest.approx(2 * own, rel=0.1)
+
+
+def test_moments_of_kills_are_spread_over_all_of_the_time(script):
+    import random
+
+    found = script("killing").shares(4, random.Random(0))
+    assert [int(4 * share) for share in found] == [0, 1, 2, 3]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import ClipSpec, Video, chunks, decoding, frame_indices, transforms
-from data_pipelines.decoding import prepared_frames, read_ahead, resampled_length
+from data_pipelines.decoding import prepared_frames, read_ahead
 
 
 def video_of(array_video, frames, size=(12, 20), channels=3, **about):
@@ -37,7 +37,7 @@ def test_resampled_length_counts_the_frames_given(array_video):
     for fps in (None, 3.0, 7.0, 30.0):
         video = video_of(array_video, 47, fps=25.0)
         clip = ClipSpec(fps=fps)
-        assert resampled_length(video, clip) == sum(1 for _ in prepared_frames(video, clip))
+        assert video.length_at(clip.fps) == sum(1 for _ in prepared_frames(video, clip))
 
 
 def test_a_slow_source_is_said_once(array_video, caplog):

@@ -290,10 +290,10 @@ def test_what_is_whole_is_read_where_nothing_can_be_written(tmp_path, footage, m
     clip = ClipSpec(frames=4)
     kept = pixels(load(footage, clip, cache=tmp_path / "cache"))
 
-    def locked(path):
+    def locked(path, what):
         raise PermissionError(path)
 
-    monkeypatch.setattr(disk_cache, "_locked", locked)
+    monkeypatch.setattr(disk_cache, "locked", locked)
     np.testing.assert_array_equal(pixels(load(footage, clip, cache=tmp_path / "cache")), kept)
 
 

@@ -17,6 +17,7 @@ from zoo.commands import (
     embed,
     evaluate,
     export,
+    prepare,
     preview,
     quickstart,
     train,
@@ -36,6 +37,7 @@ EXAMPLES = {
     "compare": "zoo compare convlstm_vae runs/mine --data ucsd_ped2/ --out runs/comparison.png",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
+    "prepare": "zoo prepare footage/ --out shards/ --preset convlstm_vae",
     "preview": "zoo preview footage/ --out runs/preview",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "classify train": "zoo classify train --encoder exported/mine --data clips_by_class/",
@@ -103,6 +105,7 @@ _add("embed", embed.embed)
 _add("export", export.export)
 _classify = _group("classify", "Classify clips with an exported encoder.")
 _add("train", classify.train, group=_classify)
+_add("prepare", prepare.prepare)
 _add("preview", preview.preview)
 _add("data-service", data_service.data_service)
 _add("doctor", doctor.doctor, loads_tensorflow=False)

@@ -14,7 +14,7 @@ import data_pipelines
 from data_pipelines import augmentations
 from data_pipelines.batching import cropped
 from data_pipelines.clips import given_rate, window_starts, windows
-from data_pipelines.decoding import prepared_frames, resampled_length
+from data_pipelines.decoding import prepared_frames
 from zoo import registry
 from zoo.commands import training_setup
 from zoo.commands.console import say
@@ -143,7 +143,7 @@ def fed(video, clip):
     """
     size = list(next(iter(video.frames())).shape[:2])
     known = video.num_frames is not None
-    length = resampled_length(video, clip) if known else None
+    length = video.length_at(clip.fps) if known else None
     return {
         "video": video.name,
         "fps": video.fps,
@@ -173,7 +173,7 @@ def draw_clips(videos, clip, count, seed):
     apart = dataclasses.replace(clip, stride=clip.frames * clip.frame_step)
     rows, videos = [], [
         video for video in videos
-        if video.num_frames is None or resampled_length(video, clip) >= clip.span
+        if video.num_frames is None or video.length_at(clip.fps) >= clip.span
     ]  # fmt: skip
     for place, number in enumerate(rng.permutation(len(videos))):
         video, wanted = videos[number], math.ceil((count - len(rows)) / (len(videos) - place))

@@ -297,7 +297,7 @@ def _unweighted(data):
     if sample_weight is not None:
         raise ValueError(
             "`sample_weight` and `class_weight` of `fit` must be None: a discriminator judges all "
-            "clips of a batch alike, and what is compared with targets is not one prediction a clip. "
-            f"Received: weights of the shape {tuple(sample_weight.shape)}"
+            "clips of a batch alike, and what is compared with targets is not one prediction a "
+            f"clip. Received: weights of the shape {tuple(sample_weight.shape)}"
         )
     return x, y

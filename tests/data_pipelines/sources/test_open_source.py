@@ -23,7 +23,7 @@ def test_an_unknown_kind_lists_the_kinds(tmp_path):
     with pytest.raises(ValueError, match="`kind` must be one of .*'weizmann'.*kind='avi'"):
         open_source(tmp_path, kind="avi")
     assert sorted(KINDS) == ["camera", "frame_folders", "labelled_folders", "moving_mnist",
-                             "synthetic_cctv", "ucsd", "video_files", "weizmann"]
+                             "shards", "synthetic_cctv", "ucsd", "video_files", "weizmann"]
 
 
 def test_only_a_video_file_is_footage_without_a_folder(tmp_path, write_video):

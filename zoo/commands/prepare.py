@@ -1,0 +1,113 @@
+"""`zoo prepare`: footage to TFRecord shards at the size and rate of a training.
+
+    zoo prepare footage/ --out shards/ --preset convlstm_vae
+
+takes as long as decoding does. Broken off at any moment, the same command goes on.
+"""
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.commands.console import emit_json, progress
+
+
+def prepare(
+    path: Annotated[Path, typer.Argument(help="Footage: a folder, a file or an address.")],
+    out: Annotated[Path, typer.Option(help="Folder for the shards; new, or of this command.")],
+    preset: Annotated[
+        str | None, typer.Option(help="Rate, size and colour that this model is trained at.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Instead: frames per second.")] = None,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Instead: height and width in pixels.", metavar="HEIGHT WIDTH"),
+    ] = None,
+    channels: Annotated[int, typer.Option(help="Instead: 1 for grey, 3 for RGB.")] = 1,
+    kind: Annotated[str | None, typer.Option(help="Layout; by default told by looking.")] = None,
+    quality: Annotated[str, typer.Option(help="Of JPEG, 1 to 100; or lossless.")] = "95",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Decoded at a time; by default as many as cores.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+):
+    """Turn footage into TFRecord shards, to train from here or elsewhere.
+
+    Given again after it was broken off, at any moment, it goes on, and ends with the same bytes.
+    Shards do not depend on --workers. They keep classes, groups and splits, but no truth per frame.
+    Without --preset, --size and --fps frames keep their size and rate.
+    """
+    import data_pipelines
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    form = {"size": size, "fps": fps, "channels": channels}
+    if preset is not None:
+        form = form_of(preset, form)
+    with shown(sys.stderr) as report:
+        found = data_pipelines.prepare(
+            path, out, kind=kind, quality=int(quality) if quality.isdigit() else quality,
+            workers=workers, progress=report, **form,
+        )  # fmt: skip
+    if as_json:
+        emit_json({"out": str(out), **found})
+    else:
+        typer.echo(
+            f"{found['videos']} videos, {found['frames']} frames in {found['shards']} shards of "
+            f"{found['bytes'] / 1e6:.1f} MB, {found['kept']} of which were there: {out}"
+        )
+
+
+def form_of(preset, given):
+    """Rate, size and colour that a preset is trained at.
+
+    Args:
+        preset: Name.
+        given: Dict of `size`, `fps` and `channels` as they were typed.
+
+    Returns:
+        Dict of the same keys.
+
+    Raises:
+        ValueError: If both a preset and another option are given, or there is no such preset.
+    """
+    from zoo.commands import preview_setup
+
+    if given["channels"] != 1:
+        raise ValueError(
+            f"`preset` must be left out where `channels` is given. Received: preset={preset}"
+        )
+    clip = preview_setup.clip_of(
+        preset, size=given["size"], fps=given["fps"], frames=None, default=preset
+    )
+    return {name: getattr(clip, name) for name in given}
+
+
+@contextlib.contextmanager
+def shown(stream):
+    """Gives a function of (done, total, name) that shows it: as a bar on a terminal, else as lines.
+
+    Args:
+        stream: Text stream; lines go to standard error.
+    """
+    from zoo.commands.footage_doctor import printable
+
+    if not stream.isatty():
+        report = progress()
+        yield lambda done, total, name: report(done, total or "?", printable(name))
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}", markup=False), bars.BarColumn(bar_width=20),
+        bars.MofNCompleteColumn(), bars.TextColumn("frames"), bars.TimeRemainingColumn(),
+    )  # fmt: skip
+    with bars.Progress(*columns, console=Console(file=stream)) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, name: bar.update(
+            task, completed=done, total=total, description=printable(name)[-40:]
+        )
