@@ -279,21 +279,18 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
             "`out` must be a folder on this machine; copy it to where it is read. Received: "
             f"out={remote.as_path(out)}"
         )
-    opened, out = open_source(source, kind, split), Path(out)
-    if isinstance(opened.path, Path) and opened.path.resolve() in out.resolve().parents:
-        raise ValueError(f"`out` must not be in the footage. Received: out={out}")
-    live = [video.name for video in opened.videos if video.live]
-    if live:
-        raise ValueError(
-            f"`source` must be recorded footage; a camera's comes once. Received: {live[0]}"
-        )
+    opened, out = recorded(source, out, kind, split), Path(out)
     units = plan(opened.videos, form)
-    index, kept = _finished(out, units, form), 0
+
+    def read(name):
+        return (out / name).read_bytes()
+
+    index, kept = finished(read, out, units, form), 0
     if index is None:
         _check_empty(out)
         (out / _PROGRESS).mkdir(parents=True, exist_ok=True)
         with locked(out / _PROGRESS / "lock", "prepares shards in this folder"):
-            index = _finished(out, units, form)
+            index = finished(read, out, units, form)
             if index is None:
                 _check_asked(out, opened, form)
                 index, kept = _made(out, units, form, workers, progress)
@@ -301,6 +298,34 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
         kept = len(index.shards)
     # Of a run that was killed at the very end, too.
     shutil.rmtree(out / _PROGRESS, ignore_errors=True)
+    return summary(index, kept)
+
+
+def recorded(source, out, kind=None, split=None):
+    """Opens footage whose shards are to go to `out`.
+
+    Args:
+        source, out, kind, split: As of `prepare`.
+
+    Returns:
+        `Source`.
+
+    Raises:
+        ValueError: It is a camera, or `out` lies in it; as of `sources.open_source`.
+    """
+    opened = open_source(source, kind, split)
+    if isinstance(opened.path, Path) and opened.path.resolve() in Path(out).resolve().parents:
+        raise ValueError(f"`out` must not be in the footage. Received: out={out}")
+    live = [video.name for video in opened.videos if video.live]
+    if live:
+        raise ValueError(
+            f"`source` must be recorded footage; a camera's comes once. Received: {live[0]}"
+        )
+    return opened
+
+
+def summary(index, kept):
+    """What `prepare` returns of an `Index`."""
     return {
         "videos": len(index.videos),
         "frames": sum(video["frames"] for video in index.videos),
@@ -327,12 +352,27 @@ def _described(video, form):
     }))  # fmt: skip
 
 
-def _finished(out, units, form):
-    """The index of a folder that is finished, else `None`; `ValueError` where it is of others."""
-    if not (out / INDEX).exists():
+def finished(read, out, units, form):
+    """Looks whether a folder holds all shards of a plan.
+
+    Args:
+        read: Function from the name of a file in it to its bytes; `FileNotFoundError`.
+        out: The folder, as shown in errors.
+        units: List of `Unit`.
+        form: `Form`.
+
+    Returns:
+        `Index`; `None` where it is not there yet.
+
+    Raises:
+        ValueError: There are shards of other footage or arguments, or the index is damaged.
+    """
+    try:
+        read(INDEX)
+    except FileNotFoundError:
         return None
     try:
-        index = Index.read(lambda name: (out / name).read_bytes())
+        index = Index.read(read)
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"`out` {out} {error}; give another folder, or delete it") from None
     _check_same(out, index.arguments, form.to_dict())

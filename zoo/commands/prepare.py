@@ -2,11 +2,14 @@
 
     zoo prepare footage/ --out shards/ --preset convlstm_vae
 
-takes as long as decoding does. Broken off at any moment, the same command goes on.
+takes as long as decoding does. Broken off at any moment, the same command goes on. On a cluster:
+
+    zoo prepare s3://footage/ --out s3://shards/ --beam "--runner=FlinkRunner --flink_master=host:8081"
 """
 
 import contextlib
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +21,7 @@ from zoo.commands.console import emit_json, progress
 
 def prepare(
     path: Annotated[Path, typer.Argument(help="Footage: a folder, a file or an address.")],
-    out: Annotated[Path, typer.Option(help="Folder for the shards; new, or of this command.")],
+    out: Annotated[str, typer.Option(help="Folder for the shards; new, or of this command.")],
     preset: Annotated[
         str | None, typer.Option(help="Rate, size and colour that this model is trained at.")
     ] = None,
@@ -33,6 +36,10 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Decoded at a time; by default as many as cores.")
     ] = None,
+    beam: Annotated[
+        str | None,
+        typer.Option(help="Pipeline options: let Apache Beam do it.", metavar="OPTIONS"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ):
     """Turn footage into TFRecord shards, to train from here or elsewhere.
@@ -40,6 +47,9 @@ def prepare(
     Given again after it was broken off, at any moment, it goes on, and ends with the same bytes.
     Shards do not depend on --workers. They keep classes, groups and splits, but no truth per frame.
     Without --preset, --size and --fps frames keep their size and rate.
+
+    With --beam, which takes what Apache Beam takes ("" runs it in this process), a pipeline writes
+    the same bytes, and --out is any address that Beam writes to.
     """
     import data_pipelines
 
@@ -47,11 +57,19 @@ def prepare(
     form = {"size": size, "fps": fps, "channels": channels}
     if preset is not None:
         form = form_of(preset, form)
-    with shown(sys.stderr) as report:
-        found = data_pipelines.prepare(
-            path, out, kind=kind, quality=int(quality) if quality.isdigit() else quality,
-            workers=workers, progress=report, **form,
-        )  # fmt: skip
+    form |= {"kind": kind, "quality": int(quality) if quality.isdigit() else quality}
+    if beam is not None:
+        from data_pipelines import beam as pipeline
+
+        if workers is not None:
+            raise ValueError(
+                "`workers` must be left out with `beam`, whose options say how many there are. "
+                f"Received: workers={workers}"
+            )
+        found = pipeline.prepare(path, out, options=shlex.split(beam), **form)
+    else:
+        with shown(sys.stderr) as report:
+            found = data_pipelines.prepare(path, out, workers=workers, progress=report, **form)
     if as_json:
         emit_json({"out": str(out), **found})
     else:
