@@ -4,7 +4,7 @@
 
 takes as long as decoding does. Broken off at any moment, the same command goes on. On a cluster:
 
-    zoo prepare s3://footage/ --out s3://shards/ --beam "--runner=FlinkRunner --flink_master=host:8081"
+    zoo prepare s3://footage/ --out s3://shards/ --beam "--runner=FlinkRunner --flink_master=HOST"
 """
 
 import contextlib

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from data_pipelines import ClipSpec, load, open_source
+from data_pipelines import ClipSpec, beam, load, open_source
 from zoo.commands import prepare
 from zoo.commands.app import app
 
@@ -70,6 +70,25 @@ def test_what_is_wrong_is_named_by_its_option(footage, tmp_path, words, code, me
     ended = run(footage, "--out", tmp_path / "shards", *words)
     assert ended.exit_code == code
     assert message.replace("`size`", "`--size`") in ended.stderr
+
+
+def test_a_pipeline_is_given_its_options(footage, tmp_path, monkeypatch):
+    asked = {}
+
+    def made(path, out, **given):
+        asked.update(given, out=out)
+        return {"videos": 1, "frames": 30, "shards": 1, "bytes": 9, "kept": 0}
+
+    monkeypatch.setattr(beam, "prepare", made)
+    ended = run(footage, "--out", "s3://bucket/shards", "--fps", "5", "--beam",
+                "--runner=FlinkRunner --job_name='a b'")  # fmt: skip
+    assert ended.exit_code == 0 and ended.stdout.endswith("0 of which were there: s3://bucket/shards\n")
+    assert asked == {
+        "out": "s3://bucket/shards", "options": ["--runner=FlinkRunner", "--job_name=a b"],
+        "size": None, "fps": 5, "channels": 1, "kind": None, "quality": 95,
+    }  # fmt: skip
+    ended = run(footage, "--out", tmp_path / "shards", "--beam", "", "--workers", "2")
+    assert ended.exit_code == 2 and "`--workers` must be left out with `--beam`" in ended.stderr
 
 
 def test_on_a_terminal_there_is_a_bar(monkeypatch):
