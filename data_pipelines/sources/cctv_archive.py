@@ -20,6 +20,9 @@ from data_pipelines.sources.cctv_scene import Scene
 # What the folder holds until all is made, with the plan.
 _UNFINISHED = "scene.unfinished.json"
 
+# What names of files begin with while they are written.
+_ASIDE = ".part."
+
 _PROGRAM = Path(__file__).with_name("cctv_worker.py")
 
 
@@ -105,9 +108,8 @@ def make_file(directory, plan, name):
     camera, first, behind = next(about for file, *about in plan.files() if file == name)
     scene = Scene(plan, camera)
     path, truth_path = _video_path(directory, plan, name), directory / "truth" / f"{name}.npz"
-    # Written aside under hidden names: what has its name is whole.
-    aside = [found.with_name(f".{found.name}") for found in (path, truth_path)]
-    aside[0] = aside[0].with_suffix(f".part{path.suffix}")
+    # Written aside under hidden names of this process: what has its name is whole.
+    aside = [found.with_name(f"{_ASIDE}{os.getpid()}.{found.name}") for found in (path, truth_path)]
     for found in aside:
         found.parent.mkdir(parents=True, exist_ok=True)
 
@@ -187,6 +189,8 @@ def _begin(directory, about):
     directory.mkdir(parents=True, exist_ok=True)
     begun = directory / _UNFINISHED
     if begun.is_file() and begun.read_text() == about:
+        for left_over in directory.rglob(f"{_ASIDE}*"):
+            left_over.unlink()
         return
     if any(directory.iterdir()):
         raise ValueError(

@@ -92,14 +92,14 @@ def test_tensorflow_reads_the_shards_and_sha256sum_knows_them(tmp_path, footage)
 
 @pytest.mark.parametrize("options", [
     {}, {"cache": "memory", "shuffle": True, "seed": 3, "augment": ("flip",), "skip": 1},
-    {"shuffle": True, "seed": 3, "augment": ("flip", "noise"), "batch": 3, "first_epoch": 2},
-    {"shuffle": 1, "repeat": True, "skip": 70},
+    {"shuffle": 1, "seed": 3, "augment": ("flip",), "batch": 3, "first_epoch": 2, "repeat": True,
+     "skip": 25},
 ], ids=str)  # fmt: skip
 def test_the_stream_is_that_of_the_footage_kept_in_memory(tmp_path, footage, options):
     prepare(footage, tmp_path / "shards", **SMALL)
     clip = ClipSpec(frames=4, stride=2, fps=10, size=(24, 32), crop=(16, 16), crop_mode="random")
-    found = pixels(load(tmp_path / "shards", clip, **options).take(80))
-    expected = pixels(load(footage, clip, **{**options, "cache": "memory"}).take(80))
+    found = pixels(load(tmp_path / "shards", clip, **options).take(60))
+    expected = pixels(load(footage, clip, **{**options, "cache": "memory"}).take(60))
     assert len(found) == len(expected) > 10
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -119,9 +119,9 @@ def test_a_shuffle_mixes_all_videos_and_gives_each_window_once(tmp_path, footage
 
 
 def test_shards_are_read_at_lower_rates_and_other_sizes_too(tmp_path, footage):
-    prepare(footage, tmp_path / "shards", fps=10, quality="lossless", channels=3)
+    prepare(footage / "2.avi", tmp_path / "shards", fps=10, quality="lossless", channels=3)
     clip = ClipSpec(frames=3, fps=4, size=(12, 16), channels=1)
-    for options in ({}, {"windows_per_epoch": 20, "seed": 1}, {"cache": "memory"}):
+    for options in ({}, {"windows_per_epoch": 10, "seed": 1}, {"cache": "memory"}):
         found = pixels(load(tmp_path / "shards", clip, **options))
         images = tmp_path / "images"
         if not images.exists():
@@ -146,7 +146,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path, footage):
     assert len(content(folders[0])) == 7
 
 
-@pytest.mark.parametrize("frames", [1, 30, 75, 129])
+@pytest.mark.parametrize("frames", [30, 75, 129])
 def test_broken_off_it_goes_on_to_the_same_bytes(tmp_path, footage, frames, monkeypatch):
     prepare(footage, tmp_path / "whole", **SMALL)
     with pytest.raises(Killed):
@@ -163,7 +163,7 @@ def test_broken_off_it_goes_on_to_the_same_bytes(tmp_path, footage, frames, monk
     found = prepare(footage, tmp_path / "shards", **SMALL, workers=1)
     assert content(tmp_path / "shards") == content(tmp_path / "whole")
     # Whole shards are not made again: 29 frames, then 30, 30 and 10, then 30.
-    there, kept = {1: (0, 0), 30: (29, 1), 75: (59, 2), 129: (99, 4)}[frames]
+    there, kept = {30: (29, 1), 75: (59, 2), 129: (99, 4)}[frames]
     assert found["kept"] == kept and len(encoded) == 129 - there
 
 

@@ -170,10 +170,10 @@ def test_shards_are_read_where_they_are(request, folder, tmp_path, web, scheme, 
     address = f"{web.url}/shards"
     if scheme == "s3":
         address = request.getfixturevalue("bucket")(folder)
-    sparse = ClipSpec(frames=4, stride=9)  # each window is a request
+    sparse = ClipSpec(frames=4, stride=15)  # each window is a request
     expected = [levels(clip) for clip in load(folder, sparse, shuffle=True, seed=2)]
     assert [levels(clip) for clip in load(address, sparse, shuffle=True, seed=2)] == expected
-    options = {"windows_per_epoch": 5, "seed": 1}
+    options = {"windows_per_epoch": 2, "seed": 1}
     for a, b in zip(load(address, CLIP, **options), load(folder, CLIP, **options), strict=True):
         np.testing.assert_array_equal(a, b)
     assert open_source(address).kind == open_source(address, kind="shards").kind == "shards"
@@ -183,12 +183,13 @@ def test_shards_are_read_where_they_are(request, folder, tmp_path, web, scheme, 
 def test_of_remote_shards_little_is_read_for_a_window(folder, web):
     source = open_source(f"{web.url}/shards")
     web.asked.clear()
-    web.sent = 0
     assert len(source.videos[1].window(38, 4)) == 4
     assert sorted({path for path, _ in web.asked}) == [
         f"/shards/{name_of(1, 1)}", f"/shards/{name_of(1, 2)}"
     ]  # fmt: skip
-    assert web.sent < (folder / name_of(1, 1)).stat().st_size / 2
+    ranges = [[int(end) for end in wanted[6:].split("-")] for _, wanted in web.asked]
+    wanted = sum(last + 1 - first for first, last in ranges)
+    assert wanted < (folder / name_of(1, 1)).stat().st_size / 2
 
 
 def test_remote_shards_that_are_damaged_are_told_too(folder, web, caplog):
