@@ -4,13 +4,14 @@ Each descriptor is a gated average of what was seen at its place and around it, 
 eight frames at once, near and far: what is about to happen close by can be drawn from the last
 change, what happens in most of a second needs to know what moves, which way, and how it goes on.
 The averages are linear in their state, as in quasi-recurrent networks (Bradbury et al. 2017), so
-that all convolutions are of frames and go through together, with time scales from one frame to
-many in each layer from the start (Tallec and Ollivier 2018); what a ConvLSTM spends on convolving
-its state goes into more layers and more steps of training. A frame is scored by what was foreseen
-of it some frames before, as motion that people do not make shows with the horizon (multi-step
-prediction of Shi et al. 2015; scored ahead as `convlstm_vae` is). The vector of a clip
-pools the upper and the lower half of what moves apart, and is the same for its mirror image: what
-somebody does is the same whichever way they face.
+that all convolutions are of frames and go through together, with time scales from one frame to many
+in each layer from the start (Tallec and Ollivier 2018); what a ConvLSTM spends on convolving its
+state goes into more layers and more steps of training. A frame is scored by what was foreseen of it
+some frames before, as motion that people do not make shows with the horizon (multi-step prediction
+of Shi et al. 2015; scored ahead as `convlstm_vae` is). For equal minutes no part was seen to pay by
+itself (the table in its card). The vector of a clip pools the upper and the lower half of what
+moves apart, and is the same for its mirror image: what somebody does is the same whichever way they
+face.
 """
 
 import keras
