@@ -85,6 +85,7 @@ def _made(unit, form, folder):
 
 def _write_index(made, units, form, folder):
     """Writes the index and deletes what does not belong to it."""
+    shards.check_unchanged(units, form)
     made = sorted(made, key=lambda shard: [int(n) for n in re.findall(r"\d+", shard.name)])
     for name, content in shards.index_of(units, made, form).files().items():
         folder.write(name, content)

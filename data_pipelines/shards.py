@@ -210,6 +210,22 @@ class _Held:
         ), content  # fmt: skip
 
 
+def check_unchanged(units, form):
+    """Raises `OSError` where a file is another than when its unit was planned.
+
+    Args:
+        units: List of `Unit`, whose shards are made.
+        form: `Form`.
+    """
+    for unit in units:
+        for video, known in zip(unit.videos, unit.about, strict=True):
+            if _described(video, form) != known:
+                raise OSError(
+                    f"{video.name} has changed while it was prepared: it is still being written, "
+                    "or was replaced. Once it is at rest, the same command goes on"
+                )
+
+
 def index_of(units, shards, form):
     """Tells what the shards of all units hold.
 
@@ -263,8 +279,8 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
     Raises:
         ValueError: An argument breaks its rule; the footage cannot be read; the folder holds
             something else, or finished shards of other footage or arguments.
-        OSError: The folder cannot be written to, the disk is full, or remote footage cannot be
-            read.
+        OSError: The folder cannot be written to, the disk is full, a file changes while it is
+            prepared, or remote footage cannot be read.
 
     Example:
         >>> prepare("footage/", "shards/", fps=10, size=(128, 192))  # doctest: +SKIP
@@ -451,6 +467,7 @@ def _made(out, units, form, workers, progress):
             for future in waiting:
                 future.cancel()
             raise
+    check_unchanged(units, form)
     index = index_of(units, [shard for shards, _ in done.values() for shard in shards], form)
     for name, content in index.files().items():
         write_whole(out / name, content)

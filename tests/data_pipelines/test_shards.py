@@ -195,6 +195,20 @@ def test_what_changed_meanwhile_is_made_anew(tmp_path, footage, write_video, cha
     assert content(tmp_path / "shards") == content(tmp_path / "whole")
 
 
+def test_what_changes_while_it_is_prepared_is_said_and_made_anew(tmp_path, footage):
+    def grows(done, total, name):
+        if done == 60:
+            with open(footage / "1.avi", "ab") as file:
+                file.write(bytes(9))
+
+    with pytest.raises(OSError, match="^1.avi has changed while it was prepared: it is still"):
+        prepare(footage, tmp_path / "shards", **SMALL, workers=1, progress=grows)
+    assert not (tmp_path / "shards" / "index.json").exists()
+    assert prepare(footage, tmp_path / "shards", **SMALL)["kept"] == 4
+    prepare(footage, tmp_path / "whole", **SMALL)
+    assert content(tmp_path / "shards") == content(tmp_path / "whole")
+
+
 def test_a_finished_folder_is_left_as_it_is_and_kept_from_others(tmp_path, footage, write_video):
     prepare(footage, tmp_path / "shards", **SMALL)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "shards").iterdir()}
