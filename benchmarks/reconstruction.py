@@ -18,7 +18,6 @@ import zoo
 from zoo.commands.held_out import recorded_split
 from zoo.evaluation.reconstruction import reconstruction_errors
 
-FRAMES = 16  # of a clip; clips do not overlap
 BATCH = 4
 
 
@@ -26,6 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="+", help="presets or run folders")
     parser.add_argument("--data", required=True, help="footage")
+    parser.add_argument("--frames", type=int, default=16, help="of a clip; clips do not overlap")
     card_section.add_option(parser)
     arguments = parser.parse_args()
     card_section.check(parser, arguments.card)
@@ -33,18 +33,21 @@ def main():
         parser.error(f"--card is of one model. Received: {', '.join(arguments.names)}")
     train, held_out = recorded_split(arguments.names, arguments.data)
     report = {"held_out_videos": [video.name for video in held_out.videos]}
+    frames = arguments.frames
     for name in arguments.names:
         model = zoo.load(name)
-        report[name] = reconstruction_errors(model, clips(train, model), clips(held_out, model))
+        report[name] = reconstruction_errors(
+            model, clips(train, model, frames), clips(held_out, model, frames)
+        )
         card_section.put(arguments.card, "reconstruction", report[name])
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 
-def clips(source, model):
+def clips(source, model, frames):
     """All clips of some videos, one after the other, at the model's rate, size and colour."""
     spec = data_pipelines.ClipSpec(
-        frames=FRAMES,
-        stride=FRAMES,
+        frames=frames,
+        stride=frames,
         fps=model.fps,
         size=tuple(model.clip_shape[1:3]),
         channels=model.channels,

@@ -13,6 +13,8 @@ state older than those it was trained with predicts far worse (four times the sq
 UCSD Ped2 after forty frames).
 """
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -125,6 +127,11 @@ class CompositeLSTM(PatchPredictor, WindowedPredictor):
         for index in range(self.context_frames):
             maps, state = self.encoder.observe(window[:, index : index + 1], state)
         return maps
+
+    def code_size(self, time, height, width):
+        """The state after the last frame, however many there were."""
+        shapes = self.encoder.state_shapes(height, width).values()
+        return sum(math.prod(shape) for shape in shapes)
 
     def _reconstruct(self, clip):
         return self(clip)["reconstruction"]

@@ -21,6 +21,13 @@ def load(**arguments):
     return model
 
 
+def test_the_code_is_the_final_state():
+    model = load()
+    _, state = model.encoder.observe(CONTEXT[:1], model.encoder.nothing_seen(CONTEXT[:1]))
+    expected = sum(np.size(part) for part in state.values())
+    assert model.code_size(5, 16, 24) == model.code_size(9, 16, 24) == expected
+
+
 def test_both_decoders_start_from_the_final_state_and_the_past_comes_last_frame_first():
     """The first step of each decoder, by Keras' own ConvLSTM layers."""
     model = load()
