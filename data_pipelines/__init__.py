@@ -119,7 +119,9 @@ def load(source, clip=ClipSpec(), *, kind=None, split=None, labels=None, task=No
     )
     videos = open_source(source, kind, split).videos
     check_live(videos, clip, cache, repeat, skip)
-    if cache:
+    # What is damaged in shards shows when all of them is looked at; no need where that is kept.
+    has_parts = any(video.part for video in videos)
+    if cache and has_parts and not (folder and disk_cache.is_kept(videos, clip, folder)):
         videos = [part for video in videos for part in video.readable_parts()]
     classes = class_numbers(videos, labels)
     if windows_per_epoch is not None:

@@ -12,8 +12,13 @@ import re
 import uuid
 
 from data_pipelines import shards
-from data_pipelines.shard_format import SHARD
+from data_pipelines.shard_format import ARRAYS, INDEX, SHARD
 from data_pipelines.whole_files import PART
+
+# What a pipeline that was broken off may leave: shards, parts of files, and the arrays of an index.
+_OURS = re.compile(
+    rf"{SHARD.pattern}|{re.escape(ARRAYS)}|({re.escape(ARRAYS)}|{re.escape(INDEX)}){re.escape(PART)}-"
+)
 
 # Of options that contradict each other the last counts.
 _HERE = "--runner=FnApiRunner"
@@ -29,7 +34,7 @@ def prepare(source, out, *, options=(), fps=None, size=None, channels=1, kind=No
     Args:
         source: As of `data_pipelines.prepare`; its workers must see it.
         out: Folder for the shards: new, empty, or holding shards alone; a path that all workers
-            see, or whatever address Beam writes to (`gs://`, `s3://`, `hdfs://`).
+            see, or whatever address Beam writes to (`gs://`, `s3://`).
         options: List of str, Beam's pipeline options: `["--runner=FlinkRunner",
             "--flink_master=host:8081"]`, `["--runner=DataflowRunner", "--project=...", ...]`,
             `["--runner=SparkRunner", ...]`; by default it runs in this process (`FnApiRunner`,
@@ -59,7 +64,7 @@ def prepare(source, out, *, options=(), fps=None, size=None, channels=1, kind=No
     form = shards.Form(fps, size, channels, quality, shards.SHARD_FRAMES, shards.SHARD_BYTES)
     units = shards.plan(shards.recorded(source, out, kind, split).videos, form)
     folder = _Folder(str(out).rstrip("/"))
-    index, kept = shards.finished(folder.read, out, units, form), 0
+    index, kept = shards.finished(folder, units, form), 0
     if index is not None:
         kept = len(index.shards)
     else:
@@ -72,7 +77,7 @@ def prepare(source, out, *, options=(), fps=None, size=None, channels=1, kind=No
                 | "all shards" >> apache_beam.combiners.ToList()
                 | "index" >> apache_beam.Map(_write_index, units, form, folder)
             )
-        index = shards.finished(folder.read, out, units, form)
+        index = shards.finished(folder, units, form)
     return shards.summary(index, kept)
 
 
@@ -87,27 +92,32 @@ def _write_index(made, units, form, folder):
     """Writes the index and deletes what does not belong to it."""
     shards.check_unchanged(units, form)
     made = sorted(made, key=lambda shard: [int(n) for n in re.findall(r"\d+", shard.name)])
+    # Without what is of workers that died, and of an earlier pipeline of other arguments.
+    folder.keep({shard.name for shard in made})
     for name, content in shards.index_of(units, made, form).files().items():
         folder.write(name, content)
-    # Of workers that died, and of an earlier pipeline of other arguments.
-    folder.keep({shard.name for shard in made})
 
 
 class _Folder:
     """Files of one folder, wherever Beam writes.
 
-    Args:
+    Attributes:
         path: Path or address, without a slash at its end.
+
+    Raises:
+        ValueError: Beam would take the path for a pattern.
     """
 
     def __init__(self, path):
-        self._path = path
+        if re.search(r"[*?\[]", path):
+            raise ValueError(f"`out` must have none of * ? [ for a pipeline. Received: out={path}")
+        self.path = path
 
     def read(self, name):
         """Returns the bytes of a file; `FileNotFoundError` where there is none."""
         from apache_beam.io.filesystems import FileSystems
 
-        path = f"{self._path}/{name}"
+        path = f"{self.path}/{name}"
         if not FileSystems.exists(path):
             raise FileNotFoundError(path)
         with FileSystems.open(path) as file:
@@ -118,33 +128,32 @@ class _Folder:
         from apache_beam.io.filesystems import FileSystems
 
         with contextlib.suppress(OSError):  # It is there already.
-            FileSystems.mkdirs(self._path)
+            FileSystems.mkdirs(self.path)
         # A name of its own: a runner may have two workers make the same.
-        aside = f"{self._path}/{name}{PART}-{uuid.uuid4().hex}"
+        aside = f"{self.path}/{name}{PART}-{uuid.uuid4().hex}"
         with FileSystems.create(aside, "application/octet-stream") as file:
             file.write(content)
-        FileSystems.rename([aside], [f"{self._path}/{name}"])
+        FileSystems.rename([aside], [f"{self.path}/{name}"])
 
-    def names(self):
-        """Returns the names of the files that are there."""
+    def sizes(self):
+        """Returns a dict from the names of the files that are there to their bytes."""
         from apache_beam.io.filesystems import FileSystems
 
-        (found,) = FileSystems.match([f"{self._path}/*"])
-        return [about.path.rpartition("/")[2] for about in found.metadata_list]
+        (found,) = FileSystems.match([f"{self.path}/*"])
+        return {
+            about.path.rpartition("/")[2]: about.size_in_bytes for about in found.metadata_list
+        }
 
     def check(self):
-        """Raises `ValueError` where something else than shards is there."""
-        others = [name for name in self.names() if not SHARD.match(name)]
-        if others:
-            raise ValueError(
-                f"`out` must be a new or an empty folder. Received: out={self._path}, which holds "
-                f"{others[0]}"
-            )
+        """Raises `ValueError` where something is there that no pipeline has left."""
+        for name in self.sizes():
+            if not _OURS.match(name):
+                raise shards.not_empty(self.path, name)
 
     def keep(self, names):
-        """Deletes the shards of other names than these."""
+        """Deletes what pipelines have left, but for the files of these names."""
         from apache_beam.io.filesystems import FileSystems
 
-        stale = [n for n in self.names() if SHARD.match(n) and n not in names]
+        stale = [name for name in self.sizes() if _OURS.match(name) and name not in names]
         if stale:
-            FileSystems.delete([f"{self._path}/{name}" for name in stale])
+            FileSystems.delete([f"{self.path}/{name}" for name in stale])

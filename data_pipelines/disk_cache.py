@@ -122,6 +122,11 @@ def kept_frames(videos, clip, folder, check):
     return kept
 
 
+def is_kept(videos, clip, folder):
+    """Says whether frames are in a folder already; arguments and errors as of `kept_frames`."""
+    return _read(Path(folder) / key_of(videos, clip)) is not None
+
+
 def key_of(videos, clip):
     """Returns the name of the folder for these videos and this clip: 32 hexadecimal digits.
 
@@ -155,8 +160,7 @@ def _key(known, clip):
 
 def _state(path):
     if isinstance(path, RemotePath):
-        # As it is now: what a source was told when it was opened may be long ago.
-        size, version = state_of(RemotePath(path.url))
+        size, version = state_of(path)
         if version is None:
             raise ValueError(
                 "`cache` must be None or 'memory' for a file whose server gives neither ETag nor "

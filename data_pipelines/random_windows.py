@@ -73,7 +73,7 @@ def random_clips(videos, classes, clip, order, count, workers):
         clip: `ClipSpec`; `stride` does not count where windows are drawn.
         order: `Order`; `shuffle` does not count where windows are drawn.
         count: Windows per epoch; or `None` for each window once, in the order of
-            `batching.cached_clips`.
+            `batching.cached_clips`, but that one which cannot be read is replaced by another.
         workers: Windows that are read at a time.
 
     Returns:

@@ -91,13 +91,17 @@ def size_of(path):
 
 
 def state_of(path):
-    """Returns `[bytes, version]` of a file: another version where it may have changed.
+    """Returns `[bytes, version]` of a file as it is now: another where it may have changed.
 
     The version is the time of change in nanoseconds, of a remote file its tag or time as its
     server tells it; `None` where that tells neither.
     """
-    found = as_path(path).stat()
-    return [found.st_size, found.version if is_remote(path) else found.st_mtime_ns]
+    if is_remote(path):
+        # Of another object: a path remembers what it was told when it was first asked.
+        found = RemotePath(as_path(path).url).stat()
+        return [found.st_size, found.version]
+    found = pathlib.Path(path).stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 def read_range(path, offset, length):

@@ -8,7 +8,8 @@
 read by one range; the check (CRC-32 of the record with its frame) tells damage without reading the
 rest. `index.json` is written last and holds the check of `index.npz`: where it is, all is.
 
-Nothing in these files depends on the time, the machine or the number of workers.
+Nothing in these files depends on the time, the machine or the number of workers; on the versions of
+FFmpeg, OpenCV and NumPy it does.
 """
 
 import dataclasses

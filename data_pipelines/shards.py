@@ -298,22 +298,25 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
     opened, out = recorded(source, out, kind, split), Path(out)
     units = plan(opened.videos, form)
 
-    def read(name):
-        return (out / name).read_bytes()
-
-    index, kept = finished(read, out, units, form), 0
-    if index is None:
-        _check_empty(out)
+    there = _Folder(out)
+    index, kept = finished(there, units, form), 0
+    if index is None and _holds_something_else(out):
+        # Unless another process has just finished it.
+        index = finished(there, units, form)
+        if index is None:
+            raise not_empty(out, next(out.iterdir()).name)
+    if index is not None:
+        kept = len(index.shards)
+    if index is None or (out / _PROGRESS).exists():
         (out / _PROGRESS).mkdir(parents=True, exist_ok=True)
         with locked(out / _PROGRESS / "lock", "prepares shards in this folder"):
-            index = finished(read, out, units, form)
+            index = finished(there, units, form)
             if index is None:
-                _check_asked(out, opened, form)
+                asked = {"source": _place(opened), "kind": kind, "split": split, **form.to_dict()}
+                _check_asked(out, asked)
                 index, kept = _made(out, units, form, workers, progress)
-    else:
-        kept = len(index.shards)
-    # Of a run that was killed at the very end, too.
-    shutil.rmtree(out / _PROGRESS, ignore_errors=True)
+            # Of a run that was killed at the very end, too.
+            shutil.rmtree(out / _PROGRESS, ignore_errors=True)
     return summary(index, kept)
 
 
@@ -330,7 +333,8 @@ def recorded(source, out, kind=None, split=None):
         ValueError: It is a camera, or `out` lies in it; as of `sources.open_source`.
     """
     opened = open_source(source, kind, split)
-    if isinstance(opened.path, Path) and opened.path.resolve() in Path(out).resolve().parents:
+    is_here = isinstance(opened.path, Path) and "://" not in str(out)
+    if is_here and opened.path.resolve() in Path(out).resolve().parents:
         raise ValueError(f"`out` must not be in the footage. Received: out={out}")
     live = [video.name for video in opened.videos if video.live]
     if live:
@@ -368,12 +372,13 @@ def _described(video, form):
     }))  # fmt: skip
 
 
-def finished(read, out, units, form):
+def finished(folder, units, form):
     """Looks whether a folder holds all shards of a plan.
 
     Args:
-        read: Function from the name of a file in it to its bytes; `FileNotFoundError`.
-        out: The folder, as shown in errors.
+        folder: Object with `path`, as shown in errors; `read`, a function from the name of a file
+            to its bytes (`FileNotFoundError`); and `sizes`, one that gives a dict from the names
+            of all files to their bytes.
         units: List of `Unit`.
         form: `Form`.
 
@@ -381,14 +386,20 @@ def finished(read, out, units, form):
         `Index`; `None` where it is not there yet.
 
     Raises:
-        ValueError: There are shards of other footage or arguments, or the index is damaged.
+        ValueError: There are shards of other footage or arguments, or something of them is
+            damaged or missing.
     """
+    out = folder.path
     try:
-        read(INDEX)
+        folder.read(INDEX)
     except FileNotFoundError:
         return None
     try:
-        index = Index.read(read)
+        index = Index.read(folder.read)
+        sizes = folder.sizes()
+        lost = [shard.name for shard in index.shards if sizes.get(shard.name) != shard.size]
+        if lost:
+            raise ValueError(f"has lost {len(lost)} of its shards or a part of them: {lost[0]}")
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"`out` {out} {error}; give another folder, or delete it") from None
     _check_same(out, index.arguments, form.to_dict())
@@ -414,20 +425,36 @@ def _check_same(out, there, wanted):
         )
 
 
-def _check_empty(out):
-    """Raises `ValueError` where a folder holds something, and no shards that are not finished."""
-    if out.is_dir() and not (out / _PROGRESS).exists():
-        for path in out.iterdir():
-            raise ValueError(
-                f"`out` must be a new or an empty folder. Received: out={out}, which holds "
-                f"{path.name}"
-            )
+class _Folder:
+    """A folder on this machine, as `finished` looks at it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self, name):
+        return (self.path / name).read_bytes()
+
+    def sizes(self):
+        return {path.name: path.stat().st_size for path in self.path.iterdir()}
 
 
-def _check_asked(out, source, form):
+def not_empty(out, name):
+    """The `ValueError` of a folder that holds something else than shards."""
+    return ValueError(
+        f"`out` must be a new or an empty folder. Received: out={out}, which holds {name}"
+    )
+
+
+def _holds_something_else(out):
+    return out.is_dir() and not (out / _PROGRESS).exists() and any(out.iterdir())
+
+
+def _place(source):
+    return str(source.path.resolve() if isinstance(source.path, Path) else source.path)
+
+
+def _check_asked(out, asked):
     """Notes what a folder is for; `ValueError` where it is for something else."""
-    path = source.path
-    asked = {"source": str(path.resolve() if isinstance(path, Path) else path), **form.to_dict()}
     noted = out / _PROGRESS / _ASKED
     if noted.exists():
         _check_same(out, json.loads(noted.read_text()), asked)

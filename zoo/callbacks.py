@@ -157,11 +157,13 @@ class KLWarmUp(StepCallback):
         super().__init__()
         if steps < 0:
             raise ValueError(f"`steps` must be at least 0. Received: steps={steps}")
-        self.steps, self.final_weight = steps, final_weight
+        self.steps, self.final_weight, self._share = steps, final_weight, None
 
     def on_train_batch_begin(self, batch, logs=None):
         share = min(1.0, self.steps_before(batch) / self.steps) if self.steps else 1.0
-        self.model.kl_weight.assign(self.final_weight * share)
+        if batch == 0 or share != self._share:
+            self.model.kl_weight.assign(self.final_weight * share)
+            self._share = share
 
 
 class Validation(StepCallback):

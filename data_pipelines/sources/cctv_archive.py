@@ -16,9 +16,11 @@ from data_pipelines.sources.cctv_drawing import Figure
 from data_pipelines.sources.cctv_files import SCENE_FILE, SUFFIXES, Truth, write_video
 from data_pipelines.sources.cctv_plan import CONDITIONS, Plan
 from data_pipelines.sources.cctv_scene import Scene
+from data_pipelines.whole_files import locked
 
 # What the folder holds until all is made, with the plan.
 _UNFINISHED = "scene.unfinished.json"
+_LOCK = ".lock"
 
 # What names of files begin with while they are written.
 _ASIDE = ".part."
@@ -39,7 +41,8 @@ def make_archive(directory, seed=0, cameras=2, train_hours=1.0, test_hours=1.0, 
     `CCTVVideo` reads, and last `scene.json`.
 
     Args:
-        directory: Folder to write; must be empty, not there, or hold the begun archive.
+        directory: Folder to write; must be empty, not there, or hold this very archive, begun or
+            finished.
         seed: Seed of the streets and of all that happens in them.
         cameras: Number of cameras.
         train_hours: Hours of normal footage of each camera, whole minutes.
@@ -76,6 +79,18 @@ def make_archive(directory, seed=0, cameras=2, train_hours=1.0, test_hours=1.0, 
         raise ValueError(f"`workers` must be at least 1 or None. Received: workers={workers!r}")
     directory = Path(directory)
     about = json.dumps({"kind": "synthetic_cctv", **dataclasses.asdict(plan)}, indent=2) + "\n"
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory / _LOCK, "makes an archive in this folder"):
+        try:
+            if not _is_finished(directory, about):
+                _make(directory, plan, about, workers)
+        finally:
+            # Of a folder that holds something else, too: it stays as it was.
+            (directory / _LOCK).unlink(missing_ok=True)
+    return directory
+
+
+def _make(directory, plan, about, workers):
     _begin(directory, about)
     waiting = [name for name, *_ in plan.files() if not _video_path(directory, plan, name).exists()]
     workers = min(workers or os.cpu_count() or 1, len(waiting))
@@ -91,7 +106,6 @@ def make_archive(directory, seed=0, cameras=2, train_hours=1.0, test_hours=1.0, 
                 pool.shutdown(cancel_futures=True)
     # Last of all: a folder that was not finished is not taken for one.
     (directory / _UNFINISHED).rename(directory / SCENE_FILE)
-    return directory
 
 
 def make_file(directory, plan, name):
@@ -185,14 +199,19 @@ def drawn(scene, minute):
         yield cv2.add(picture, noise, dtype=cv2.CV_8U), large[part], shown, (down, right)
 
 
+def _is_finished(directory, about):
+    """Whether the very archive is there; another process may just have made it."""
+    scene = directory / SCENE_FILE
+    return scene.is_file() and scene.read_text() == about
+
+
 def _begin(directory, about):
-    directory.mkdir(parents=True, exist_ok=True)
     begun = directory / _UNFINISHED
     if begun.is_file() and begun.read_text() == about:
         for left_over in directory.rglob(f"{_ASIDE}*"):
             left_over.unlink()
         return
-    if any(directory.iterdir()):
+    if any(path.name != _LOCK for path in directory.iterdir()):
         raise ValueError(
             "`directory` must be empty, not there, or hold an archive that was begun with the same "
             f"arguments. Received: {directory}"

@@ -41,7 +41,8 @@ class _Run:
 class ShardVideo(TimedVideo):
     """A video of a folder of shards, or what is between two gaps of it.
 
-    Frames that cannot be read end `frames` and `sampled`; `readable_parts` has those behind them.
+    A frame that cannot be read ends `frames` and `sampled`, with a warning that tells how many are
+    behind it; `readable_parts` has those.
 
     Args:
         name: Name within the source.
@@ -59,7 +60,7 @@ class ShardVideo(TimedVideo):
         if not np.isnan(times).all():
             even = np.arange(self._begins[0], self._begins[0] + len(times)) / (self.fps or np.nan)
             times = np.where(np.isnan(times), even, times)
-            self._times = (times - times[0]).tolist()
+            self._times = times - times[0]
 
     @property
     def files(self):
@@ -75,12 +76,21 @@ class ShardVideo(TimedVideo):
 
     indexed = seekable
 
+    @property
+    def length_is_certain(self):
+        # Where one frame is read after the other, damage ends it.
+        return self._folder.gives_ranges
+
     def timed(self, fps=None, size=None, channels=None, start=0):
-        for begin in range(start, self.length_at(fps), _BLOCK):
+        length = self.length_at(fps)
+        for begin in range(start, length, _BLOCK):
             numbers, times = self._wanted(begin, _BLOCK, fps)
             frames = self._read(numbers)
             yield from zip(times, frames, strict=False)
             if len(frames) < len(numbers):
+                read = begin + len(frames)
+                self.warn_once("%s breaks off at a frame that cannot be read: the first %d of %d "
+                               "frames given", self.name, read, length)  # fmt: skip
                 return
 
     def window(self, start, count, fps=None, size=None, channels=None):
@@ -101,19 +111,17 @@ class ShardVideo(TimedVideo):
         """Numbers of the frames that are some of those at a rate, and their times or `None`."""
         if self._times is not None:
             moments = self._moments_at(fps)[start : start + count]
-            return [number for _, number in moments], [time_sec for time_sec, _ in moments]
+            return moments["number"].tolist(), moments["time_sec"].tolist()
         numbers = clips.source_frames(start, count, self.fps, fps)
         return [n for n in numbers if n < self.num_frames], [None] * len(numbers)
 
     def _moments_at(self, fps):
-        """`(time_sec, number)` of all frames at a rate, by their times as a video file has it."""
+        """`time_sec` and `number` of all frames at a rate, by their times as of a video file."""
         if fps not in self._moments:
-            timed = list(zip(self._times, range(self.num_frames), strict=True))
+            timed = zip(self._times, range(self.num_frames), strict=True)
             if fps is not None and self.fps and not clips.is_too_slow(self.fps, fps):
-                sampler = Sampler(fps, self.fps)
-                given = [sampler.add(*moment) for moment in timed] + [sampler.end()]
-                timed = list(itertools.chain(*given))
-            self._moments[fps] = timed
+                timed = _sampled(timed, Sampler(fps, self.fps))
+            self._moments[fps] = np.fromiter(timed, [("time_sec", float), ("number", int)])
         return self._moments[fps]
 
     def _read(self, numbers):
@@ -236,17 +244,19 @@ class _Folder:
         if isinstance(path, remote.RemotePath):
             found = path.stat()
             if not found.ranges:
-                # Read one after the other: the last is kept.
-                if self._whole[0] != shard:
-                    self._whole = shard, path.read_bytes()
-                return self._whole[1][begin:end]
+                # Read one after the other: the last is kept, in one piece, as threads share it.
+                whole = self._whole
+                if whole[0] != shard:
+                    self._whole = whole = shard, path.read_bytes()
+                return whole[1][begin:end]
             end = min(end, found.st_size)
         return remote.read_range(path, begin, end - begin) if begin < end else b""
 
 
 def is_source(path):
     """Says whether a folder, local or remote, holds shards."""
-    return any(file.name == ARRAYS or SHARD.fullmatch(file.name) for file in path.iterdir())
+    names = {file.name for file in path.iterdir()}
+    return {ARRAYS, INDEX} <= names or any(SHARD.fullmatch(name) for name in names)
 
 
 def open_source(path):
@@ -288,6 +298,12 @@ def open_source(path):
     if not videos:
         raise ValueError(f"`source` {path} holds no frame that can be read")
     return Source("shards", path, videos)
+
+
+def _sampled(timed, sampler):
+    for moment in timed:
+        yield from sampler.add(*moment)
+    yield from sampler.end()
 
 
 def _known_size(path):

@@ -30,6 +30,29 @@ def test_the_shards_are_those_of_prepare(tmp_path, footage):
     assert len(list(load(tmp_path / "two", ClipSpec(frames=5, stride=5)))) == 8 + 1 + 1
 
 
+def test_workers_are_as_many_as_the_options_say(tmp_path, footage):
+    options = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
+    beam.prepare(footage, tmp_path / "two", options=options)
+    shards.prepare(footage, tmp_path / "one")
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    with pytest.raises(ValueError, match="Unexpected pipeline runner: NoSuchRunner"):
+        beam.prepare(footage, tmp_path / "none", options=["--runner=NoSuchRunner"])
+
+
+@pytest.mark.parametrize("out, message", [
+    ("{}/o [1]", r"`out` must have none of \* \? \[ for a pipeline"),
+    ("{}/footage/in", "`out` must not be in the footage"),
+])  # fmt: skip
+def test_a_folder_that_cannot_be_is_named(tmp_path, footage, out, message):
+    with pytest.raises(ValueError, match=message):
+        beam.prepare(footage, out.format(tmp_path))
+
+
+def test_an_address_is_in_no_folder_here(footage, monkeypatch):
+    monkeypatch.chdir(footage)
+    assert len(shards.recorded(footage, "s3://bucket/shards").videos) == 3
+
+
 def test_a_finished_folder_is_left_and_another_is_refused(tmp_path, footage):
     out = tmp_path / "shards"
     beam.prepare(footage, out)
@@ -61,7 +84,8 @@ def test_what_a_broken_pipeline_left_is_replaced(tmp_path, footage, monkeypatch)
     assert left and "index.json" not in left
     monkeypatch.setattr(shards, "encoded", encoded)
     # Of a worker that was killed while it wrote, and of other arguments.
-    for name in ("shard-00000-00000.tfrecord.part-12ab", "shard-00007-00000.tfrecord"):
+    for name in ("shard-00000-00000.tfrecord.part-12ab", "shard-00007-00000.tfrecord",
+                 "index.npz", "index.npz.part-34cd", "index.json.part-56ef"):  # fmt: skip
         (out / name).write_bytes(b"half")
     beam.prepare(footage, out)
     shards.prepare(footage, tmp_path / "one")

@@ -90,16 +90,6 @@ def test_the_plugin_for_s3_reads_lists_and_says_what_is_not_there(tmp_path, buck
     }
 
 
-@pytest.mark.skipif(not HAS_PLUGINS, reason="the plugins of tensorflow-io do not load here")
-def test_the_plugin_for_the_web_takes_another_range_for_its_own(tmp_path, web):
-    """Why it is not used, although it reads what a good server gives."""
-    (tmp_path / "web" / "a.bin").write_bytes(bytes(range(200)))
-    plugin, address = remote_ways.TensorFlow(), f"{web.url}/a.bin"
-    assert plugin.read(address, 20, 10) == bytes(range(20, 30))
-    web.answers["/a.bin"] = ["other"] * 9
-    assert plugin.read(address, 20, 10) == bytes(range(21, 31))
-
-
 @pytest.mark.parametrize("status,raised", [
     (401, remote_ways.Refused), (403, remote_ways.Refused), (404, remote_ways.Refused),
     (410, remote_ways.Refused), (400, remote_ways.Refused), (408, remote_ways.Failed),

@@ -8,6 +8,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import s3fs
 import tensorflow as tf
 
 import data_pipelines
@@ -209,6 +210,39 @@ def test_what_changes_while_it_is_prepared_is_said_and_made_anew(tmp_path, foota
     assert content(tmp_path / "shards") == content(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+def test_what_changes_elsewhere_while_it_is_prepared_is_said(
+    request, tmp_path, write_video, web, scheme
+):
+    write_video(tmp_path / "web" / "a.avi", frames=40)
+    if scheme == "http":
+        address = f"{web.url}/"
+    else:
+        address = request.getfixturevalue("bucket")(tmp_path / "web")
+
+    def replaced(done, total, name):
+        if done == 40:
+            path = write_video(tmp_path / "web" / "a.avi", frames=41)
+            os.utime(path, (1, 1))
+            if scheme == "s3":
+                s3fs.S3FileSystem().pipe_file(f"{address}/a.avi", path.read_bytes())
+
+    with pytest.raises(OSError, match="a.avi has changed while it was prepared"):
+        prepare(address, tmp_path / "shards", **SMALL, workers=1, progress=replaced)
+
+
+def test_what_another_process_has_just_finished_is_taken(tmp_path, footage, monkeypatch):
+    prepare(footage, tmp_path / "shards", **SMALL)
+    finished, asked = shards.finished, []
+
+    def not_yet(*arguments):
+        asked.append(arguments)
+        return None if len(asked) == 1 else finished(*arguments)
+
+    monkeypatch.setattr(shards, "finished", not_yet)
+    assert prepare(footage, tmp_path / "shards", **SMALL)["kept"] == 5
+
+
 def test_a_finished_folder_is_left_as_it_is_and_kept_from_others(tmp_path, footage, write_video):
     prepare(footage, tmp_path / "shards", **SMALL)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "shards").iterdir()}
@@ -218,6 +252,9 @@ def test_a_finished_folder_is_left_as_it_is_and_kept_from_others(tmp_path, foota
         prepare(footage, tmp_path / "shards", **{**SMALL, "quality": 90})
     os.utime(footage / "3.avi", (1, 1))
     with pytest.raises(ValueError, match="footage is another: 1 videos .* and 3.avi"):
+        prepare(footage, tmp_path / "shards", **SMALL)
+    (tmp_path / "shards" / "shard-00001-00001.tfrecord").write_bytes(b"cut off")
+    with pytest.raises(ValueError, match="has lost 1 of its shards or a part .*00001-00001.tfr"):
         prepare(footage, tmp_path / "shards", **SMALL)
     (tmp_path / "shards" / "index.npz").write_bytes(b"")
     with pytest.raises(ValueError, match="`out` .*index.npz that is damaged.*delete it"):
@@ -229,6 +266,8 @@ def test_an_unfinished_folder_is_kept_from_others(tmp_path, footage):
         prepare(footage, tmp_path / "shards", **SMALL, progress=killed_after(40))
     with pytest.raises(ValueError, match="where `size` is another"):
         prepare(footage, tmp_path / "shards", **{**SMALL, "size": (48, 64)})
+    with pytest.raises(ValueError, match="where `kind` is another"):
+        prepare(footage, tmp_path / "shards", **SMALL, kind="video_files")
     shutil.copytree(footage, tmp_path / "other")
     with pytest.raises(ValueError, match="where `source` is another"):
         prepare(tmp_path / "other", tmp_path / "shards", **SMALL)

@@ -1,6 +1,8 @@
 import dataclasses
 import re
 import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -123,11 +125,28 @@ def test_an_archive_that_was_begun_is_gone_on_with(archive, tmp_path, monkeypatc
         made.append(about[-1]), make_file(*about)))  # fmt: skip
     make_archive(tmp_path / "a", seed=4, **SMALL, workers=1)
     assert len(made) == len(set(made)) == 6
-    assert not list((tmp_path / "a").rglob(".*"))
+    make_archive(tmp_path / "a", seed=4, **SMALL, workers=1)
+    assert len(made) == 6 and not list((tmp_path / "a").rglob(".*"))
     for name in ("scene.json", "train/camera0/000.avi", "truth/test/camera1/002.npz"):
         assert (tmp_path / "a" / name).read_bytes() == (archive / name).read_bytes()
     with pytest.raises(ValueError, match="`directory` must be empty"):
-        make_archive(tmp_path / "a", seed=4, **SMALL, workers=1)
+        make_archive(tmp_path / "a", seed=5, **SMALL, workers=1)
+
+
+def test_a_second_process_waits_and_takes_what_the_first_has_made(archive, tmp_path, monkeypatch):
+    made, make_file = [], cctv_archive.make_file
+
+    def slowly(directory, plan, name):
+        made.append(name)
+        time.sleep(0.1)
+        make_file(directory, plan, name)
+
+    monkeypatch.setattr(cctv_archive, "make_file", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(make_archive, tmp_path / "a", seed=4, **SMALL, workers=1)
+                for _ in range(2)]  # fmt: skip
+        assert [done.result() for done in both] == [tmp_path / "a"] * 2
+    assert len(made) == 6
 
 
 def test_an_empty_stretch_is_empty_and_the_truth_says_so():

@@ -140,7 +140,10 @@ def test_videos_that_share_a_shard_lose_their_own_frames(both, caplog):
     assert [len(list(video.frames())) for video in source.videos] == [11, 8]
     parts = [part for video in source.videos for part in video.readable_parts()]
     assert [(part.name, part.num_frames) for part in parts] == [("before", 11), ("behind", 8)]
-    assert caplog.messages == [f"{name_of(0, 0)} of {both} is damaged: 1 of its 20 frames are lost"]
+    assert caplog.messages == [
+        f"{name_of(0, 0)} of {both} is damaged: 1 of its 20 frames are lost",
+        "before breaks off at a frame that cannot be read: the first 11 of 12 frames given",
+    ]
 
 
 def test_what_is_behind_a_gap_is_a_video_of_its_own(folder):
@@ -219,5 +222,41 @@ def test_a_server_without_ranges_is_read_in_order(folder, web):
     assert [levels(clip) for clip in load(source, CLIP, workers=1)] == expected
     # Each shard whole, and once but for the first frame that tells the size.
     assert len(web.asked) < 3 * 7
+    assert [levels(clip) for clip in load(source, CLIP, workers=4)] == expected
     with pytest.raises(ValueError, match="`windows_per_epoch` must be None for a file whose"):
         load(source, CLIP, windows_per_epoch=3)
+
+
+def test_frames_that_are_kept_are_not_asked_for_again(folder, web, tmp_path):
+    source, clip = f"{web.url}/shards", ClipSpec(frames=4)
+    found = [levels(batch) for batch in load(source, clip, cache=tmp_path / "cache")]
+    web.sent = 0
+    assert [levels(batch) for batch in load(source, clip, cache=tmp_path / "cache")] == found
+    shards = sum(path.stat().st_size for path in folder.glob("*.tfrecord"))
+    assert web.sent < shards / 2  # the index, and what it takes to know the files
+
+
+def test_damage_on_a_server_without_ranges_ends_the_video_and_not_the_epoch(folder, web, caplog):
+    web.ranges = False
+    path = folder / name_of(1, 2)
+    flip(path, place_of(folder, path.name, 10))
+    found = [levels(clip) for clip in load(f"{web.url}/shards", ClipSpec(frames=4))]
+    assert len(found) == 3 + 50 // 4 + 2 and all(map(is_without_gap, found))
+    assert ("long breaks off at a frame that cannot be read: the first 50 of 100 frames given"
+            in caplog.messages)  # fmt: skip
+
+
+def test_a_foreign_file_of_that_name_makes_no_shards(tmp_path, write_video):
+    write_video(tmp_path / "films" / "a.avi")
+    (tmp_path / "films" / "index.npz").write_bytes(b"of something else")
+    assert open_source(tmp_path / "films").kind == "video_files"
+
+
+def test_times_take_the_memory_of_numbers(folder):
+    """Of a day of a camera whose rate varies there are a million."""
+    video = open_source(folder).videos[1]
+    video._times = np.arange(100) / 10
+    assert video.length_at(5.0) == 50
+    assert video._moments[5.0].nbytes == 50 * 16
+    frames = [time_sec for time_sec, _ in video.timed(5.0)]
+    np.testing.assert_allclose(frames, np.arange(50) / 5)

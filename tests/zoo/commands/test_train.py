@@ -437,8 +437,16 @@ def test_equal_seeds_start_from_equal_weights(footage, tmp_path, monkeypatch):
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_the_stream_of_a_resumed_run_goes_on_at_the_same_clips(footage, tmp_path, monkeypatch):
+@pytest.mark.parametrize("feed", ["memory", "streamed", "shards"])
+def test_the_stream_of_a_resumed_run_goes_on_at_the_same_clips(
+    footage, tmp_path, monkeypatch, feed
+):
     given = []
+    if feed != "memory":
+        monkeypatch.setattr(training_setup, "CACHE_BYTES", 0)
+    if feed == "shards":
+        data_pipelines.prepare(footage, tmp_path / "shards")
+        footage = tmp_path / "shards"
     monkeypatch.setattr(
         training_setup, "fit", lambda model, factory, *rest, **more: given.append(factory)
     )
