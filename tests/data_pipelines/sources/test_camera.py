@@ -370,7 +370,9 @@ def test_a_stall_within_a_frame_is_got_over(serve):
                 break
         found = camera.statistics()
     assert "stalled" in states and states[-1] == "live"
-    assert found.last_error == "no frame for 0.3 s" and found.reconnections == 1
+    # Whichever of the two notices first: who waits for frames, or who reads from the socket.
+    assert found.last_error in ("no frame for 0.3 s", "TimeoutError: timed out")
+    assert found.reconnections == 1
 
 
 def test_a_server_that_accepts_and_says_nothing_is_given_up(serve):

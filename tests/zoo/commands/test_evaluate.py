@@ -137,10 +137,11 @@ def test_the_table_of_a_prediction(footage, run_folder):
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split()[:2] == ["mse", "mae"] and lines[0].endswith("psnr    ssim  sharpness")
-    assert [line.split("  ")[0] for line in lines[1:5]] == [
-        str(run_folder), "copy last frame", "mean of context", "empty frame",
+    assert [line.split("  ")[0] for line in lines[1:7]] == [
+        str(run_folder), "best of 4", "mean of 4", "copy last frame", "mean of context",
+        "empty frame",
     ]  # fmt: skip
-    assert lines[5] == "" and lines[6].startswith("step 1 ") and lines[7].startswith("step 2 ")
+    assert lines[7] == "" and lines[8].startswith("step 1 ") and lines[9].startswith("step 2 ")
     assert "2 windows of 2 videos (test), 14 frames shown, 2 predicted" in done.stdout
 
 
