@@ -67,6 +67,7 @@ def class_numbers(videos, labels):
             raise ValueError(
                 f"`labels` must hold the label of every video. Received: labels={labels}, and "
                 f"{video.name} with the label {video.label!r}"
+                + ("" if video.label else "; kind='labelled_folders' reads a folder per class")
             )
     return [labels.index(video.label) for video in videos]
 

@@ -295,7 +295,11 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
             "`out` must be a folder on this machine; copy it to where it is read. Received: "
             f"out={remote.as_path(out)}"
         )
-    opened, out = recorded(source, out, kind, split), Path(out)
+    out = Path(out)
+    file = next((path for path in (out, *out.parents) if path.is_file()), None)
+    if file is not None:
+        raise ValueError(f"`out` must be a folder. Received: out={out}, where {file} is a file")
+    opened = recorded(source, out, kind, split)
     units = plan(opened.videos, form)
 
     there = _Folder(out)
@@ -308,7 +312,10 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
     if index is not None:
         kept = len(index.shards)
     if index is None or (out / _PROGRESS).exists():
-        (out / _PROGRESS).mkdir(parents=True, exist_ok=True)
+        try:
+            (out / _PROGRESS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise type(error)(f"`out` {out} cannot be written to: {error.strerror}") from None
         with locked(out / _PROGRESS / "lock", "prepares shards in this folder"):
             index = finished(there, units, form)
             if index is None:

@@ -280,7 +280,7 @@ def open_source(path):
         if name not in paths:
             raise ValueError(
                 f"`source` {path} must hold finished shards. Received: a folder without {name}; "
-                "prepare them again to finish them"
+                "what was begun is finished by the same `zoo prepare`; make others anew elsewhere"
             )
     try:
         index = Index.read(lambda name: paths[name].read_bytes())

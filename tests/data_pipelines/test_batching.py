@@ -191,7 +191,7 @@ def test_a_video_without_a_class_is_named(labelled):
                                          r"labels=\['a', 'b'\], and video2 with the label 'c'"):
         load(labelled, ClipSpec(frames=3), labels=("a", "b"))
     labelled.videos[3].label = None
-    with pytest.raises(ValueError, match="and video3 with the label None"):
+    with pytest.raises(ValueError, match="and video3 with the label None; kind=.labelled_f"):
         load(labelled, ClipSpec(frames=3), labels=labelled.labels)
     with pytest.raises(ValueError, match=r"`labels` must be distinct. .*\['a', 'b', 'a'\]"):
         load(labelled, ClipSpec(frames=3), labels=("a", "b", "a"))

@@ -231,6 +231,22 @@ def test_what_changes_elsewhere_while_it_is_prepared_is_said(
         prepare(address, tmp_path / "shards", **SMALL, workers=1, progress=replaced)
 
 
+@pytest.mark.parametrize("out", ["film.avi", "film.avi/in"])
+def test_a_folder_that_is_none_is_named(tmp_path, footage, out):
+    (tmp_path / "film.avi").write_bytes(b"")
+    with pytest.raises(ValueError, match="`out` must be a folder. .*, where .*film.avi is a file"):
+        prepare(footage, tmp_path / out, **SMALL)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, footage, monkeypatch):
+    def refuses(path, **arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(shards.Path, "mkdir", refuses)
+    with pytest.raises(PermissionError, match="`out` .*/shards cannot be written to: Permission"):
+        prepare(footage, tmp_path / "shards", **SMALL)
+
+
 def test_what_another_process_has_just_finished_is_taken(tmp_path, footage, monkeypatch):
     prepare(footage, tmp_path / "shards", **SMALL)
     finished, asked = shards.finished, []
@@ -286,12 +302,6 @@ def test_a_full_disk_is_said_and_what_is_whole_stays(tmp_path, footage):
     assert not list((tmp_path / "shards").glob("*.part"))
     prepare(footage, tmp_path / "shards", **SMALL)
     assert content(tmp_path / "shards") == content(tmp_path / "whole")
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path, footage):
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError, match="file/shards"):
-        prepare(footage, tmp_path / "file" / "shards")
 
 
 def test_what_cannot_be_is_refused(tmp_path, footage):
