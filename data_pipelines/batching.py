@@ -18,8 +18,8 @@ from data_pipelines.live import IDLE_SECONDS, LiveIterator
 
 _LOG = logging.getLogger(__name__)
 
-# Stands for "no clip yet" in the stream of a camera, and is left out at once.
-_IDLE_CLASS = -1
+# Stands for "no clip" where one would be, as while a camera is idle, and is left out at once.
+NO_CLIP = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,7 +263,7 @@ def streamed_clips(videos, classes, clip, order, workers=1):
             video = kept[number]
             for cut in clips_lib.windows(frames, longer):
                 if cut is None:
-                    yield idle, _IDLE_CLASS
+                    yield idle, NO_CLIP
                     continue
                 checked_shape(video, cut.shape[1:], shape, clip)
                 given += 1
@@ -292,7 +292,7 @@ def streamed_clips(videos, classes, clip, order, workers=1):
             ),
         )
         if live:
-            stream = stream.filter(lambda cut, label: label != _IDLE_CLASS)
+            stream = stream.filter(lambda cut, label: label != NO_CLIP)
         return stream.enumerate().map(
             lambda element, given: (drawn(given[0], clip, order, epoch, element), given[1])
         )
@@ -412,7 +412,7 @@ def _shuffled(stream, buffer, rng):
     # Dataset.shuffle mixes TensorFlow's global seed into its own; the order must not hang on that.
     held = []
     for element in stream:
-        if element[1] == _IDLE_CLASS:
+        if element[1] == NO_CLIP:
             yield element
             continue
         if len(held) < buffer:

@@ -65,7 +65,7 @@ def random_clips(videos, classes, clip, order, count, workers):
 
     Element `i` of an epoch depends on `(seed, epoch, i)` alone: one is found again without those
     before it. A place where no whole window can be read, in a damaged file or across a pause of
-    the recording, is told once per video and another is drawn.
+    the recording, is told once per video, and another is drawn where windows are drawn.
 
     Args:
         videos: List of `Video`.
@@ -73,7 +73,9 @@ def random_clips(videos, classes, clip, order, count, workers):
         clip: `ClipSpec`; `stride` does not count where windows are drawn.
         order: `Order`; `shuffle` does not count where windows are drawn.
         count: Windows per epoch; or `None` for each window once, in the order of
-            `batching.cached_clips`, but that one which cannot be read is replaced by another.
+            `batching.cached_clips`. One that cannot be read is left out then; of a stream that
+            repeats it is replaced by another, so that every epoch is as long as the others and
+            `skip` tells where the stream was left.
         workers: Windows that are read at a time.
 
     Returns:
@@ -106,6 +108,8 @@ def random_clips(videos, classes, clip, order, count, workers):
     fixed = shape if clip.size or not clip.crop else (None, None, clip.channels)
     ends = np.cumsum(places)
     count = int(ends[-1]) if each_once else count
+    leaves_out = each_once and not order.repeat
+    no_clip = np.zeros((longer.frames, *shape), np.uint8)
 
     def read(epoch, element, place):
         for draw in range(_MOST_DRAWS):
@@ -119,6 +123,9 @@ def random_clips(videos, classes, clip, order, count, workers):
             if cut is not None:
                 batching.checked_shape(video, cut.shape[1:], shape, clip)
                 return cut, kept_classes[number]
+            if leaves_out:
+                video.warn_once("%s: windows that cannot be read whole are left out", video.name)
+                return no_clip, batching.NO_CLIP
             video.warn_once("%s: a window drawn from it cannot be read whole; another is drawn",
                             video.name)  # fmt: skip
         raise ValueError(
@@ -160,6 +167,9 @@ def random_clips(videos, classes, clip, order, count, workers):
         return batching.drawn(given[0], clip, order, epoch, element), given[1]
 
     stream = stream.enumerate(order.skip).map(drawn)
+    if leaves_out:
+        # How many are left shows at the end.
+        return stream.filter(lambda cut, label: label != batching.NO_CLIP)
     if not order.repeat:
         left = max(0, count - order.skip)
         stream = stream.apply(tf.data.experimental.assert_cardinality(left))
