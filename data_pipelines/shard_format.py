@@ -13,7 +13,6 @@ FFmpeg, OpenCV and NumPy it does.
 """
 
 import dataclasses
-import functools
 import hashlib
 import io
 import json
@@ -32,9 +31,6 @@ SHARD = re.compile(r"shard-\d{5,}-\d{5,}\.tfrecord")
 # A record: length, its check, content, its check. Checks are masked CRC-32C.
 _HEADER, _FOOTER = struct.Struct("<QI"), struct.Struct("<I")
 FRAMING = _HEADER.size + _FOOTER.size
-
-# Bytes that one look-up goes over; longer contents are put together of such pieces.
-_PIECE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,10 +177,12 @@ def record(content):
         >>> record(b"123456789")[-4:].hex()
         'e5b08ac7'
     """
+    import google_crc32c
+
     length = struct.pack("<Q", len(content))
     return (
-        length + _FOOTER.pack(_masked(crc32c(length))) + content
-        + _FOOTER.pack(_masked(crc32c(content)))
+        length + _FOOTER.pack(_masked(google_crc32c.value(length))) + content
+        + _FOOTER.pack(_masked(google_crc32c.value(content)))
     )  # fmt: skip
 
 
@@ -206,47 +204,6 @@ def frame_of(framed, check):
 def is_damaged(framed, check):
     """Says whether the bytes of a record with its frame are others than those of the check."""
     return not len(framed) or zlib.crc32(framed) != check
-
-
-def crc32c(content):
-    """Returns the CRC-32C (Castagnoli) of bytes, as TFRecord has it.
-
-    Args:
-        content: Bytes, at least 4.
-
-    Example:
-        >>> hex(crc32c(b"123456789"))
-        '0xe3069283'
-    """
-    # It is linear: the sum (exclusive or) of what each byte adds by itself, which depends on the
-    # bytes behind it alone; zeros add nothing. What is known before a piece, 32 ones at first, is
-    # added to the first four bytes of that piece.
-    pieces, table = -(-len(content) // _PIECE), _table()
-    padded = np.zeros(pieces * _PIECE, np.uint8)
-    begin = len(padded) - len(content)
-    padded[begin:] = np.frombuffer(content, np.uint8)
-    padded[begin : begin + 4] ^= 255
-    added = table[np.arange(_PIECE), padded.reshape(pieces, _PIECE)]
-    found = 0
-    for part in np.bitwise_xor.reduce(added, axis=1).tolist():
-        for place in range(4):
-            part ^= int(table[place, found >> 8 * place & 255])
-        found = part
-    return found ^ 0xFFFFFFFF
-
-
-@functools.cache
-def _table():
-    """uint32 `(_PIECE, 256)`: what a byte adds at each place of a piece."""
-    table = np.empty((_PIECE, 256), np.uint32)
-    row = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        row = (row >> 1) ^ np.where(row & 1, np.uint32(0x82F63B78), np.uint32(0))
-    last = row
-    for place in reversed(range(_PIECE)):
-        table[place] = row
-        row = (row >> 8) ^ last[row & 255]
-    return table
 
 
 def _masked(check):

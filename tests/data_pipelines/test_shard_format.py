@@ -12,8 +12,7 @@ from data_pipelines.shard_format import ARRAYS, INDEX, Index, Shard, Span
 
 def test_records_are_those_of_tensorflow(tmp_path):
     rng = np.random.default_rng(0)
-    # A record whose first bytes lie in two pieces of the check, among others.
-    contents = [rng.bytes(n) for n in (4, 8, 1020, 1023, 1024, 1025, 1027, 2048, 5000, 70_000)]
+    contents = [rng.bytes(n) for n in (0, 1, 4, 1023, 70_000)]
     with tf.io.TFRecordWriter(str(tmp_path / "a")) as writer:
         for content in contents:
             writer.write(content)

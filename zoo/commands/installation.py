@@ -18,7 +18,7 @@ from pathlib import Path
 
 PACKAGES = (
     "tensorflow", "keras", "tensorflow-probability", "tf-keras", "numpy", "scikit-learn",
-    "matplotlib", "tensorboard", "av", "jinja2",
+    "matplotlib", "tensorboard", "av", "jinja2", "google-crc32c",
 )  # fmt: skip
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 # Tried together; newer ones may work and are not promised.

@@ -11,7 +11,8 @@ from zoo.commands.app import app
 GOOD = {
     "tensorflow": "2.21.0", "keras": "3.15.1", "tensorflow-probability": "0.25.0",
     "tf-keras": "2.21.0", "numpy": "2.4.6", "scikit-learn": "1.9.1", "matplotlib": "3.11.2",
-    "tensorboard": "2.21.0", "av": "18.1.0", "jinja2": "3.1.6", "opencv-python": "5.0.0.93",
+    "tensorboard": "2.21.0", "av": "18.1.0", "jinja2": "3.1.6", "google-crc32c": "1.9.0",
+    "opencv-python": "5.0.0.93",
 }  # fmt: skip
 READS_AND_WRITES = ({"motion JPEG": True, "MPEG-4": True}, None)
 
