@@ -478,12 +478,15 @@ def none_long_enough(videos, longer, clip):
         longer: `ClipSpec` that `augment` makes of `clip`.
         clip: `ClipSpec`.
     """
-    longest = max(videos, key=lambda video: video.num_frames or 0)
+    def length(video):
+        return 0 if video.num_frames is None else video.length_at(clip.fps)
+
+    longest = max(videos, key=length)
     spare = longer.frames - clip.frames
     return ValueError(
         f"no video is as long as a clip of {longer.span} frames (`frames`={clip.frames}, "
         + (f"{spare} more that `augment` needs, " if spare else "")
         + f"`frame_step`={clip.frame_step}); the longest of {len(videos)} is {longest.name} with "
-        f"{'too few' if longest.num_frames is None else longest.num_frames} frames"
-        + ("" if clip.fps is None else f" before it is brought to {clip.fps:g} per second")
+        f"{'too few' if longest.num_frames is None else length(longest)} frames"
+        + ("" if clip.fps is None else f" at {clip.fps:g} per second")
     )

@@ -62,7 +62,8 @@ def prepare(source, out, *, options=(), fps=None, size=None, channels=1, kind=No
             f"'unsupervised-video-zoo[beam]' ({error})"
         ) from error
     form = shards.Form(fps, size, channels, quality, shards.SHARD_FRAMES, shards.SHARD_BYTES)
-    units = shards.plan(shards.recorded(source, out, kind, split).videos, form)
+    opened = shards.recorded(source, out, kind, split)
+    units = shards.plan(opened.videos, form)
     folder = _Folder(str(out).rstrip("/"))
     index, kept = shards.finished(folder, units, form), 0
     if index is not None:
@@ -78,7 +79,7 @@ def prepare(source, out, *, options=(), fps=None, size=None, channels=1, kind=No
                 | "index" >> apache_beam.Map(_write_index, units, form, folder)
             )
         index = shards.finished(folder, units, form)
-    return shards.summary(index, kept)
+    return shards.summary(index, kept, opened)
 
 
 def _made(unit, form, folder):

@@ -274,7 +274,9 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
             all videos declare (`None` where one does not), and the video that is read.
 
     Returns:
-        Dict of `videos`, `frames`, `shards`, `bytes`, and `kept`, the shards that were there.
+        Dict of `videos`, `frames`, `shards`, `bytes`; `kept`, the shards that were there;
+        `incomplete`, a list of dicts `name`, `frames` and `declared` of the videos that gave fewer
+        frames than they declare; and `left_out`, as of `Source`.
 
     Raises:
         ValueError: An argument breaks its rule; the footage cannot be read; the folder holds
@@ -284,7 +286,8 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
 
     Example:
         >>> prepare("footage/", "shards/", fps=10, size=(128, 192))  # doctest: +SKIP
-        {'videos': 12, 'frames': 36000, 'shards': 36, 'bytes': 214748364, 'kept': 0}
+        {'videos': 12, 'frames': 36000, 'shards': 36, 'bytes': 214748364, 'kept': 0,
+         'incomplete': [], 'left_out': []}
         >>> load("shards/", ClipSpec(fps=10), shuffle=True, batch=16)  # doctest: +SKIP
     """
     form = Form(fps, size, channels, quality, SHARD_FRAMES, SHARD_BYTES)
@@ -324,7 +327,7 @@ def prepare(source, out, *, fps=None, size=None, channels=1, kind=None, split=No
                 index, kept = _made(out, units, form, workers, progress)
             # Of a run that was killed at the very end, too.
             shutil.rmtree(out / _PROGRESS, ignore_errors=True)
-    return summary(index, kept)
+    return summary(index, kept, opened)
 
 
 def recorded(source, out, kind=None, split=None):
@@ -351,14 +354,23 @@ def recorded(source, out, kind=None, split=None):
     return opened
 
 
-def summary(index, kept):
-    """What `prepare` returns of an `Index`."""
+def summary(index, kept, source):
+    """What `prepare` returns of an `Index` and the `Source` that it was made of."""
+    # How many frames another rate makes may be one off, where frames are unevenly spaced.
+    spare = 0 if index.arguments["fps"] is None else 1
+    short = [
+        {name: video[name] for name in ("name", "frames", "declared")}
+        for video in index.videos
+        if video["declared"] is not None and video["frames"] + spare < video["declared"]
+    ]
     return {
         "videos": len(index.videos),
         "frames": sum(video["frames"] for video in index.videos),
         "shards": len(index.shards),
         "bytes": sum(shard.size for shard in index.shards),
         "kept": kept,
+        "incomplete": short,
+        "left_out": list(source.left_out),
     }
 
 
@@ -376,6 +388,7 @@ def _described(video, form):
     return json.loads(json.dumps({
         "name": video.name, "label": video.label, "group": video.group, "split": video.split,
         "fps": given_rate(video.fps, form.fps), "source": found,
+        "declared": None if video.num_frames is None else video.length_at(form.fps),
     }))  # fmt: skip
 
 

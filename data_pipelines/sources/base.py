@@ -196,12 +196,14 @@ class Source:
         kind: Name of the layout, one of `data_pipelines.sources.KINDS`.
         path: Where it is; of a camera its name, without what may be secret in its address.
         videos: List of `Video`.
+        left_out: What of the place is in no video, though it should be: a sentence for each file.
         fps: Frames per second where all videos share one, else `None`.
     """
 
     kind: str
     path: Path | str
     videos: list
+    left_out: tuple = ()
 
     def __post_init__(self):
         said = set().union(*(video._said for video in self.videos))

@@ -1,6 +1,7 @@
 """Footage of `synthetic_cctv` by the hour: several cameras, day and night, weather and wind."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import json
@@ -214,9 +215,20 @@ def _begin(directory, about):
     if any(path.name != _LOCK for path in directory.iterdir()):
         raise ValueError(
             "`directory` must be empty, not there, or hold an archive that was begun with the same "
-            f"arguments. Received: {directory}"
+            f"arguments. Received: {directory}{_difference(directory, json.loads(about))}"
         )
     begun.write_text(about)
+
+
+def _difference(directory, asked):
+    """In which argument the archive of a folder is another; nothing where there is none."""
+    for name in (_UNFINISHED, SCENE_FILE):
+        with contextlib.suppress(OSError, ValueError):
+            there = json.loads((directory / name).read_text())
+            for key, value in asked.items():
+                if key in there and there[key] != value:
+                    return f", made with {key}={there[key]!r}, not {key}={value!r}"
+    return ""
 
 
 def _video_path(directory, plan, name):

@@ -28,16 +28,17 @@ def open_source(path):
         ValueError: No class folder, or one without a clip.
     """
     path = remote.as_path(path)
-    videos = []
+    videos, left_out = [], []
     for folder in folders_in(path):
         suffixes = {file.suffix.lower() for file in files_below(folder)}
         if suffixes & VIDEO_SUFFIXES:
-            clips = video_files.open_source(folder).videos
+            clips = video_files.open_source(folder)
         elif suffixes & IMAGE_SUFFIXES:
-            clips = frame_folders.open_source(folder).videos
+            clips = frame_folders.open_source(folder)
         else:
             raise ValueError(f"the class folder {folder} holds neither videos nor images")
-        for video in clips:
+        left_out += clips.left_out
+        for video in clips.videos:
             parents = video.name.split("/")[:-1]
             video.label = folder.name
             video.name = f"{folder.name}/{video.name}"
@@ -45,4 +46,4 @@ def open_source(path):
             videos.append(video)
     if not videos:
         raise ValueError(f"`source` must hold a folder per class. Received: {path}, with none")
-    return Source("labelled_folders", path, videos)
+    return Source("labelled_folders", path, videos, tuple(left_out))

@@ -151,6 +151,7 @@ class _Folder:
     def __init__(self, path, index, paths):
         self._path, self._shards, self._paths = path, index.shards, paths
         self._lost, self._lock, self._whole = {}, threading.RLock(), (None, b"")
+        self.left_out = []
         self._starts = [
             np.concatenate([[0], np.cumsum(shard.lengths, dtype=np.int64)])
             for shard in index.shards
@@ -198,10 +199,12 @@ class _Folder:
                 self._lost[shard] = lost = self._looked_for(shard)
                 if lost.any():
                     name = self._shards[shard].name
-                    _LOG.warning(
-                        "%s of %s is %s: %d of its %d frames are lost", name, self._path,
-                        "damaged" if name in self._paths else "missing", lost.sum(), len(lost),
+                    state = "damaged" if name in self._paths else "missing"
+                    self.left_out.append(
+                        f"{name} of {self._path} is {state}: {lost.sum()} of its {len(lost)} "
+                        "frames are lost"
                     )
+                    _LOG.warning("%s", self.left_out[-1])
             return self._lost[shard]
 
     def parts(self, name, runs, **about):
@@ -297,7 +300,7 @@ def open_source(path):
         videos += folder.parts(about["name"], row, **known)
     if not videos:
         raise ValueError(f"`source` {path} holds no frame that can be read")
-    return Source("shards", path, videos)
+    return Source("shards", path, videos, tuple(folder.left_out))
 
 
 def _sampled(timed, sampler):

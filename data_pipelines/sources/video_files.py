@@ -145,7 +145,7 @@ def open_source(path):
     path = remote.as_path(path)
     if not path.is_dir():
         return Source("video_files", path, [_only_file(path)])
-    videos, others = [], []
+    videos, left_out, others = [], [], []
     for file in files_below(path):
         if file.suffix.lower() not in VIDEO_SUFFIXES:
             others.append(file.name)
@@ -154,6 +154,7 @@ def open_source(path):
         try:
             videos.append(VideoFile(name, file, group=name))
         except ValueError as error:
+            left_out.append(str(error))
             _LOG.warning("%s; left out", error)
     if not videos:
         raise ValueError(f"{path} holds no video file that can be read")
@@ -162,7 +163,7 @@ def open_source(path):
             "%s: %d files left out that are no video by their names: %s",
             path, len(others), ", ".join(others[:5]) + (", ..." if len(others) > 5 else ""),
         )
-    return Source("video_files", path, videos)
+    return Source("video_files", path, videos, tuple(left_out))
 
 
 def _only_file(path):

@@ -277,6 +277,9 @@ def test_only_short_videos_are_an_error(numbered, cache):
             r"no video is as long as a clip of 19 frames \(`frames`=10, `frame_step`=2\); "
             "the longest of 2 is video0 with 9 frames")):
         load(numbered(9, 5), ClipSpec(frames=10, frame_step=2), cache=cache)
+    with pytest.raises(ValueError, match=(
+            "clip of 10 frames .* the longest of 1 is video0 with 5 frames at 5 per second")):
+        load(numbered(9, fps=10.0), ClipSpec(frames=10, fps=5), cache=cache)
 
 
 @pytest.mark.parametrize("cache", CACHES)

@@ -5,15 +5,13 @@
 measures one model after the other; it takes as long as `zoo evaluate` does for each.
 """
 
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import check_out, columns, emit_json, progress, say
+from zoo.commands.console import check_out, columns, emit_json, log, progress, say
 
 EVALUATIONS = ("anomaly", "prediction", "representation")
 
@@ -44,7 +42,7 @@ def compare(
     from zoo.commands import compare_setup
     from zoo.training.whole_files import write_whole
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    log()
     if evaluation is not None and evaluation not in EVALUATIONS:
         raise ValueError(
             f"`evaluation` must be one of {', '.join(EVALUATIONS)}. Received: {evaluation}"

@@ -12,6 +12,7 @@ was typed in its place.
 """
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -50,7 +51,7 @@ class Command(typer.core.TyperCommand):
                 raise
             names = typed_names(self)
             line = named_as_typed(error_line(error), names)
-            say(f"zoo: {line}")
+            say(f"zoo: {printable(line)}")
             raise typer.Exit(2 if is_wrong_usage(error, line, names) else 1) from error
         except KeyboardInterrupt as interrupt:
             say(f"zoo: {str(interrupt) or 'interrupted'}")
@@ -86,6 +87,35 @@ def command_line():
 def say(message):
     """Writes a line for the user to standard error; standard output is for results."""
     typer.echo(message, err=True)
+
+
+def log(level=logging.WARNING):
+    """Has the warnings of libraries written to standard error, each as one line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class _OneLine(logging.Formatter):
+    """Names of files, which messages hold, may hold line breaks and what drives a terminal."""
+
+    def formatMessage(self, record):
+        return printable(super().formatMessage(record))
+
+
+def printable(text):
+    """A name as one line of text that can be written: line breaks and stray bytes escaped.
+
+    Example:
+        >>> printable("a\\nb")
+        'a\\\\nb'
+    """
+    text = os.fsencode(text).decode("utf-8", "backslashreplace") if _is_odd(text) else text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_odd(text):
+    return any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def progress():

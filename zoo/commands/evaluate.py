@@ -15,15 +15,13 @@ prints how well actions are told apart by few labels and by all; the 83 clips of
 three minutes on two cores.
 """
 
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import check_out, command_line, emit_json, progress, say
+from zoo.commands.console import check_out, command_line, emit_json, log, progress, say
 
 
 def anomaly(
@@ -56,7 +54,7 @@ def anomaly(
     from zoo.commands import anomaly_setup
     from zoo.training.precision import choose_precision
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    log()
     source = anomaly_setup.open_labelled(data, split)
     _check_card_and_files(card, name, run, scores=scores)
     model = zoo.load(name, dtype=choose_precision(precision))
@@ -108,7 +106,7 @@ def prediction(
     import zoo
     from zoo.commands import prediction_setup
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    log()
     source, split = prediction_setup.open_footage(data, run or name, split)
     _check_card_and_files(card, name, run)
     model = zoo.load(name)
@@ -147,7 +145,7 @@ def representation(
     from zoo.commands import representation_setup
     from zoo.commands.labelled_setup import open_labelled
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    log()
     source = open_labelled(data)
     _check_card_and_files(card, name, run)
     model = zoo.load(name)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from data_pipelines import doctor
-from zoo.commands.console import progress
+from zoo.commands.console import printable, progress
 from zoo.training.whole_files import write_whole
 
 _STYLES = {"healthy": "green", "warning": "yellow", "unsound": "red", "ignored": "dim"}
@@ -149,18 +148,3 @@ def clock(seconds):
     hours, minutes = divmod(minutes, 60)
     end = f"{tenths // 10:02d}.{tenths % 10}"
     return f"{hours}:{minutes:02d}:{end}" if hours else f"{minutes}:{end}"
-
-
-def printable(text):
-    """A name as one line of text that can be written: line breaks and stray bytes escaped.
-
-    Example:
-        >>> printable("a\\nb")
-        'a\\\\nb'
-    """
-    text = os.fsencode(text).decode("utf-8", "backslashreplace") if _is_odd(text) else text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _is_odd(text):
-    return any("\udc80" <= character <= "\udcff" for character in text)

@@ -8,7 +8,6 @@ takes as long as decoding does. Broken off at any moment, the same command goes 
 """
 
 import contextlib
-import logging
 import shlex
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import emit_json, progress
+from zoo.commands.console import emit_json, log, printable, progress, say
 
 
 def prepare(
@@ -53,7 +52,7 @@ def prepare(
     """
     import data_pipelines
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    log()
     form = {"size": size, "fps": fps, "channels": channels}
     if preset is not None:
         form = form_of(preset, form)
@@ -73,6 +72,10 @@ def prepare(
     if as_json:
         emit_json({"out": str(out), **found})
     else:
+        # Of what the decoder warned of only the run that read it has told.
+        for video in found["incomplete"]:
+            frames, declared = video["frames"], video["declared"]
+            say(printable(f"{video['name']}: {frames} frames, {declared} declared"))
         typer.echo(
             f"{found['videos']} videos, {found['frames']} frames in {found['shards']} shards of "
             f"{found['bytes'] / 1e6:.1f} MB, {found['kept']} of which were there: {out}"
@@ -111,8 +114,6 @@ def shown(stream):
     Args:
         stream: Text stream; lines go to standard error.
     """
-    from zoo.commands.footage_doctor import printable
-
     if not stream.isatty():
         report = progress()
         yield lambda done, total, name: report(done, total or "?", printable(name))

@@ -5,14 +5,12 @@
 takes seconds: of a few videos it decodes some hundred frames each.
 """
 
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, columns, emit_json
+from zoo.commands.console import check_out, columns, emit_json, log, printable
 
 PRESET = "convlstm_vae"
 
@@ -45,7 +43,7 @@ def preview(
     """
     from zoo.commands import preview_setup
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    log()
     check_folder(out, path)
     clip = preview_setup.clip_of(preset, size=size, fps=fps, frames=frames, default=PRESET)
     names = preview_setup.check_names(augment)
@@ -83,12 +81,14 @@ def lines(found):
     for video in found["videos"]:
         crop = f", crops {_by(found['crop'])}" if found["crop"] else ""
         table.append((
-            video["video"],
+            printable(video["video"]),
             *(_number(video[key]) for key in ("fps", "fed_fps", "frames", "fed_frames", "clips")),
             _by(video["size"]),
             _by(video["fed_size"]) + crop,
         ))  # fmt: skip
-    return [*columns(table), "", *found["files"]]
+    declared = any(video["declared"] for video in found["videos"])
+    note = ["FRAMES are those that files declare; `zoo doctor` counts them."] if declared else []
+    return [*columns(table), *note, "", *found["files"]]
 
 
 def _number(value):

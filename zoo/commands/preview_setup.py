@@ -139,7 +139,8 @@ def fed(video, clip):
     Returns:
         Dict: `video` (name), `fps` and `fed_fps`, `frames` and `fed_frames` (before and after it is
         brought to the rate), `clips` (how many an epoch has), `size` and `fed_size` (height and
-        width). None where nothing tells.
+        width). None where nothing tells. `declared` is whether the numbers of frames and clips go
+        by what the file says of itself: a broken one has fewer.
     """
     size = list(next(iter(video.frames())).shape[:2])
     known = video.num_frames is not None
@@ -151,6 +152,7 @@ def fed(video, clip):
         "frames": video.num_frames,
         "fed_frames": length,
         "clips": len(window_starts(length, clip)) if known else None,
+        "declared": known and not video.length_is_certain,
         "size": size,
         "fed_size": list(clip.size or size),
     }

@@ -7,13 +7,12 @@ the same road with one's own video: without labels there is no area under a curv
 """
 
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zoo.commands.console import command_line, say
+from zoo.commands.console import command_line, log, say
 
 PRESET = "convlstm_vae/synthetic_cctv"
 
@@ -36,7 +35,7 @@ def quickstart(
     """
     from zoo.commands import quickstart_road
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    log(logging.INFO)
     logging.getLogger("absl").setLevel(logging.WARNING)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"`out` must be a new or an empty folder. Received: out={out}")

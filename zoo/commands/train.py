@@ -10,13 +10,12 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zoo.commands.console import command_line, say
+from zoo.commands.console import command_line, log, say
 
 
 def train(
@@ -38,7 +37,11 @@ def train(
     distribution: Annotated[str, typer.Option(help="auto, one_device or mirrored.")] = "auto",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE of the model or its training (frames, crop, ...)."),
+        typer.Option(
+            "--set",
+            help="KEY=VALUE, maybe several: an argument of the model's class or of its training, "
+            "as `zoo info NAME --json` shows them (frames=12, crop=64,64, ...).",
+        ),
     ] = None,
     deterministic: Annotated[
         bool,
@@ -65,7 +68,7 @@ def train(
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from zoo.commands import training_setup
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    log(logging.INFO)
     logging.getLogger("absl").setLevel(logging.WARNING)
     given = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
     with _signals_end_it(out):

@@ -153,6 +153,7 @@ def test_what_is_behind_a_gap_is_a_video_of_its_own(folder):
         ("before", 12), ("long", 20), ("long from frame 40", 39), ("long from frame 80", 20),
         ("behind", 8),
     ]  # fmt: skip
+    assert [line.split()[0] for line in source.left_out] == [name_of(1, 1), name_of(1, 3)]
     video = source.videos[2]
     assert (video.label, video.split, video.fps) == ("long", "train", 10.0)
     assert [frame[0, 0, 0] for frame in video.window(19, 2)] == [118, 120]

@@ -145,9 +145,10 @@ def test_what_is_no_video_is_left_out_of_a_folder_and_said(tmp_path, write_video
     (tmp_path / "text.mp4").write_text("hello\n" * 500)
     (tmp_path / "notes.txt").write_text("hello")
     with caplog.at_level(logging.WARNING):
-        assert [v.name for v in open_source(tmp_path).videos] == ["good.avi"]
+        source = open_source(tmp_path)
+    assert [v.name for v in source.videos] == ["good.avi"]
     said = [r.message for r in caplog.records]
-    assert len(said) == 3
+    assert len(said) == 3 and said[:2] == [f"{reason}; left out" for reason in source.left_out]
     assert "bad.avi cannot be opened as a video: Invalid data found" in said[0]
     assert said[0].endswith("; left out")
     assert "text.mp4 is text or empty, not a video; left out" in said[1]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from data_pipelines import ClipSpec, beam, load, open_source
+from data_pipelines import ClipSpec, beam, load, open_source, shards
 from zoo.commands import prepare
 from zoo.commands.app import app
 
@@ -36,7 +36,8 @@ def test_footage_is_prepared_as_a_preset_is_trained(footage, tmp_path):
     found = json.loads(ended.stdout)
     size = found.pop("bytes")
     assert found == {
-        "out": str(tmp_path / "shards"), "videos": 1, "frames": 30, "shards": 1, "kept": 0
+        "out": str(tmp_path / "shards"), "videos": 1, "frames": 30, "shards": 1, "kept": 0,
+        "incomplete": [], "left_out": [],
     }  # fmt: skip
     again = run(*words)
     assert again.exit_code == 0 and again.stdout == (
@@ -45,6 +46,38 @@ def test_footage_is_prepared_as_a_preset_is_trained(footage, tmp_path):
     )
     (video,) = open_source(tmp_path / "shards").videos
     assert video.fps == 10 and next(video.frames()).shape == (128, 192, 1)
+
+
+def test_what_is_lost_is_said_by_every_run(footage, tmp_path):
+    """A recording cut off in the middle, and a file in which no video is."""
+    whole = (footage / "line\nbreak.avi").read_bytes()
+    (footage / "cut\noff.avi").write_bytes(whole[: len(whole) // 2])
+    (footage / "bad\none.avi").write_bytes(b"RIFF\0" * 40)
+    lost = {"name": "cut\noff.avi", "declared": 60}
+    for _ in range(2):
+        ended = run(footage, "--out", tmp_path / "shards", "--json")
+        assert ended.exit_code == 0
+        found = json.loads(ended.stdout)
+        (incomplete,), (left_out,) = found["incomplete"], found["left_out"]
+        assert incomplete.items() >= lost.items() and 10 < incomplete["frames"] < 40
+        assert f"{footage}/bad\none.avi" in left_out
+        ended = run(footage, "--out", tmp_path / "shards")
+        assert ended.exit_code == 0
+        assert f"cut\\noff.avi: {incomplete['frames']} frames, 60 declared\n" in ended.stderr
+    # A rate that is made by the clock of uneven frames may give one more or one less.
+    found = json.loads(run(footage, "--out", tmp_path / "slow", "--fps", 10, "--json").stdout)
+    assert [video["declared"] for video in found["incomplete"]] == [30]
+
+
+def test_what_shards_have_lost_is_lost_in_those_made_of_them(footage, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_FRAMES", 20)
+    assert run(footage, "--out", tmp_path / "first").exit_code == 0
+    gone = tmp_path / "first" / "shard-00000-00001.tfrecord"
+    gone.unlink()
+    found = json.loads(run(tmp_path / "first", "--out", tmp_path / "second", "--json").stdout)
+    assert found["frames"] == 40 and found["left_out"] == [
+        f"{gone.name} of {gone.parent} is missing: 20 of its 20 frames are lost"
+    ]
 
 
 def test_options_say_the_form(footage, tmp_path):
@@ -77,7 +110,7 @@ def test_a_pipeline_is_given_its_options(footage, tmp_path, monkeypatch):
 
     def made(path, out, **given):
         asked.update(given, out=out)
-        return {"videos": 1, "frames": 30, "shards": 1, "bytes": 9, "kept": 0}
+        return {"videos": 1, "frames": 30, "shards": 1, "bytes": 9, "kept": 0, "incomplete": []}
 
     monkeypatch.setattr(beam, "prepare", made)
     ended = run(footage, "--out", "s3://bucket/shards", "--fps", "5", "--beam",

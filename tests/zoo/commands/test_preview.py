@@ -61,7 +61,7 @@ def test_pictures_show_clips_at_rate_size_and_colour(footage, tmp_path):
     assert sorted(path.name for path in out.parent.iterdir()) == ["preview"]
     assert found["videos"][1] == {
         "video": "gate.avi", "fps": 20.0, "fed_fps": 10.0, "frames": 40, "fed_frames": 20,
-        "clips": 4, "size": [96, 128], "fed_size": [96, 144],
+        "clips": 4, "declared": True, "size": [96, 128], "fed_size": [96, 144],
     }  # fmt: skip
     # A video too short is told of, and not shown.
     assert (found["videos"][0]["fed_frames"], found["videos"][0]["clips"]) == (2, 0)
@@ -160,6 +160,15 @@ def test_where_no_rate_is_told_that_of_the_gif_is_said(tmp_path):
     assert "clips.gif goes at 10 frames per second" in done.stderr
     assert done.stdout.splitlines()[1].split() == ["one", "unknown", "unknown", "4", "4", "2",
                                                    "8x8", "8x8"]  # fmt: skip
+    assert "declare" not in done.stdout
+
+
+def test_what_is_declared_alone_is_called_so_and_names_are_one_line(footage, tmp_path):
+    (footage / "gate.avi").rename(footage / "gate\n\x1b[2J.avi")
+    done = run(footage, "--out", tmp_path / "out", "--frames", 5, "--augment", "flip")
+    assert done.exit_code == 0, done.stderr
+    assert "FRAMES are those that files declare" in done.stdout
+    assert "gate\\n\\x1b[2J.avi" in done.stdout and "\x1b" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
