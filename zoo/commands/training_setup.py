@@ -587,7 +587,9 @@ def batches(setup, model, source, endless):
 
 def _held_out_batches(setup, model):
     # Kept in memory: each evaluation sees the same clips, and decodes nothing.
-    return batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
+    kept = batches(setup, model, setup.held_out, endless=False)(0).take(HELD_OUT_BATCHES).cache()
+    # Keras warns at the end of what does not tell its length, as if a training had broken off.
+    return kept.apply(tf.data.experimental.assert_cardinality(sum(1 for _ in kept)))
 
 
 def clip_spec(training, model):

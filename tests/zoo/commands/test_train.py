@@ -151,6 +151,24 @@ def test_a_run_killed_and_interrupted_ends_with_the_bits_of_an_undisturbed_one(
     assert {"context_truth_prediction", "held_out/loss", "held_out/kl"} <= tags
 
 
+@pytest.mark.slow
+def test_a_run_on_shards_that_was_killed_ends_with_the_bits_of_an_undisturbed_one(
+    footage, tmp_path, monkeypatch, back_to_any_order
+):
+    """Of shards each epoch is a shuffle of all windows; the run goes on in the middle of one."""
+    monkeypatch.setattr(training_setup, "CACHE_BYTES", 0)
+    assert invoke("prepare", str(footage), "--out", str(tmp_path / "shards")).exit_code == 0
+    # Nine windows are trained on: four batches and a half, so that two epochs are begun.
+    arguments = words(tmp_path / "shards", tmp_path / "killed", "--deterministic")
+    assert signalled(signal.SIGKILL, 4, arguments).returncode == -signal.SIGKILL
+    assert invoke(*arguments).exit_code == 0
+    undisturbed = words(tmp_path / "shards", tmp_path / "undisturbed", "--deterministic")
+    assert invoke(*undisturbed).exit_code == 0
+    killed, whole = (zoo.load(str(tmp_path / run)) for run in ("killed", "undisturbed"))
+    for ours, theirs in zip(killed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """Strips of two actions by three people, twelve frames of 64x64 pixels each."""
