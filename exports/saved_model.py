@@ -7,6 +7,7 @@ leaves such a folder and nothing else; the next export into the same directory r
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 from pathlib import Path
@@ -16,13 +17,15 @@ import tensorflow as tf
 from exports import manifest, signatures
 
 PARTIAL = ".partial-"
+INTERFACE = f"{manifest.EXTRA}/interface.json"
 
 
 def export(model, directory, version=None, rollout_steps=8, card=None, name=None, check=None):
     """Exports a model as `DIRECTORY/VERSION/`.
 
-    Beside the SavedModel lies `assets.extra/` with `manifest.json` and, where there is one, the
-    model's card as `card.json`.
+    Beside the SavedModel lies `assets.extra/` with `manifest.json`, with `interface.json`, by which
+    clients of TensorFlow's C API find tensors in the graph, and, where there is one, the model's
+    card as `card.json`.
 
     Args:
         model: A built `zoo` model.
@@ -79,6 +82,7 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
         try:
             _write(partial, module, functions, card)
             description = manifest.describe(model, functions, rollout_steps, name)
+            _write_interface(partial, description, signatures.tensors(partial))
             manifest.write(partial, description)
             if check is not None:
                 check(partial)
@@ -154,6 +158,55 @@ def locate(directory, version=None):
     return directory / str(known[-1] if version is None else version)
 
 
+def with_default(folder, signature, target):
+    """Writes an export that has one signature alone, as its default.
+
+    OpenVINO, LiteRT and others read nothing but the default signature of a SavedModel.
+
+    Args:
+        folder: Path of a version's folder.
+        signature: str, the name of one of its signatures.
+        target: Path of the folder to make. Its weights are a link to those of `folder`; copied
+            with what they link to (`cp -rL`), it stands alone.
+
+    Returns:
+        pathlib.Path of `target`.
+
+    Raises:
+        ValueError: If there is no such signature, or `target` exists.
+
+    Example:
+
+    ```python
+    with_default("served/convlstm_vae/1", "score", "score_alone")
+    ```
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    folder, target = Path(folder), Path(target)
+    description = manifest.read(folder)
+    if signature not in description["signatures"]:
+        raise ValueError(
+            f"`signature` must be one of {', '.join(description['signatures'])}. "
+            f"Received: signature={signature!r}"
+        )
+    if target.exists():
+        raise ValueError(f"`target` must be a new folder. Received: {target}, which exists")
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (graph,) = saved.meta_graphs
+    wanted = graph.signature_def[signature].SerializeToString()
+    for name in description["signatures"]:
+        del graph.signature_def[name]
+    graph.signature_def["serving_default"].ParseFromString(wanted)
+    (target / manifest.EXTRA).mkdir(parents=True)
+    (target / "variables").symlink_to((folder / "variables").resolve())
+    (target / "saved_model.pb").write_bytes(saved.SerializeToString())
+    tensors = json.loads((folder / INTERFACE).read_text(encoding="utf-8"))["tensors"]
+    _write_interface(target, description, {"serving_default": tensors[signature]})
+    manifest.write(target, description | {"signatures": ["serving_default"]})
+    return target
+
+
 @contextlib.contextmanager
 def _sole_writer(directory):
     """Locks the folder for the time of an export, and clears what killed exports left in it.
@@ -180,6 +233,17 @@ def _write(folder, module, functions, card):
     extra.mkdir()
     if card is not None:
         shutil.copyfile(card, extra / "card.json")
+
+
+def _write_interface(folder, description, tensors):
+    """Writes what a client must know that asks for tensors of the graph.
+
+    Of the manifest it has a part: OpenCV, by which a client in C++ may read it, knows no null.
+    """
+    known = {name: description[name] for name in ("fps", "stride", "channels", "warm_up", "state")}
+    content = {name: value for name, value in known.items() if value is not None}
+    text = json.dumps(content | {"tensors": tensors}, indent=2) + "\n"
+    (folder / INTERFACE).write_text(text, encoding="utf-8")
 
 
 def _to_disk(folder, files=True):

@@ -5,6 +5,8 @@ Every signature takes `uint8` frames, runs the same conversion as training
 Sizes that do not fit stop the graph with an assertion that names the rule and what came.
 """
 
+from pathlib import Path
+
 import tensorflow as tf
 
 from data_pipelines import transforms
@@ -102,6 +104,39 @@ def state_layout(model):
                 shape.append(_ratio(name, first, second, heights, widths, model.stride))
         layout[name] = {"dtype": tensor.dtype.name, "shape": shape}
     return layout
+
+
+def tensors(folder):
+    """Says which tensors of the graph the signatures of an export take and give.
+
+    That is what a client of TensorFlow's C API asks by; it need not read protocol buffers then.
+
+    Args:
+        folder: Path of the folder that holds `saved_model.pb`.
+
+    Returns:
+        Dict from the name of a signature to `{"inputs": ..., "outputs": ...}`, each a dict from
+        names of the signature to names in the graph.
+
+    Example:
+
+    ```python
+    tensors("served/1")["score"]["inputs"]  # {"clip": "score_clip:0"}
+    ```
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString(Path(folder, "saved_model.pb").read_bytes())
+    (graph,) = saved.meta_graphs
+    return {
+        name: {
+            part: {key: tensor.name for key, tensor in sorted(getattr(signature, part).items())}
+            for part in ("inputs", "outputs")
+        }
+        for name, signature in sorted(graph.signature_def.items())
+        # Of those that TensorFlow adds for itself there is one that runs the restoring.
+        if not name.startswith("__")
+    }
 
 
 def decode_frames(frames, channels):

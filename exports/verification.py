@@ -1,7 +1,9 @@
-"""Checks an export in a process that knows TensorFlow and NumPy and nothing of this project."""
+"""Checks an export in a process that knows a runtime and NumPy and nothing of this project."""
 
 import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,8 +19,11 @@ from exports import isolated_reader, manifest, saved_model
 TOLERANCE = {"float32": 1e-3}
 HALF_TOLERANCE = 5e-2
 
+# Those that run whatever is exported; of the others it is told what they refuse.
+WHOLE = ("tensorflow", "c_api")
 
-def verify(directory, model=None, clip=None):
+
+def verify(directory, model=None, clip=None, through="tensorflow"):
     """Reads an export back in a clean process and compares its numbers with the model's.
 
     The clip is run whole, and cut in time and space, so that two lengths and two sizes go through
@@ -32,16 +37,21 @@ def verify(directory, model=None, clip=None):
             checked to be finite.
         clip: uint8 array (batch, time, height, width, channels) or one clip without the batch.
             Default: a bright square that moves over a textured ground.
+        through: How it is loaded: `"tensorflow"`, its Python; `"c_api"`, the way a C++ server
+            does; `"openvino"` or `"litert"`, which convert what they can, of float32 exports.
 
     Returns:
-        Dict: `folder`, `files` (that agree with the manifest), `shapes` of the clips run,
-        `differences` (by signature output: the largest difference, as a share of the model's
-        largest value; without a model, empty), `tolerance`, and `embedding_distance` (between a
-        clip and its negative, as a share of the larger norm).
+        Dict: `folder`, `files` (that agree with the manifest), `through`, `shapes` of the clips
+        run, `differences` (by signature output: the largest difference, as a share of the model's
+        largest value; without a model, empty), `tolerance`, `refused` (by signature, why the
+        runtime cannot run it), `seconds` (by signature, of one run of the smaller clip, or of one
+        frame) and `embedding_distance` (between a clip and its negative, as a share of the larger
+        norm; None where the embedding is refused).
 
     Raises:
         ValueError: If a file is unlike the manifest's, a signature fails, is left out or gives
-            other numbers, embeddings of different clips are equal, or `clip` does not fit.
+            other numbers, embeddings of different clips are equal, an argument does not fit, or
+            nothing at all can be run.
 
     Example:
 
@@ -53,12 +63,25 @@ def verify(directory, model=None, clip=None):
     exports.verify(folder, model)["differences"]
     ```
     """
+    if through not in isolated_reader.READERS:
+        raise ValueError(
+            f"`through` must be one of {isolated_reader.READERS}. Received: through={through!r}"
+        )
     folder = saved_model.locate(directory)
     description = manifest.read(folder)
+    if through not in WHOLE and description["dtype"] != "float32":
+        raise ValueError(
+            f"`through` {through} must be given a float32 export. Received: {folder}, which "
+            f"computes in {description['dtype']}"
+        )
     files = manifest.check_files(folder)
     clips = _cases(made_up_clip(description) if clip is None else clip, description)
-    answers = run_isolated(folder, clips)
-    run = {key.split("/")[1] for key in answers}
+    run = run_isolated if through in WHOLE else run_one_by_one
+    answers, about = run(folder, clips, through)
+    if refused := [f"{name} ({why})" for name, why in about["refused"].items()]:
+        if through in WHOLE or not answers:
+            raise ValueError(f"{folder} cannot be run through {through}: {'; '.join(refused)}")
+    run = {key.split("/")[1] for key in answers} | set(about["refused"])
     if unlike := sorted(run ^ set(description["signatures"])):
         raise ValueError(f"{folder} has signatures unlike its manifest's: {', '.join(unlike)}")
     for key, array in answers.items():
@@ -72,12 +95,16 @@ def verify(directory, model=None, clip=None):
             f"{folder} gives other numbers than the model: {wrong} of the largest value, where "
             f"{tolerance} is allowed"
         )
-    distance = _embedding_distance(answers)
-    if not distance > 1e-4:
+    distance = None
+    if "serving_default" not in about["refused"]:
+        distance = _embedding_distance(answers)
+    if distance is not None and not distance > 1e-4:
         raise ValueError(f"{folder} gives different clips the same embedding ({distance:.1e})")
     return {
         "folder": str(folder),
         "files": files,
+        "through": through,
+        **about,
         "shapes": {name: list(array.shape) for name, array in clips.items()},
         "differences": differences,
         "tolerance": tolerance,
@@ -85,44 +112,83 @@ def verify(directory, model=None, clip=None):
     }
 
 
-def run_isolated(folder, clips):
+def run_isolated(folder, clips, through="tensorflow"):
     """Runs the signatures of an export on clips in a process without this project.
 
     Args:
         folder: Path of the version's folder.
         clips: dict from name to uint8 array (batch, time, height, width, channels).
+        through: As of `verify`.
 
     Returns:
-        Dict from `NAME/SIGNATURE/OUTPUT` to array.
+        `(answers, about)`: a dict from `NAME/SIGNATURE/OUTPUT` to array, and one of `refused` and
+        `seconds`, as `verify` returns them.
 
     Raises:
-        ValueError: If the process fails; its last line is in the message.
+        ValueError: If the process fails; its last line, or the signal, is in the message.
 
     Example:
 
     ```python
-    run_isolated("served/1", {"whole": clip})["whole/serving_default/embedding"]
+    run_isolated("served/1", {"whole": clip})[0]["whole/serving_default/embedding"]
     ```
     """
     with tempfile.TemporaryDirectory() as workplace:
-        inputs, outputs = Path(workplace, "clips.npz"), Path(workplace, "numbers.npz")
+        names = ("clips.npz", "numbers.npz", "about.json")
+        inputs, outputs, about = (Path(workplace, name) for name in names)
         np.savez(inputs, **clips)
         # -I keeps this folder and the user's settings off the path; the reader itself refuses
         # the packages of this project where they are installed.
         command = [sys.executable, "-I", str(Path(isolated_reader.__file__).resolve())]
         done = subprocess.run(
-            [*command, str(Path(folder).resolve()), str(inputs), str(outputs)],
+            [*command, through, str(Path(folder).resolve()), *map(str, (inputs, outputs, about))],
             cwd=workplace,
             # On the processor: this process may hold all the memory of a GPU.
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"},
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
         )
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            if done.returncode < 0:
+                name = signal.Signals(-done.returncode).name
+                lines.append(f"it crashes by {name}, after: {lines[-1]}")
             raise ValueError(f"{folder} fails in a clean process: {lines[-1]}")
         with np.load(outputs) as numbers:
-            return {key: numbers[key] for key in numbers.files}
+            answers = {key: numbers[key] for key in numbers.files}
+        return answers, json.loads(about.read_text("utf-8"))
+
+
+def run_one_by_one(folder, clips, through):
+    """Runs each signature of an export by itself: one that crashes its process costs no other.
+
+    Args:
+        folder, clips, through: As of `run_isolated`.
+
+    Returns:
+        As of `run_isolated`; what fails is refused, with the reason.
+
+    Example:
+
+    ```python
+    run_one_by_one("served/1", {"whole": clip}, "openvino")[1]["refused"]
+    ```
+    """
+    answers, refused, seconds = {}, {}, {}
+    with tempfile.TemporaryDirectory() as workplace:
+        for name in manifest.read(folder)["signatures"]:
+            alone = saved_model.with_default(folder, name, Path(workplace, name))
+            try:
+                found, about = run_isolated(alone, clips, through)
+            except ValueError as error:
+                refused[name] = str(error).partition(" fails in a clean process: ")[2]
+                continue
+            for key, array in found.items():
+                clip, _, output = key.split("/")
+                answers[f"{clip}/{name}/{output}"] = array
+            refused |= {name: why for why in about["refused"].values()}
+            seconds |= {name: took for took in about["seconds"].values()}
+    return answers, {"refused": refused, "seconds": seconds}
 
 
 def made_up_clip(description):

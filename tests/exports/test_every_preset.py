@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from data_pipelines import transforms
-from exports import signatures
+from exports import isolated_reader, signatures
 
 SIZES = ((2, 12, 16, 24), (1, 17, 32, 16))  # batch, time, height, width
 STEPS = 3
@@ -20,7 +20,7 @@ def served(preset_name, shaken_model, tmp_path_factory):
     module, functions = signatures.build(model, rollout_steps=STEPS)
     folder = tmp_path_factory.mktemp("served")
     tf.saved_model.save(module, str(folder), signatures=functions)
-    return model, tf.saved_model.load(str(folder)).signatures
+    return model, tf.saved_model.load(str(folder)).signatures, folder
 
 
 def clips(model):
@@ -34,8 +34,32 @@ def close(actual, expected):
     np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
 
 
+def test_every_signature_gives_the_same_through_the_c_api(served):
+    """As a server in C++ loads it: what no Python function, and nothing of this project, is in."""
+    model, signature, folder = served
+    tensors = signatures.tensors(folder)
+    assert set(tensors) == set(signature)
+    reader = isolated_reader.reader_module("c_api")
+    opened = reader.open_export(folder, {"tensors": tensors})
+    clip = next(clips(model))
+    given = {"frames": isolated_reader.as_png(clip), "clip": clip, "frame": clip[:, 0]}
+    zeros = {}
+    if "step" in signature:
+        zeros = model.initial_state(*clip.shape[:1], *clip.shape[2:4])
+    given |= {f"state_{name}": np.asarray(value) for name, value in zeros.items()}
+    for name, function in signature.items():
+        takes = function.structured_input_signature[1]
+        inputs = {key: given[key] for key in takes}
+        answer = opened(name, None)(**inputs)
+        expected = function(**{key: tf.constant(value) for key, value in inputs.items()})
+        assert set(answer) == set(expected)
+        for key, value in answer.items():
+            assert value.dtype == expected[key].dtype.as_numpy_dtype
+            close(value, expected[key])
+
+
 def test_every_signature_gives_what_the_verb_gives(served):
-    model, signature = served
+    model, signature, _ = served
     assert {"serving_default", "features"} <= set(signature)
     for clip in clips(model):
         unit, clip = transforms.to_float(clip), tf.constant(clip)
@@ -56,7 +80,7 @@ def test_every_signature_gives_what_the_verb_gives(served):
 
 
 def test_images_are_encoded_as_their_pixels_are(served):
-    model, signature = served
+    model, signature, _ = served
     clip = next(clips(model))[:, : model.min_frames + 1]
     images = [[tf.io.encode_png(frame).numpy() for frame in frames] for frames in clip]
     embedding = signature["encode_jpeg"](frames=tf.constant(images))["embedding"]
@@ -64,7 +88,7 @@ def test_images_are_encoded_as_their_pixels_are(served):
 
 
 def test_step_from_zeros_gives_what_score_and_rollout_give(served):
-    model, signature = served
+    model, signature, _ = served
     assert ("step" in signature) == ("step" in model.verbs)
     if "step" not in signature:
         return

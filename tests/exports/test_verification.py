@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import data_pipelines
 import exports
 from data_pipelines import transforms
-from exports import isolated_reader, verification
+from exports import isolated_reader, manifest, verification
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def answers(monkeypatch, exported, model):
     """Answers of the clean process, without its cost: as the model's own, to be falsified."""
     found = {}
 
-    def run(folder, clips):
+    def run(folder, clips, through):
         for name, array in clips.items():
             values = transforms.to_float(array)
             found.setdefault(f"{name}/serving_default/embedding", model.encode(values).numpy())
@@ -26,7 +27,7 @@ def answers(monkeypatch, exported, model):
         found.setdefault("cut/encode_jpeg/embedding", embedding)
         frames = model.warm_up + isolated_reader.SCORED_FRAMES
         found.setdefault("cut/step/score", found["cut/score/score"][:, :frames])
-        return found
+        return found, {"refused": {}, "seconds": {}}
 
     monkeypatch.setattr(verification, "run_isolated", run)
     return found
@@ -45,6 +46,54 @@ def test_the_numbers_in_a_clean_process_are_those_of_the_model(exported, model):
     assert cut[1] > model.warm_up
     assert report["embedding_distance"] > 1e-2
     assert report["files"] == len(exports.load(exported).manifest["files"])
+
+
+@pytest.mark.slow
+def test_the_numbers_through_the_c_api_are_those_of_the_model(exported, model):
+    """Without TensorFlow's Python: as a C++ server loads it, every signature."""
+    report = exports.verify(exported, model, through="c_api")
+    assert set(report["seconds"]) == set(exports.load(exported).manifest["signatures"])
+    assert len(report["differences"]) == 8 and max(report["differences"].values()) <= 1e-3
+
+
+@pytest.mark.slow
+def test_what_another_runtime_refuses_is_told_and_the_rest_gives_the_numbers(exported, model):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: the extra is [openvino]")
+    report = exports.verify(exported, model, through="openvino")
+    assert "DecodeJpeg" in report["refused"]["encode_jpeg"]
+    assert {"embedding", "features", "step/score"} <= set(report["differences"])
+    assert max(report["differences"].values()) <= 1e-3
+
+
+def test_a_crash_costs_its_own_signature(answers, exported, model, monkeypatch):
+    whole = verification.run_isolated
+
+    def run(folder, clips, through):
+        if folder.name == "score":
+            raise ValueError(f"{folder} fails in a clean process: it crashes by SIGABRT, after: ?")
+        found = whole(folder, clips, through)[0]
+        chosen = {k: v for k, v in found.items() if k.split("/")[1] == folder.name}
+        return (
+            {f"{k.split('/')[0]}/serving_default/{k.split('/')[2]}": v for k, v in chosen.items()},
+            {"refused": {}, "seconds": {"serving_default": 0.5}},
+        )
+
+    monkeypatch.setattr(verification, "run_isolated", run)
+    report = exports.verify(exported, model, through="openvino")
+    assert report["refused"] == {"score": "it crashes by SIGABRT, after: ?"}
+    assert set(report["seconds"]) == set(exports.load(exported).manifest["signatures"]) - {"score"}
+    assert {"embedding", "features", "future", "step/score"} <= set(report["differences"])
+
+
+def test_who_takes_float32_alone_is_told_of_others(exported, tmp_path, monkeypatch):
+    folder = shutil.copytree(exported, tmp_path / "1")
+    path = folder / manifest.NAME
+    path.write_text(json.dumps(manifest.read(folder) | {"dtype": "mixed_bfloat16"}))
+    said = "`through` litert must be given a float32 export.*computes in mixed_bfloat16"
+    with pytest.raises(ValueError, match=said):
+        exports.verify(folder, through="litert")
+    with pytest.raises(ValueError, match="`through` must be one of .*through='onnx'"):
+        exports.verify(folder, through="onnx")
 
 
 @pytest.mark.slow
@@ -87,11 +136,13 @@ def test_other_numbers_are_told(answers, exported, model, key, said):
 def test_a_signature_that_was_not_run_is_told(answers, exported, model, signature):
     exports.verify(exported, model)
     run = verification.run_isolated
+
+    def without(*given):
+        found, about = run(*given)
+        return {k: v for k, v in found.items() if f"/{signature}/" not in k}, about
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            verification, "run_isolated",
-            lambda *given: {k: v for k, v in run(*given).items() if f"/{signature}/" not in k},
-        )  # fmt: skip
+        patch.setattr(verification, "run_isolated", without)
         with pytest.raises(ValueError, match=f"signatures unlike its manifest's: {signature}"):
             exports.verify(exported, model)
 
@@ -148,5 +199,8 @@ def test_the_clean_process_fails_where_the_project_was_imported(exported, clip, 
     """This process has imported it, so that the reader run here must object."""
     np.savez(tmp_path / "clips.npz", whole=clip)
     with pytest.raises(RuntimeError, match="imported data_pipelines, exports, zoo"):
-        isolated_reader.run(str(exported), tmp_path / "clips.npz", tmp_path / "numbers.npz")
+        isolated_reader.run(
+            "tensorflow", str(exported), tmp_path / "clips.npz", tmp_path / "numbers.npz",
+            tmp_path / "about.json",
+        )  # fmt: skip
     assert not (tmp_path / "numbers.npz").exists()

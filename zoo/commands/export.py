@@ -28,6 +28,13 @@ def export(
         Path | None,
         typer.Option(help="Footage to verify on; by default that of the run, or a made-up clip."),
     ] = None,
+    through: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Verify by this runtime too, maybe several: c_api, openvino, litert.",
+            metavar="RUNTIME",
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ):
@@ -61,6 +68,7 @@ def export(
         # Of a run folder its own name: an export tells nothing of the machine that wrote it.
         name=Path(name_or_run).name if Path(name_or_run).is_dir() else name_or_run,
         clip=frames,
+        through=through or (),
     )
     report["clip"] = "made up" if frames is None else str(footage)
     if as_json:
@@ -70,20 +78,26 @@ def export(
     typer.echo(f"exported {folder}")
     typer.echo(f"signatures: {', '.join(report['signatures'])}")
     typer.echo(f"largest difference from the model in a clean process: {largest:.1e}")
+    for runtime, found in report["elsewhere"].items():
+        largest = max(found["differences"].values())
+        typer.echo(f"through {runtime}: {largest:.1e}")
+        for signature, reason in found["refused"].items():
+            typer.echo(f"  not {signature}: {reason}")
 
 
-def export_verified(model, directory, clip=None, **arguments):
+def export_verified(model, directory, clip=None, through=(), **arguments):
     """Exports a model, and lets the version appear only after it is verified.
 
     Args:
         model: A built `zoo` model.
         directory: Path of the folder of versions.
         clip: uint8 array to verify on, as `exports.verify` takes it.
+        through: Runtimes beside TensorFlow's Python to verify by, as `exports.verify` takes them.
         **arguments: Others of `exports.export`.
 
     Returns:
         `(folder, report)`: the path of the version, and what `exports.verify` found with
-        `version` and `signatures` beside it.
+        `version`, `signatures` and `elsewhere` (a dict of the same by runtime) beside it.
 
     Raises:
         ValueError: As `exports.export` and `exports.verify`.
@@ -97,16 +111,17 @@ def export_verified(model, directory, clip=None, **arguments):
     """
     import exports
 
-    reports = []
+    reports = {}
 
     def check(folder):
         say("written; reading it back in a process without this project")
-        reports.append(exports.verify(folder, model, clip))
+        for runtime in ("tensorflow", *through):
+            reports[runtime] = exports.verify(folder, model, clip, through=runtime)
 
     folder = exports.export(model, directory, check=check, **arguments)
     signatures = exports.manifest.read(folder)["signatures"]
     about = {"folder": str(folder), "version": int(folder.name), "signatures": signatures}
-    return folder, reports[0] | about
+    return folder, reports.pop("tensorflow") | about | {"elsewhere": reports}
 
 
 def read_clip(path, model):

@@ -66,9 +66,10 @@ def test_a_run_is_exported_and_verified_on_its_own_footage(command, tmp_path, fo
 def test_a_version_that_fails_its_verification_never_appears(command, tmp_path, monkeypatch):
     real = verification.run_isolated
 
-    def falsified(folder, clips):
+    def falsified(folder, clips, through):
         assert saved_model.versions(tmp_path / "served") == []
-        return {key: array + 1 for key, array in real(folder, clips).items()}
+        answers, about = real(folder, clips, through)
+        return {key: array + 1 for key, array in answers.items()}, about
 
     monkeypatch.setattr(verification, "run_isolated", falsified)
     result = command("convlstm_vae", tmp_path / "served")
