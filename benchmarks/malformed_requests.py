@@ -446,7 +446,7 @@ def main():
         process.wait()
     half, end = used[len(used) // 2], used[-1]
     print(f"{arguments.count} requests: {dict(counts)}; {len(wrong)} wrong")
-    print(f"memory in MB: {used[0]:.0f} after the first, {half:.0f} after half, {end:.0f} at the end")
+    print(f"memory in MB: first {used[0]:.0f}, after half {half:.0f}, at the end {end:.0f}")
     for line in wrong:
         print(line)
     return int(bool(wrong) or not alive or end > 1.05 * half)

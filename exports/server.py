@@ -94,14 +94,14 @@ class Server:
         self._pool = concurrent.futures.ThreadPoolExecutor(workers, "serve")
         # Those that wait hold their bodies in memory.
         self._most_at_once, self._reading = 8 * workers, 0
-        self._grpc = self._runner = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
+        self._grpc = self._runner = self._loop = None
 
     def __enter__(self):
         self.served.__enter__()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
+        self._thread.start()
         try:
-            self._thread.start()
             self._start_grpc()
             asyncio.run_coroutine_threadsafe(self._start_http(), self._loop).result()
         except BaseException:
@@ -114,9 +114,8 @@ class Server:
             self._grpc.stop(END_SECONDS).wait()
         if self._runner is not None:
             asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
         self._pool.shutdown()
         self.served.__exit__()
@@ -150,9 +149,7 @@ class Server:
         }
         for service, methods in services.items():
             handlers = {
-                name: grpc.unary_unary_rpc_method_handler(
-                    _over_grpc(function), request.FromString, lambda m: m.SerializeToString()
-                )
+                name: grpc.unary_unary_rpc_method_handler(_over_grpc(function, request))
                 for name, (function, request) in methods.items()
             }
             name = f"tensorflow.serving.{service}"
@@ -170,7 +167,7 @@ class Server:
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._http)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=END_SECONDS)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.rest_port).start()
         self.rest_port = self._runner.addresses[0][1]
@@ -198,6 +195,8 @@ class Server:
         except tf.errors.OpError as error:
             status = HTTP_STATUS.get(error.error_code, 500)
             return web.json_response({"error": error.message}, status=status)
+        except ConnectionResetError:
+            return web.Response(status=499)  # Nobody is there to get it.
         finally:
             self._reading -= 1
 
@@ -366,15 +365,19 @@ def _configs(models):
     return made
 
 
-def _over_grpc(function):
-    """A handler that ends a call with the code of a TensorFlow error."""
+def _over_grpc(function, request_class):
+    """A handler of bytes that ends a call with the code of a TensorFlow error."""
     import grpc
+    from google.protobuf.message import DecodeError
 
     codes = {code.value[0]: code for code in grpc.StatusCode}
 
-    def handle(request, context):
+    def handle(content, context):
         try:
-            return function(request)
+            return function(request_class.FromString(content)).SerializeToString()
+        except DecodeError as error:
+            # Left to gRPC, each would bring a traceback into the log.
+            context.abort(grpc.StatusCode.INTERNAL, f"the request is no message: {error}")
         except tf.errors.OpError as error:
             context.abort(codes[error.error_code], error.message)
 
