@@ -167,18 +167,19 @@ class Client:
         """
         return self._try(self._transport.status)
 
-    def submit(self, signature, inputs):
+    def submit(self, signature, inputs, timeout_sec=None):
         """Gives one window to be run with others; waits while too many wait.
 
         Args:
             signature: str.
             inputs: dict from name to array **without** the batch axis.
+            timeout_sec: float, how long to wait for room in the queue. Default: the deadline.
 
         Returns:
             `concurrent.futures.Future` of a dict from name to array, without the batch axis.
 
         Raises:
-            ServingError: If the queue stays full for the deadline (`RESOURCE_EXHAUSTED`).
+            ServingError: If the queue stays full for that time (`RESOURCE_EXHAUSTED`).
             ValueError: If the client is closed.
 
         Example:
@@ -196,7 +197,8 @@ class Client:
         kind = signature, tuple((name, kinds[name], arrays[name].shape) for name in sorted(arrays))
         future = concurrent.futures.Future()
         try:
-            self._waiting.put((kind, arrays, future), timeout=self.deadline_sec)
+            wait = self.deadline_sec if timeout_sec is None else timeout_sec
+            self._waiting.put((kind, arrays, future), timeout=wait)
         except queue.Full:
             raise ServingError(
                 "RESOURCE_EXHAUSTED", f"{self._waiting.maxsize} windows wait already"
