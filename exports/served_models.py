@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 DEFAULT_SIGNATURE = "serving_default"
 # As `ModelVersionStatus.State` of `get_model_status.proto`.
-START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
+LOADING, AVAILABLE, END = 20, 30, 50
 
 
 class ServedModels:
