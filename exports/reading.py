@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from exports import manifest, saved_model
+from exports import manifest, saved_model, signatures
 
 
 def load(directory, version=None):
@@ -182,18 +182,7 @@ class Export:
         """
         self._signature("step")
         self._check_size(height, width)
-        sizes = {"batch": batch, "height": height, "width": width}
-
-        def resolve(size):
-            if isinstance(size, int):
-                return size
-            axis, _, divisor = size.partition("/")
-            return sizes[axis] // int(divisor or 1)
-
-        return {
-            name: np.zeros([resolve(size) for size in part["shape"]], part["dtype"])
-            for name, part in self.manifest["state"].items()
-        }
+        return signatures.zero_state(self.manifest["state"], batch, height, width)
 
     def step(self, frame, state):
         """Takes one frame of each stream.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from exports import manifest, signatures
+from exports import manifest, signatures, warm_up
 
 PARTIAL = ".partial-"
 INTERFACE = f"{manifest.EXTRA}/interface.json"
@@ -24,13 +24,15 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
     """Exports a model as `DIRECTORY/VERSION/`.
 
     Beside the SavedModel lies `assets.extra/` with `manifest.json`, with `interface.json`, by which
-    clients of TensorFlow's C API find tensors in the graph, and, where there is one, the model's
-    card as `card.json`.
+    clients of TensorFlow's C API find tensors in the graph, with the warm-up requests that
+    TensorFlow Serving runs before it serves, and, where there is one, the model's card as
+    `card.json`.
 
     Args:
         model: A built `zoo` model.
         directory: Path of the folder of versions; made if it is not there.
-        version: int, at least 1. Default: one above the largest version in `directory`.
+        version: int, above the largest version in `directory`: a server takes up no other.
+            Default: one above it.
         rollout_steps: int, at least 1: the frames that the signature `rollout` predicts.
         card: Path of the model's card, copied into the export. Default: none.
         name: str, the preset or run that the model comes from, for the manifest. Default: none.
@@ -41,8 +43,8 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
         pathlib.Path of the version's folder.
 
     Raises:
-        ValueError: If an argument is out of range, the version exists, `directory` is no folder
-            of versions, or another export into it is under way.
+        ValueError: If an argument is out of range, the version is not above those there,
+            `directory` is no folder of versions, or another export into it is under way.
         OSError: If the disk is full or not writable. Nothing of the version is left.
 
     Example:
@@ -74,15 +76,20 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
     module, functions = signatures.build(model, rollout_steps)
     directory.mkdir(parents=True, exist_ok=True)
     with _sole_writer(directory):
-        version = (max(versions(directory), default=0) + 1) if version is None else version
+        largest = max(versions(directory), default=0)
+        version = largest + 1 if version is None else version
+        if version <= largest:
+            raise ValueError(
+                f"`version` must be above {largest}, the largest in {directory}. "
+                f"Received: version={version}"
+            )
         target = directory / str(version)
-        if target.exists():
-            raise ValueError(f"`version` must be a new one. {target} exists already")
         partial = directory / f"{PARTIAL}{version}"
         try:
             _write(partial, module, functions, card)
             description = manifest.describe(model, functions, rollout_steps, name)
             _write_interface(partial, description, signatures.tensors(partial))
+            warm_up.write(partial, description)
             manifest.write(partial, description)
             if check is not None:
                 check(partial)

@@ -7,6 +7,7 @@ Sizes that do not fit stop the graph with an assertion that names the rule and w
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from data_pipelines import transforms
@@ -104,6 +105,38 @@ def state_layout(model):
                 shape.append(_ratio(name, first, second, heights, widths, model.stride))
         layout[name] = {"dtype": tensor.dtype.name, "shape": shape}
     return layout
+
+
+def zero_state(layout, batch, height, width):
+    """Makes the state that a stream starts from.
+
+    Args:
+        layout: dict, as `state_layout` gives it.
+        batch: int, the number of streams.
+        height: int, pixels.
+        width: int, pixels.
+
+    Returns:
+        Dict from the state's name to an array of zeros.
+
+    Example:
+
+    ```python
+    zero_state({"seen": {"dtype": "int32", "shape": ["batch"]}}, 1, 128, 192)["seen"]  # [0]
+    ```
+    """
+    sizes = {"batch": batch, "height": height, "width": width}
+
+    def resolve(size):
+        if isinstance(size, int):
+            return size
+        axis, _, divisor = size.partition("/")
+        return sizes[axis] // int(divisor or 1)
+
+    return {
+        name: np.zeros([resolve(size) for size in part["shape"]], part["dtype"])
+        for name, part in layout.items()
+    }
 
 
 def tensors(folder):

@@ -14,8 +14,8 @@ from zoo.registry import resolve
 
 SCRIPTS = (
     "archive", "decoding", "foresight", "kill_prepare", "kill_train", "latents",
-    "memory", "moving_mnist", "mutated_videos", "reconstruction", "scoring", "select_scoring",
-    "sharpness", "training_feed",
+    "malformed_requests", "memory", "moving_mnist", "mutated_videos", "reconstruction", "scoring",
+    "select_scoring", "sharpness", "training_feed",
     "video_gan", "weizmann",
 )  # fmt: skip
 

@@ -1,10 +1,54 @@
-"""One small model, exported once for all tests that only read it."""
+"""One small model, exported once for all tests that only read it, and one of no size at all."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import exports
 import zoo
+
+
+class Brightness(keras.Model):
+    """Answers every verb by the mean of frames, plus a number that tells two of it apart.
+
+    It is exported in a second, where a network takes a minute.
+    """
+
+    verbs = ("encode", "score", "score_map", "rollout", "step")
+    stride, min_frames, warm_up, channels, fps = 8, 2, 0, 1, 10
+    clip_shape, embedding_dim = (4, 16, 16, 1), 1
+
+    def __init__(self, added=0.0):
+        super().__init__()
+        self.added = self.add_weight(shape=(), initializer=keras.initializers.Constant(added))
+
+    def encode(self, clip):
+        return tf.reduce_mean(clip, axis=[1, 2, 3]) + self.added
+
+    def score_with_map(self, clip):
+        score = tf.reduce_mean(clip, axis=[2, 3, 4]) + self.added
+        return {"score": score, "score_map": score[:, :, None, None]}
+
+    def rollout(self, context, steps):
+        return tf.repeat(context[:, -1:], steps, axis=1)
+
+    def initial_state(self, batch, height, width):
+        return {"total": tf.zeros((batch,))}
+
+    def step(self, frame, state):
+        score = tf.reduce_mean(frame, axis=[1, 2, 3]) + state["total"]
+        return {"score": score, "score_map": score[:, None, None], "state": {"total": score}}
+
+
+@pytest.fixture(scope="session")
+def brightness():
+    """A function of a folder and a number that exports the next version of `Brightness` there."""
+
+    def export(folder, added=0.0):
+        return exports.export(Brightness(added), folder, rollout_steps=2)
+
+    return export
 
 
 @pytest.fixture(scope="session")

@@ -72,8 +72,9 @@ def test_versions_count_up_from_the_largest(model, quick, tmp_path):
     assert saved_model.locate(directory, 9) == saved_model.locate(directory / "9")
     with pytest.raises(ValueError, match=r"must hold version 4\. .* holds: \[1, 9, 10\]"):
         saved_model.locate(directory, 4)
-    with pytest.raises(ValueError, match="must be a new one"):
-        exports.export(model, directory, version=9)
+    for version in (10, 4):
+        with pytest.raises(ValueError, match=f"must be above 10, .*version={version}"):
+            exports.export(model, directory, version=version)
 
 
 def test_the_card_comes_along(model, quick, tmp_path):

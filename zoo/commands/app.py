@@ -20,6 +20,8 @@ from zoo.commands import (
     prepare,
     preview,
     quickstart,
+    serve,
+    serve_config,
     train,
 )
 from zoo.commands.console import Command, TensorFlowCommand
@@ -37,6 +39,8 @@ EXAMPLES = {
     "compare": "zoo compare convlstm_vae runs/mine --data ucsd_ped2/ --out runs/comparison.png",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
+    "serve": "zoo serve exported/",
+    "serve-config": "zoo serve-config exported/ --out serving/",
     "prepare": "zoo prepare footage/ --out shards/ --preset convlstm_vae",
     "preview": "zoo preview footage/ --out runs/preview",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
@@ -103,6 +107,8 @@ _add("representation", evaluate.representation, group=_evaluate)
 _add("compare", compare.compare)
 _add("embed", embed.embed)
 _add("export", export.export)
+_add("serve", serve.serve)
+_add("serve-config", serve_config.serve_config)
 _classify = _group("classify", "Classify clips with an exported encoder.")
 _add("train", classify.train, group=_classify)
 _add("prepare", prepare.prepare)

@@ -1,0 +1,421 @@
+"""A client of TensorFlow Serving and of `zoo serve`, over gRPC or REST.
+
+Each call has a deadline for all its tries together. What failed for a moment (`RETRIED`) is tried
+again after pauses that grow; no call changes anything on the server, so any may be. `stream` and
+`submit` put windows of one shape into one request, and hold no more than a bounded number.
+"""
+
+import base64
+import concurrent.futures
+import json
+import queue
+import random
+import threading
+import time
+import urllib.parse
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+
+# Codes of gRPC: the server is not there (yet), has too much to do, or gave a call up.
+RETRIED = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED")
+LONGEST_PAUSE_SEC = 5.0
+# What a status of HTTP says, where a server answers by one.
+HTTP_CODES = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    408: "ABORTED", 409: "ABORTED", 413: "OUT_OF_RANGE", 429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 502: "UNAVAILABLE",
+    503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+
+
+class ServingError(RuntimeError):
+    """What a server refused, or that it could not be asked.
+
+    Attributes:
+        code: str, as gRPC names it, such as `"INVALID_ARGUMENT"`.
+        tries: int, how often it was asked.
+
+    Example:
+
+    ```python
+    try:
+        client.predict("score", {"clip": clip})
+    except ServingError as error:
+        print(error.code)
+    ```
+    """
+
+    def __init__(self, code, message, tries=1):
+        super().__init__(f"{code}: {message}")
+        self.code, self.tries = code, tries
+
+
+class Client:
+    """Asks one model of a server. To be left (`with`), or closed.
+
+    Args:
+        address: str, `HOST:PORT` of gRPC, or `http://HOST:PORT` of REST.
+        model: str, its name.
+        version: int. Default: by the label, else the newest.
+        label: str, such as `"stable"`. Default: none.
+        deadline_sec: float, seconds that a call may take, tries and pauses included.
+        first_pause_sec: float, before the second try; it doubles with each, up to 5 seconds.
+        batch: int, the most windows that `submit` and `stream` put into one request.
+        waiting: int, the most windows that wait; who submits another one waits too.
+        gather_sec: float, the longest that a window waits for others to go with it.
+
+    Raises:
+        ImportError: If the extra `serve` is not installed.
+        ValueError: If `address` is neither, or a number is out of range.
+
+    Example:
+
+    ```python
+    with Client("localhost:8500", "mine") as client:
+        client.predict("score", {"clip": clip})["score"]  # (batch, time)
+        for answer in client.stream("serving_default", windows):
+            answer["embedding"]  # (embedding_dim,)
+    ```
+    """
+
+    def __init__(
+        self,
+        address,
+        model,
+        version=None,
+        label=None,
+        deadline_sec=30.0,
+        first_pause_sec=0.1,
+        batch=8,
+        waiting=64,
+        gather_sec=0.01,
+    ):
+        for name, value, least in (
+            ("deadline_sec", deadline_sec, 0.001), ("first_pause_sec", first_pause_sec, 0),
+            ("batch", batch, 1), ("waiting", waiting, batch), ("gather_sec", gather_sec, 0),
+        ):  # fmt: skip
+            if value < least:
+                raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
+        if version is not None and label is not None:
+            raise ValueError("`label` must not be given beside `version`")
+        self.deadline_sec, self._pause_sec = deadline_sec, first_pause_sec
+        self._batch, self._gather_sec = batch, gather_sec
+        scheme = urllib.parse.urlsplit(address).scheme if "//" in address else ""
+        if scheme in ("http", "https"):
+            self._transport = _Rest(address, model, version, label)
+        elif not scheme and address.rpartition(":")[2].isdecimal():
+            self._transport = _Grpc(address, model, version, label)
+        else:
+            raise ValueError(
+                f"`address` must be HOST:PORT or http://HOST:PORT. Received: {address!r}"
+            )
+        self._waiting = queue.Queue(waiting)
+        self._sender = threading.Thread(target=self._send, name="serving-client", daemon=True)
+        self._closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        """Sends what waits, and lets the connection go."""
+        self._closed = True
+        if self._sender.is_alive():
+            self._waiting.put(None)
+            self._sender.join()
+        self._transport.close()
+
+    def predict(self, signature, inputs):
+        """Runs a signature on a batch.
+
+        Args:
+            signature: str, such as `"score"`.
+            inputs: dict from name to array, batch first; bytes in arrays of object or `S`.
+
+        Returns:
+            Dict from name to array.
+
+        Raises:
+            ServingError: If the server refuses it, or the deadline passes.
+
+        Example:
+
+        ```python
+        client.predict("serving_default", {"clip": clip})["embedding"]
+        ```
+        """
+        return self._try(lambda left: self._transport.predict(signature, inputs, left))
+
+    def status(self):
+        """Asks which versions the server has.
+
+        Returns:
+            Dict from version (int) to its state, such as `"AVAILABLE"`.
+
+        Raises:
+            ServingError: If it does not know the model, or cannot be asked.
+
+        Example:
+
+        ```python
+        client.status()  # {2: "AVAILABLE", 1: "END"}
+        ```
+        """
+        return self._try(self._transport.status)
+
+    def submit(self, signature, inputs, timeout_sec=None):
+        """Gives one window to be run with others; waits while too many wait.
+
+        Args:
+            signature: str.
+            inputs: dict from name to array **without** the batch axis.
+            timeout_sec: float, how long to wait for room in the queue. Default: the deadline.
+
+        Returns:
+            `concurrent.futures.Future` of a dict from name to array, without the batch axis.
+
+        Raises:
+            ServingError: If the queue stays full for that time (`RESOURCE_EXHAUSTED`).
+            ValueError: If the client is closed.
+
+        Example:
+
+        ```python
+        client.submit("score", {"clip": window}).result()["score"]  # (time,)
+        ```
+        """
+        if self._closed:
+            raise ValueError("the client is closed")
+        if not self._sender.is_alive():
+            self._sender.start()
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        kinds = {n: "bytes" if a.dtype.kind in "SO" else a.dtype.name for n, a in arrays.items()}
+        kind = signature, tuple((name, kinds[name], arrays[name].shape) for name in sorted(arrays))
+        future = concurrent.futures.Future()
+        try:
+            wait = self.deadline_sec if timeout_sec is None else timeout_sec
+            self._waiting.put((kind, arrays, future), timeout=wait)
+        except queue.Full:
+            raise ServingError(
+                "RESOURCE_EXHAUSTED", f"{self._waiting.maxsize} windows wait already"
+            ) from None
+        return future
+
+    def stream(self, signature, windows, name="clip"):
+        """Runs windows as they come, in batches, and gives the answers in their order.
+
+        Args:
+            signature: str.
+            windows: iterable of arrays without the batch axis; read as it goes.
+            name: str, of the input.
+
+        Yields:
+            Dict from name to array, without the batch axis, for each window.
+
+        Raises:
+            ServingError: As `predict`.
+
+        Example:
+
+        ```python
+        scores = [answer["score"] for answer in client.stream("score", windows)]
+        ```
+        """
+        asked = queue.SimpleQueue()
+        for window in windows:
+            asked.put(self.submit(signature, {name: window}))
+            # Those answered wait here: no more of them than of those not yet asked.
+            if asked.qsize() > self._waiting.maxsize:
+                yield asked.get().result()
+        while not asked.empty():
+            yield asked.get().result()
+
+    def _send(self):
+        held = None
+        while True:
+            first = held if held is not None else self._waiting.get()
+            held = None
+            if first is None:
+                return
+            together, until = [first], time.monotonic() + self._gather_sec
+            while len(together) < self._batch:
+                try:
+                    following = self._waiting.get(timeout=max(0, until - time.monotonic()))
+                except queue.Empty:
+                    break
+                if following is None or following[0] != first[0]:
+                    held = following
+                    if following is None:
+                        self._waiting.put(None)
+                    break
+                together.append(following)
+            self._answer(together)
+
+    def _answer(self, together):
+        (signature, _), *_ = together[0]
+        try:
+            inputs = {
+                name: np.stack([arrays[name] for _, arrays, _ in together])
+                for name in together[0][1]
+            }
+            answers = self.predict(signature, inputs)
+        except ServingError as error:
+            if len(together) > 1 and error.code == "INVALID_ARGUMENT":
+                # One may be broken; it must not cost the others.
+                for one in together:
+                    self._answer([one])
+                return
+            answers = error
+        except Exception as error:  # Whoever waits for the answer is to see it.
+            answers = error
+        for place, (_, _, future) in enumerate(together):
+            if isinstance(answers, Exception):
+                future.set_exception(answers)
+            else:
+                future.set_result({name: array[place] for name, array in answers.items()})
+
+    def _try(self, call):
+        ends = time.monotonic() + self.deadline_sec
+        pause, tries = self._pause_sec, 0
+        while True:
+            tries += 1
+            try:
+                return call(ends - time.monotonic())
+            except ServingError as error:
+                error.tries = tries
+                # Not all at the same moment, where many clients wait for one server.
+                wait = pause * random.uniform(0.5, 1)
+                if error.code not in RETRIED or time.monotonic() + wait >= ends:
+                    raise
+            time.sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE_SEC)
+
+
+class _Grpc:
+    def __init__(self, address, model, version, label):
+        from exports import server
+
+        server.check_installed()
+        import grpc
+        from tensorflow_serving.apis import model_pb2
+        from tensorflow_serving.apis import model_service_pb2_grpc as model_service
+        from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service
+
+        self._errors = grpc.RpcError
+        self._channel = grpc.insecure_channel(
+            address,
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                # Else a server that is back is not asked for up to two minutes.
+                ("grpc.max_reconnect_backoff_ms", int(1000 * LONGEST_PAUSE_SEC)),
+            ],
+        )
+        self._prediction = prediction_service.PredictionServiceStub(self._channel)
+        self._model = model_service.ModelServiceStub(self._channel)
+        self._spec = model_pb2.ModelSpec(name=model, version_label=label)
+        if version is not None:
+            self._spec.version.value = version
+
+    def predict(self, signature, inputs, left):
+        from tensorflow_serving.apis import predict_pb2
+
+        request = predict_pb2.PredictRequest(model_spec=self._spec)
+        request.model_spec.signature_name = signature
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+        answer = self._call(self._prediction.Predict, request, left)
+        return {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
+
+    def status(self, left):
+        from tensorflow_serving.apis import get_model_status_pb2 as status
+
+        request = status.GetModelStatusRequest(model_spec=self._spec)
+        answer = self._call(self._model.GetModelStatus, request, left)
+        state = status.ModelVersionStatus.State
+        return {one.version: state.Name(one.state) for one in answer.model_version_status}
+
+    def close(self):
+        self._channel.close()
+
+    def _call(self, function, request, left):
+        try:
+            return function(request, timeout=left)
+        except self._errors as error:
+            code, details = error.code().name, error.details()
+            # Trying again does not make it shorter.
+            code = "OUT_OF_RANGE" if "message larger than max" in details else code
+            raise ServingError(code, details) from error
+
+
+class _Rest:
+    def __init__(self, address, model, version, label):
+        import requests
+
+        self._requests = requests
+        self._session = requests.Session()
+        self._kinds = {}
+        choice = f"/versions/{version}" if version is not None else ""
+        choice = f"/labels/{urllib.parse.quote(label, '')}" if label is not None else choice
+        quoted = urllib.parse.quote(model, "")
+        self._address = f"{address.rstrip('/')}/v1/models/{quoted}{choice}"
+
+    def predict(self, signature, inputs, left):
+        columns = {name: _as_json(array) for name, array in inputs.items()}
+        body = json.dumps({"signature_name": signature, "inputs": columns})
+        outputs = self._call("POST", ":predict", left, data=body)["outputs"]
+        if signature not in self._kinds:
+            self._kinds[signature] = self._ask_kinds(signature, left)
+        kinds = self._kinds[signature]
+        # A single output stands without its name.
+        outputs = outputs if len(kinds) > 1 else {next(iter(kinds)): outputs}
+        return {name: np.array(outputs[name], kind) for name, kind in kinds.items()}
+
+    def status(self, left):
+        answer = self._call("GET", "", left)["model_version_status"]
+        return {int(one["version"]): one["state"] for one in answer}
+
+    def close(self):
+        self._session.close()
+
+    def _ask_kinds(self, signature, left):
+        """Names and kinds of the outputs, which an answer in JSON does not tell."""
+        known = self._call("GET", "/metadata", left)["metadata"]["signature_def"]["signature_def"]
+        enums = {n: one["dtype"] for n, one in known[signature]["outputs"].items()}
+        return {
+            name: tf.dtypes.as_dtype(types_pb2.DataType.Value(enum)).as_numpy_dtype
+            for name, enum in enums.items()
+        }
+
+    def _call(self, method, path, left, **content):
+        errors = self._requests.exceptions
+        try:
+            timeout = max(left, 0.001)
+            answer = self._session.request(method, self._address + path, timeout=timeout, **content)
+            found = answer.json()
+        except errors.Timeout as error:
+            raise ServingError("DEADLINE_EXCEEDED", str(error)) from error
+        except errors.JSONDecodeError as error:
+            if answer.status_code == 200:
+                raise ServingError("INTERNAL", f"the answer is no JSON: {error}") from error
+            found = {}
+        except errors.RequestException as error:  # refused, reset, or cut off
+            raise ServingError("UNAVAILABLE", str(error)) from error
+        if answer.status_code != 200:
+            code = HTTP_CODES.get(answer.status_code, "UNKNOWN")
+            raise ServingError(code, found.get("error", answer.reason))
+        return found
+
+
+def _as_json(array):
+    array = np.asarray(array)
+    if array.dtype.kind not in "SO":
+        return array.tolist()
+    encoded = np.empty(array.shape, object)
+    for place, value in np.ndenumerate(array):
+        encoded[place] = {"b64": base64.b64encode(value).decode()}
+    return encoded.tolist()
