@@ -168,6 +168,8 @@ class MapSmoother:
             weight = -math.expm1((self._time_sec - time_sec) / self.seconds)
             score_map = self._average + np.float32(weight) * (score_map - self._average)
         self._average, self._time_sec = score_map, time_sec
+        if self.window == 1:
+            return score_map
         means = window_means(score_map[None], self.window)[0]
         height, width = means.shape
         smooth = np.full_like(score_map, -np.inf)
@@ -304,13 +306,13 @@ class EventTracker:
                 owners |= {number: elder for number in owners if owners[number] is other}
             owners |= dict.fromkeys(touched, elder)
         self._tracks = [track for track in self._tracks if track not in met]
-        for number in range(1, count + 1):
-            if number not in owners and (regions == number).any():
+        for number in np.unique(regions).tolist():
+            if number and number not in owners:
                 owners[number] = _Track(time_sec)
                 self._tracks.append(owners[number])
         for track in dict.fromkeys(owners.values()):
-            numbers = [number for number in owners if owners[number] is track]
-            track.extend(np.where(np.isin(regions, numbers), regions, 0), smooth, time_sec)
+            kept = [n if owners.get(n) is track else 0 for n in range(count + 1)]
+            track.extend(np.array(kept)[regions], smooth, time_sec)
             seen.append(track)
         return met
 
