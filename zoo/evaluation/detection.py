@@ -140,7 +140,7 @@ class DetectionMeter:
         self.pixels = PixelHistogram()
         self.regions = RegionCurve()
         self.events = [EventCounts() for _ in self._event_settings]
-        self._waiting = None
+        self._waiting, self._blank = [], None
 
     def begin(self, frame_size):
         """Begins a video, whose masks and boxes are of `frame_size` `(height, width)`."""
@@ -173,27 +173,20 @@ class DetectionMeter:
                 f"{score_map.min()} to {score_map.max()}"
             )
         self._frames += 1
+        self._blank = np.zeros_like(score_map)
         self._waiting.append((mask, boxes))
         if self._frames <= self.warm_up:
+            self._count_events([()] * len(self.events), boxes)
             return
-        *before, _ = self._waiting
-        for _, earlier in before:
-            self._count_events([()] * len(self.events), earlier)
         smooth = self._smoother.update(score_map, time_sec)
         told = [tracker.update(smooth, time_sec) for tracker in self._trackers]
         self._count_events(told, boxes)
-        for mask, boxes in self._waiting:
-            self.pixels.update(smooth, mask)
-            self.regions.update(smooth, boxes, mask.shape)
-        self._waiting = []
+        self._count_waiting(smooth)
 
     def end(self):
         """Ends the video: only now is it known how much of a track was found."""
-        if self._waiting:
-            raise ValueError(
-                f"`score_map` must be given of more than the {self.warm_up} frames of the warm-up. "
-                f"Received: {self._frames} frames"
-            )
+        # A video that ends in its warm-up keeps its zeros.
+        self._count_waiting(self._blank)
         self.regions.end()
         for counts in self.events:
             counts.end()
@@ -223,6 +216,12 @@ class DetectionMeter:
             settings.high,
             **counted,
         )
+
+    def _count_waiting(self, smooth):
+        for mask, boxes in self._waiting:
+            self.pixels.update(smooth, mask)
+            self.regions.update(smooth, boxes, mask.shape)
+        self._waiting = []
 
     def _count_events(self, told, boxes):
         for counts, events in zip(self.events, told, strict=True):
@@ -375,11 +374,11 @@ class EventCounts:
 def area(false_per_frame, rates):
     """Area under a detection rate over false positives per frame from 0 to 1.
 
-        area = integral of rate(x) dx,   rate(x) = the largest rate at a threshold with at most x
-
-    Nothing is drawn between thresholds. They are gone through from the highest down to the last
-    before the first with more than one false positive per frame: far below, regions run together
-    into few, which would make few false positives of many.
+    The curve goes through the best rate that a threshold reaches with at most so many false
+    positives, with straight lines between; without any it begins at that of the highest thresholds.
+    Thresholds are gone through from the highest down to the first with more than one false
+    positive per frame: far below, regions run together into few, which would make few false
+    positives of many.
 
     Args:
         false_per_frame: float `(thresholds,)`, by rising threshold.
@@ -389,17 +388,19 @@ def area(false_per_frame, rates):
         float in [0, 1].
 
     Example:
-        >>> area([2.0, 0.5, 0.0], [1.0, 0.8, 0.4])
-        0.6
+        >>> round(area([1.5, 0.5, 0.0], [1.0, 0.8, 0.4]), 4)
+        0.725
     """
     false = np.asarray(false_per_frame, np.float64)[::-1]
     rates = np.asarray(rates, np.float64)[::-1]
-    too_many = false > 1
-    if too_many.any():
-        false, rates = (values[: np.argmax(too_many)] for values in (false, rates))
-    order = np.argsort(false, kind="stable")
-    best = np.maximum.accumulate(rates[order])
-    return float((best * np.diff(false[order], append=1.0)).sum())
+    too_many = np.append(false > 1, True)
+    false, rates = (values[: 1 + np.argmax(too_many)] for values in (false, rates))
+    order = np.lexsort((rates, false))
+    false = np.concatenate([[0.0], false[order]])
+    rates = np.concatenate([[0.0], np.maximum.accumulate(rates[order])])
+    inside = false < 1
+    at_one = np.interp(1.0, false, rates)
+    return float(np.trapezoid(np.append(rates[inside], at_one), np.append(false[inside], 1.0)))
 
 
 def overlaps(boxes, others):

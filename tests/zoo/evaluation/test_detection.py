@@ -53,8 +53,6 @@ def test_rates_against_false_positives_by_hand():
     #   0.4: 2 false positives in 4 frames = 0.5 a frame, 1 of 4 regions;
     #   0.2: 0.5 a frame, 2 of 4 regions.
     # RBDC = 0.5 * 1/4 + 0.5 * 2/4 = 0.375; TBDC = 1.
-    # Below all of them each frame is one region of 40 x 60 pixels, of which the true one's 100 are
-    # a 24th: four false positives in four frames and nothing found, which takes nothing away.
     corner = {(3, 5): 0.4}
     frames = [
         frame({(0, 0): 0.8, **corner}, {1: UPPER_LEFT}),
@@ -96,12 +94,15 @@ def test_several_detected_regions_in_one_true_one_are_no_false_positives():
 
 def test_the_area_by_hand():
     # By falling threshold: (0, 0.2), (0.25, 0.6), (0.5, 0.5), (1.5, 0.9), (0.9, 1.0). The fourth
-    # has too many false positives, so it and all below it are left out.
-    # 0.25 * 0.2 + 0.75 * 0.6 = 0.5; the third is no better than the second with fewer.
-    assert area([0.9, 1.5, 0.5, 0.25, 0.0], [1.0, 0.9, 0.5, 0.6, 0.2]) == pytest.approx(0.5)
-    assert area([1.0, 0.0], [1.0, 0.0]) == 0
+    # has too many false positives: all below it are left out. The third is no better than the
+    # second with fewer. At 1, halfway from 0.5 to 1.5, the rate is 0.75:
+    # 0.25 * (0.2 + 0.6) / 2 + 0.25 * 0.6 + 0.5 * (0.6 + 0.75) / 2 = 0.1 + 0.15 + 0.3375.
+    assert area([0.9, 1.5, 0.5, 0.25, 0.0], [1.0, 0.9, 0.5, 0.6, 0.2]) == pytest.approx(0.5875)
+    assert area([1.0, 0.0], [1.0, 0.0]) == 0.5
     assert area([0.0, 0.0], [0.4, 0.0]) == pytest.approx(0.4)
-    assert area([2.0, 1.5], [1.0, 1.0]) == 0
+    assert area([0.5, 0.0], [0.2, 0.0]) == pytest.approx(0.25 * 0.2 + 0.5 * 0.2)
+    # From nothing to (1.5, 1): 2/3 at 1.
+    assert area([2.0, 1.5], [1.0, 1.0]) == pytest.approx(1 / 3)
 
 
 def test_pixels_are_those_of_scikit_learn():
@@ -163,14 +164,15 @@ def test_the_warm_up_takes_the_first_map_and_tells_no_event():
     frames = [frame({}, {1: UPPER_LEFT}), frame({(3, 5): 5.0}, {1: UPPER_LEFT})]
     frames += [frame({(0, 0): 0.8}), frame()]
     figures = meter(frames, warm_up=2).figures()
-    # Both regions are found where frame 2 has a false positive: 1 of 4 frames, 0.75 * 1.
-    assert (figures.rbdc, figures.tbdc) == (0.75, 0.75)
+    # Both regions are found where frame 2 has a false positive, 1 of 4 frames: 0.25 / 2 + 0.75.
+    assert (figures.rbdc, figures.tbdc) == (0.875, 0.875)
     # Frame 2 shows 100 normal pixels as high: 9,600 - 200 normal ones, each below but 100 tie.
     normal = 4 * 2400 - 200
     assert figures.pixel_auc == pytest.approx((normal - 100 + 50) / normal)
     assert (figures.event_precision, figures.event_recall) == (0, 0)
-    with pytest.raises(ValueError, match="more than the 4 frames of the warm-up. Received: 4 fra"):
-        meter(frames, warm_up=4)
+    # A video that ends in its warm-up has no score.
+    figures = meter(frames, warm_up=4).figures()
+    assert (figures.pixel_auc, figures.rbdc, figures.frames) == (0.5, 0, 4)
 
 
 def test_maps_are_smoothed_as_events_are():
