@@ -23,7 +23,7 @@ def model():
 
 
 class Walk(Video):
-    """A patch of 16 x 16 pixels walks 8 to the right every fourth frame, over noise that is still."""
+    """A patch of 16 x 16 pixels walks 8 to the right every fourth frame, over still noise."""
 
     def __init__(self, name="walk", frames=38, length=None):
         super().__init__(name, fps=10.0, num_frames=frames, split="test")

@@ -168,6 +168,13 @@ def test_every_cell_above_the_low_threshold_is_in_a_region_of_an_event():
     assert boxes == [{first}, {first, second}, {first, second}, {first, second}]
 
 
+def test_cells_that_touch_at_a_corner_are_one_region():
+    score_maps = np.zeros((1, 8, 12), np.float32)
+    score_maps[0, (2, 3), (4, 5)] = 3.0
+    (event,) = told(score_maps, PLAIN)[0][0]
+    assert event.regions == ((20, 40, 40, 60),)
+
+
 def test_windows_make_the_largest_value_the_score_of_the_model():
     score_maps = np.random.default_rng(0).gamma(1.0, size=(5, 6, 7)).astype(np.float32)
     for window in (1, 2, 3, 20):
