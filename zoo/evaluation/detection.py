@@ -23,7 +23,6 @@ Reference:
 import dataclasses
 
 import numpy as np
-from scipy import ndimage
 
 from zoo.evaluation.events import ENDED, EventTracker, MapSmoother, cells_to_pixels
 
@@ -95,6 +94,8 @@ class MaskTracks:
             Dict from the number of a track to the box `(top, left, bottom, right)` of its region
             in this frame, edges; regions of fewer than `MIN_PIXELS` pixels are left out.
         """
+        from scipy import ndimage
+
         regions, count = ndimage.label(mask, _TOUCHING)
         before = np.zeros_like(regions) if self._before is None else self._before
         pairs = before.astype(np.int64) * (count + 1) + regions
@@ -279,6 +280,8 @@ class RegionCurve:
 
     def update(self, smooth, boxes, frame_size):
         """Adds a frame; arguments as of `DetectionMeter.update`, the map smoothed."""
+        from scipy import ndimage
+
         self.frames += 1
         self.true += len(boxes)
         true = np.array(list(boxes.values()), np.int64).reshape(-1, 4)

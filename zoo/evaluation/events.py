@@ -11,7 +11,6 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy import ndimage
 
 from zoo.evaluation.scoring import window_means
 
@@ -287,6 +286,8 @@ class EventTracker:
 
         Returns the tracks that are no more since they met an older one.
         """
+        from scipy import ndimage
+
         regions, count = ndimage.label(smooth >= self._low, _TOUCHING)
         if self.settings.min_cells > 1:
             too_small = np.bincount(regions.ravel()) < self.settings.min_cells
@@ -317,6 +318,8 @@ class EventTracker:
         return met
 
     def _tell(self, track, state):
+        from scipy import ndimage
+
         found = [region for region in ndimage.find_objects(track.regions) if region]
         regions = [cells_to_pixels(region, self._grid, self.frame_size) for region in found]
         tops, lefts, bottoms, rights = zip(*regions, strict=True)
