@@ -48,6 +48,10 @@ def test_what_is_said_to_be_trained_has_weights_and_a_card(name):
         if "score" in info["verbs"] and data_kind(info["card"]) in SURVEILLANCE:
             assert "copy_last_frame" in evaluation["baselines"]
             assert beats(evaluation, ["auc_live"], [1])
+        if "detection" in evaluation:
+            found = evaluation["detection"]
+            assert "copy_last_frame" in found["baselines"]
+            assert beats(found, ["pixel_auc", "rbdc", "tbdc"], [1, 1, 1])
         if "rollout" in info["verbs"]:
             assert beats(evaluation["prediction"], ["psnr", "mse"], [1, -1])
             # Never on what was trained on.
@@ -68,6 +72,11 @@ def test_what_is_said_to_be_trained_has_weights_and_a_card(name):
     else:
         with pytest.raises(ValueError, match="has no trained weights. Train it .* weights=None"):
             zoo.load(name)
+
+
+def test_what_is_abnormal_on_ped2_is_localised_better_than_by_the_last_frame():
+    # Of every card that has it the test above asks it; this one must have it.
+    assert "detection" in zoo.info("convlstm_vae")["card"]["evaluation"]
 
 
 def test_near_names_are_offered():

@@ -51,16 +51,21 @@ class Scored:
         return sum(map(len, self.frames)) / max(self.seconds, 1e-9)
 
 
+def open_part(data, split=None):
+    """Opens footage: the split asked for, or its test part where it has one."""
+    source = data_pipelines.open_source(data)
+    if split is None and "test" in source.splits:
+        split = "test"
+    return data_pipelines.open_source(source, split=split)
+
+
 def open_labelled(data, split=None):
     """Opens the footage to evaluate on: its test part where it has one.
 
     Raises:
         ValueError: If there is no footage, no truth with it, or only one of the two classes.
     """
-    source = data_pipelines.open_source(data)
-    if split is None and "test" in source.splits:
-        split = "test"
-    source = data_pipelines.open_source(source, split=split)
+    source = open_part(data, split)
     without = [video.name for video in source.videos if video.frame_labels() is None]
     if without:
         raise ValueError(
@@ -74,7 +79,8 @@ def open_labelled(data, split=None):
         # Said here, since scoring all of it first takes long.
         raise ValueError(
             "`data` must hold normal and abnormal frames, or no area under the curve exists. "
-            f"Received: {data}, split {split}, with {labels.sum()} abnormal frames of {len(labels)}"
+            f"Received: {data}, split {', '.join(source.splits) or 'none'}, with {labels.sum()} "
+            f"abnormal frames of {len(labels)}"
         )
     return source
 
@@ -96,6 +102,34 @@ def score_source(model, source, report=None):
     Raises:
         ValueError: If the model does not score, or the truth does not fit a video.
     """
+    clip, scorers = clip_and_scorers(model)
+    videos = {name: [] for name in scorers}
+    frames, began = [], time.monotonic()
+    for number, video in enumerate(source.videos, 1):
+        if report:
+            report(number, len(source.videos), video.name)
+        scored = score_together(scorers, data_pipelines.chunks(video, clip))
+        indices, labels = frame_truth(video, clip, len(scored["model"]["score"]))
+        frames.append(indices)
+        for name, scorer in scorers.items():
+            videos[name].append(
+                ScoredVideo(video.name, labels, warm_up=scorer.warm_up, **scored[name])
+            )
+    return Scored(videos.pop("model"), videos, frames, time.monotonic() - began)
+
+
+def clip_and_scorers(model):
+    """What a video is brought to for a model, and what scores it: the model and the baselines.
+
+    Args:
+        model: Model of the zoo with the verb `step`.
+
+    Returns:
+        `(clip, scorers)`: `data_pipelines.ClipSpec`, and a dict from name to scorer.
+
+    Raises:
+        ValueError: If the model does not score.
+    """
     if "step" not in model.verbs:
         raise ValueError(
             f"`model` must answer `step` to score video. Received: {type(model).__name__}, which "
@@ -110,20 +144,7 @@ def score_source(model, source, report=None):
         "window": getattr(model, "score_window", 16),
     }
     baselines = {"copy_last_frame": CopyLastFrame(**pooling), "mean_frame": MeanFrame(**pooling)}
-    scorers = {"model": ModelScorer(model), **baselines}
-    videos = {name: [] for name in scorers}
-    frames, began = [], time.monotonic()
-    for number, video in enumerate(source.videos, 1):
-        if report:
-            report(number, len(source.videos), video.name)
-        scored = score_together(scorers, data_pipelines.chunks(video, clip))
-        indices, labels = _truth(video, clip, len(scored["model"]["score"]))
-        frames.append(indices)
-        for name, scorer in scorers.items():
-            videos[name].append(
-                ScoredVideo(video.name, labels, warm_up=scorer.warm_up, **scored[name])
-            )
-    return Scored(videos.pop("model"), videos, frames, time.monotonic() - began)
+    return clip, {"model": ModelScorer(model), **baselines}
 
 
 def result(scored, model, source, name):
@@ -166,8 +187,12 @@ def write_scores(path, scored):
     write_whole(path, lambda aside: Path(aside).write_text(text.getvalue(), encoding="utf-8"))
 
 
-def _truth(video, clip, count):
-    """Which frames were scored, and their labels, for `count` scored frames of a video."""
+def frame_truth(video, clip, count):
+    """Which frames were scored, and their labels, for `count` scored frames of a video.
+
+    Raises:
+        ValueError: If the video gave more frames than there is truth for.
+    """
     truth = np.asarray(video.frame_labels(), bool)
     indices = frame_indices(len(truth), video.fps, clip)
     if count > len(indices):

@@ -34,8 +34,10 @@ EXAMPLES = {
     "train": "zoo train convlstm_vae --data footage/ --out runs/mine --init convlstm_vae",
     "evaluate": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
     "evaluate anomaly": "zoo evaluate anomaly convlstm_vae --data ucsd_ped2/ --json",
+    "evaluate detection": "zoo evaluate detection convlstm_vae --data ucsd_ped2/ --json",
     "evaluate prediction": "zoo evaluate prediction convlstm_vae --data footage/ --steps 8 --json",
     "evaluate representation": "zoo evaluate representation convlstm_vae --data clips_by_class/",
+    "evaluate tracking": "zoo evaluate tracking convlstm_vae --data street/ --json",
     "compare": "zoo compare convlstm_vae runs/mine --data ucsd_ped2/ --out runs/comparison.png",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
@@ -102,8 +104,10 @@ _add("info", catalogue.info)
 _add("train", train.train)
 _evaluate = _group("evaluate", "Measure a model beside its baselines.")
 _add("anomaly", evaluate.anomaly, group=_evaluate)
+_add("detection", evaluate.detection, group=_evaluate)
 _add("prediction", evaluate.prediction, group=_evaluate)
 _add("representation", evaluate.representation, group=_evaluate)
+_add("tracking", evaluate.tracking, group=_evaluate)
 _add("compare", compare.compare)
 _add("embed", embed.embed)
 _add("export", export.export)

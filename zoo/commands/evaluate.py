@@ -5,9 +5,17 @@
 prints frame AUC and equal error rate under two protocols; the 2,010 test frames of UCSD Ped2 take
 about a minute on two cores.
 
+    zoo evaluate detection convlstm_vae --data footage/ucsd_ped2
+
+prints how well it is found where in the frame and when something abnormal happens.
+
     zoo evaluate prediction convlstm_vae --data footage/ucsd_ped2 --steps 8
 
 prints how far predicted frames are from those that came.
+
+    zoo evaluate tracking convlstm_vae --data street/
+
+prints how far a box given once is carried through made-up footage by the descriptors of the model.
 
     zoo evaluate representation convlstm_vae --data footage/weizmann
 
@@ -23,13 +31,21 @@ import typer
 from zoo.commands import tables
 from zoo.commands.console import check_out, command_line, emit_json, log, progress, say
 
+Name = Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")]
+Split = Annotated[
+    str | None, typer.Option(help="train or test; by default test where there is one.")
+]
+Card = Annotated[Path | None, typer.Option(help="Model card to add the figures to.")]
+RunOfCard = Annotated[
+    Path | None, typer.Option(help="Run folder of the weights, for a new card of a preset.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
 
 def anomaly(
-    name: Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")],
+    name: Name,
     data: Annotated[Path, typer.Option(help="Footage with truth for every frame.")],
-    split: Annotated[
-        str | None, typer.Option(help="train or test; by default test where there is one.")
-    ] = None,
+    split: Split = None,
     precision: Annotated[
         str, typer.Option(help="float32, mixed_bfloat16, mixed_float16 or auto.")
     ] = "float32",
@@ -40,7 +56,7 @@ def anomaly(
     run: Annotated[
         Path | None, typer.Option(help="Run folder of the weights, for the card of a preset.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Json = False,
 ):
     """Measure how well a model finds abnormal frames.
 
@@ -68,8 +84,41 @@ def anomaly(
     _finish(figures, tables.anomaly, as_json, card, name, model, source, run, None)
 
 
+def detection(
+    name: Name,
+    data: Annotated[Path, typer.Option(help="Footage with a mask for every frame.")],
+    split: Split = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="JSON file whose `events` say what an event is, and its thresholds."),
+    ] = None,
+    card: Card = None,
+    run: RunOfCard = None,
+    as_json: Json = False,
+):
+    """Measure how well a model finds what is abnormal: where in the frame, and when.
+
+    Given are the area under the ROC curve over all pixels, the region- and the track-based
+    detection criterion of Ramachandra and Jones 2020 (detection rates against false positive
+    regions per frame, area from 0 to 1), and precision and recall of events, which without a
+    calibration are those at the threshold with the best F1. The same is given for a copy of the
+    last frame and for the mean of the frames so far.
+    """
+    import zoo
+    from zoo.commands import detection_setup
+
+    log()
+    source = detection_setup.open_masked(data, split)
+    settings = detection_setup.read_settings(calibration)
+    _check_card_and_files(card, name, run)
+    model = zoo.load(name)
+    figures = detection_setup.evaluate_model(model, source, settings, report=progress())
+    figures = {"model": str(name), **figures}
+    _finish(figures, tables.detection, as_json, card, name, model, source, run, "detection")
+
+
 def prediction(
-    name: Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")],
+    name: Name,
     data: Annotated[Path, typer.Option(help="Footage; no truth is needed.")],
     steps: Annotated[
         int | None, typer.Option(min=1, help="Frames to predict; by default half a clip.")
@@ -89,11 +138,9 @@ def prediction(
         int | None, typer.Option(min=1, help="Most windows, shared evenly among the videos.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the draws.")] = 0,
-    card: Annotated[Path | None, typer.Option(help="Model card to add the figures to.")] = None,
-    run: Annotated[
-        Path | None, typer.Option(help="Run folder of the weights, for a new card of a preset.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    card: Card = None,
+    run: RunOfCard = None,
+    as_json: Json = False,
 ):
     """Measure how well a model predicts the frames to come.
 
@@ -121,17 +168,15 @@ def prediction(
 
 
 def representation(
-    name: Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")],
+    name: Name,
     data: Annotated[
         Path, typer.Option(help="Folder of one folder per class, or the Weizmann strips.")
     ],
     baselines: Annotated[bool, typer.Option(help="Measure the baselines as well.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws of labelled clips.")] = 0,
-    card: Annotated[Path | None, typer.Option(help="Model card to add the figures to.")] = None,
-    run: Annotated[
-        Path | None, typer.Option(help="Run folder of the weights, for a new card of a preset.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    card: Card = None,
+    run: RunOfCard = None,
+    as_json: Json = False,
 ):
     """Measure what the embeddings of a model tell about the class of a clip.
 
@@ -155,6 +200,32 @@ def representation(
     figures = representation_setup.result(figures, model, source, name, run)
     section = "representation"
     _finish(figures, tables.representation, as_json, card, name, model, source, run, section)
+
+
+def tracking(
+    name: Name,
+    data: Annotated[Path, typer.Option(help="Footage with exact tracks, of `synthetic_cctv`.")],
+    split: Split = None,
+    card: Card = None,
+    run: RunOfCard = None,
+    as_json: Json = False,
+):
+    """Measure how far a box is carried by the descriptors of a model.
+
+    The box of everybody who comes into view, given once, is carried on by nearest descriptors.
+    Given is its mean overlap with the true box, beside the same model with random weights, raw
+    pixels as descriptors on the same grid, and the box left where it was.
+    """
+    import zoo
+    from zoo.commands import tracking_setup
+
+    log()
+    source = tracking_setup.open_tracked(data, split)
+    _check_card_and_files(card, name, run)
+    model = zoo.load(name)
+    figures = tracking_setup.evaluate_model(model, source, report=progress())
+    figures = {"model": str(name), **figures}
+    _finish(figures, tables.tracking, as_json, card, name, model, source, run, "tracking")
 
 
 def _check_card_and_files(card, name, run, **files):

@@ -6,6 +6,7 @@ Nothing of TensorFlow is needed for it.
 from zoo.commands.console import columns
 
 ANOMALY = ("auc_live", "eer_live", "auc_literature", "eer_literature", "auc_regularity")
+DETECTION = ("pixel_auc", "rbdc", "tbdc", "event_precision", "event_recall")
 PREDICTION = ("mse", "mae", "mse_per_frame", "mae_per_frame", "psnr", "ssim", "sharpness")
 
 
@@ -50,6 +51,27 @@ def anomaly_rows(measured):
         numbers = (found[name] for name in ANOMALY)
         rows.append((title, *("-" if n is None else f"{n:.3f}" for n in numbers)))
     return rows
+
+
+def detection(figures):
+    """Lays out an evaluation of detection: the model, its baselines, then video by video.
+
+    Args:
+        figures: Dict, what `zoo evaluate detection --json` prints.
+
+    Returns:
+        List of str.
+    """
+    rows = [("", "frames", "regions", "tracks", *(name.replace("_", " ") for name in DETECTION))]
+    measured = _measured(figures)
+    for title, found in {**measured, **{v["name"]: v for v in figures["videos"]}}.items():
+        counts = (str(found[name]) for name in ("frames", "regions", "tracks"))
+        numbers = (found.get(name) for name in DETECTION)
+        rows.append((title, *counts, *("-" if n is None else f"{n:.3f}" for n in numbers)))
+    lines = columns(rows)
+    lines.insert(1 + len(measured), "")
+    said = "" if figures["reason"] is None else f": {figures['reason']}"
+    return [*lines, "", f"a dash where there is no figure{said}", *figures["notes"]]
 
 
 def prediction(figures):
@@ -137,6 +159,23 @@ def representation_rows(measured):
                 name = f"{title}: {probe.replace('_', ' ')}"
                 rows.append((name, f"{accuracies['accuracy']:.3f}", *cells))
     return rows
+
+
+def tracking(figures):
+    """Lays out an evaluation of tracking.
+
+    Args:
+        figures: Dict, what `zoo evaluate tracking --json` prints.
+
+    Returns:
+        List of str.
+    """
+    rows = [("", "mean overlap")]
+    for title, found in _measured(figures).items():
+        overlap = found["mean_overlap"]
+        rows.append((title, "-" if overlap is None else f"{overlap:.3f}"))
+    said = [] if figures["reason"] is None else [figures["reason"]]
+    return [*columns(rows), "", f"{figures['tracks']} tracks", *said, *figures["notes"]]
 
 
 def _measured(figures):

@@ -19,8 +19,10 @@ NOT_FOR = (
 # The figures of anomaly detection stand in `evaluation` itself, as they did when there were no
 # others; those of every other evaluation in a section of its own below it.
 SECTIONS = (
+    "detection",
     "prediction",
     "representation",
+    "tracking",
     "ablations",
     "sharpness",
     "generation",

@@ -267,10 +267,22 @@ def pool_score_map(score_map, pooling="max", window=16):
         raise ValueError(
             f"`window` must be a multiple of {BLOCK_PIXELS} pixels. Received: window={window}"
         )
-    side = window // BLOCK_PIXELS
+    return window_means(score_map, window // BLOCK_PIXELS).max(axis=(1, 2))
+
+
+def window_means(score_map, side):
+    """Means over windows of `side` x `side` cells, one starting at every cell where it fits.
+
+    Args:
+        score_map: float32 `(frames, height', width')`.
+        side: Cells, at least 1. A map smaller than that is one window.
+
+    Returns:
+        float32 `(frames, height' - side + 1, width' - side + 1)`, a side at least 1.
+    """
     shape = (min(side, score_map.shape[1]), min(side, score_map.shape[2]))
     windows = np.lib.stride_tricks.sliding_window_view(score_map, shape, axis=(1, 2))
-    return windows.mean(axis=(3, 4), dtype=np.float32).max(axis=(1, 2))
+    return windows.mean(axis=(3, 4), dtype=np.float32)
 
 
 def _scored(clip, predicted, pooling, window):

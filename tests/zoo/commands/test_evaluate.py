@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import zoo
+from data_pipelines.sources import synthetic_cctv
 from zoo.commands.app import app
 from zoo.commands.tables import ANOMALY as FIGURES
 
@@ -107,6 +108,26 @@ def test_bad_input_is_said(footage, run_folder, tmp_path):
         cv2.imwrite(str(plain / f"{number}.png"), np.zeros(SIZE, np.uint8))
     message = error(run_folder, "--data", plain.parent)
     assert "`--data` must come with the truth for every frame" in message and ".m" in message
+
+
+def test_detection_and_tracking_in_json_and_on_a_card(footage, run_folder, tmp_path):
+    street = synthetic_cctv.make(
+        tmp_path / "street", train_videos=1, test_videos=1, frames=80, size=(64, 96)
+    )
+    card = tmp_path / "card.json"
+    for what, key in (("detection", "tbdc"), ("tracking", "mean_overlap")):
+        done = _run(run_folder, "--data", street, "--json", "--card", card, what=what)
+        assert done.exit_code == 0, done.stderr
+        figures = json.loads(done.stdout)
+        assert figures["model"] == str(run_folder) and 0 <= figures[key] <= 1
+        assert all(0 <= found[key] <= 1 for found in figures["baselines"].values())
+        evaluation = json.loads(card.read_text())["evaluation"]
+        assert evaluation[what][key] == figures[key]
+    assert set(evaluation) == {"detection", "tracking"}
+    assert "Tracks are exact" in " ".join(evaluation["detection"]["notes"])
+    for what, missing in (("detection", "a mask for every frame"), ("tracking", "tracks")):
+        done = _run(run_folder, "--data", footage, what=what)
+        assert done.exit_code == 2 and f"`--data` must come with {missing}" in done.stderr
 
 
 def test_prediction_in_json_and_on_a_card_beside_anomaly(footage, run_folder, tmp_path):

@@ -176,8 +176,8 @@ def test_an_evaluation_of_its_own_section_leaves_the_others(model):
     assert both["evaluation"]["auc_live"] == 0.7 and both["evaluation"]["command"] == "zoo y"
     assert both["evaluation"]["prediction"] == first["evaluation"]["prediction"]
     assert "auc_live" not in first["evaluation"]
-    with pytest.raises(ValueError, match="must be None or one of .* Received: 'tracking'"):
-        card.with_evaluation(first, {}, command="", versions={}, section="tracking")
+    with pytest.raises(ValueError, match="must be None or one of .* Received: 'walking'"):
+        card.with_evaluation(first, {}, command="", versions={}, section="walking")
 
 
 def test_evaluations_that_only_the_other_card_holds_are_taken_over():
