@@ -9,6 +9,7 @@ import typer
 
 import zoo
 from zoo.commands import (
+    calibrate,
     catalogue,
     classify,
     compare,
@@ -38,6 +39,7 @@ EXAMPLES = {
     "evaluate prediction": "zoo evaluate prediction convlstm_vae --data footage/ --steps 8 --json",
     "evaluate representation": "zoo evaluate representation convlstm_vae --data clips_by_class/",
     "evaluate tracking": "zoo evaluate tracking convlstm_vae --data street/ --json",
+    "calibrate": "zoo calibrate runs/mine --data normal/ --false-alarms-per-hour 1",
     "compare": "zoo compare convlstm_vae runs/mine --data ucsd_ped2/ --out runs/comparison.png",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
@@ -109,6 +111,7 @@ _add("prediction", evaluate.prediction, group=_evaluate)
 _add("representation", evaluate.representation, group=_evaluate)
 _add("tracking", evaluate.tracking, group=_evaluate)
 _add("compare", compare.compare)
+_add("calibrate", calibrate.calibrate)
 _add("embed", embed.embed)
 _add("export", export.export)
 _add("serve", serve.serve)

@@ -256,6 +256,11 @@ class EventTracker:
         seen = sorted((track for track in seen if track.number), key=lambda track: track.number)
         return told + [self._tell(track, track.state) for track in seen]
 
+    @property
+    def is_busy(self):
+        """Whether something goes on; if not, a frame below the low threshold may be skipped."""
+        return bool(self._tracks)
+
     def finish(self):
         """Ends all that goes on, as at the end of a video, and forgets it.
 

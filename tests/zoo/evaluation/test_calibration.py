@@ -1,0 +1,131 @@
+"""Thresholds for so many events per hour, of made-up maps whose rates are known."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+
+from zoo.evaluation import calibration
+from zoo.evaluation.calibration import AlarmCounter, choose
+from zoo.evaluation.events import BEGUN, EventSettings, EventTracker
+
+FPS = 0.25  # Frames are few, so that hours of them take a second.
+SETTINGS = EventSettings(high=1.0, min_seconds=0.0, max_gap_seconds=0.0, window=1)
+
+
+def street(hours, per_hour, seed, burst=1):
+    """Maps of noise and events of one frame whose heights fall off as a Pareto distribution.
+
+    Of `per_hour` events a share of `height ** -3` is higher than `height`, for heights from 1 on;
+    with `burst`, so many come one after the other, eight seconds apart, all of one height.
+    """
+    rng = np.random.default_rng(seed)
+    heights = np.zeros(round(hours * 3600 * FPS))
+    for begin in np.flatnonzero(rng.random(len(heights)) < per_hour / burst / 3600 / FPS):
+        heights[begin : begin + 2 * burst : 2] = rng.random() ** (-1 / 3)
+    for height in heights:
+        score_map = rng.random((4, 6), np.float32) * np.float32(0.1)
+        score_map[2, 3] += height
+        yield score_map
+
+
+@functools.cache
+def counted(hours, per_hour, seed, **more):
+    counter = AlarmCounter(SETTINGS)
+    counter.add((n / FPS, m) for n, m in enumerate(street(hours, per_hour, seed, **more)))
+    return counter
+
+
+def test_counts_are_those_of_a_tracker_at_each_threshold(monkeypatch):
+    """As `zoo watch` would count them: with hysteresis, length, window, gaps and warm-up."""
+    settings = EventSettings(high=1.0, min_seconds=4.0, max_gap_seconds=4.0, window=2,
+                             smoothing_seconds=3.0)  # fmt: skip
+    maps = [np.repeat(score_map[:, :1], 6, 1) + score_map for score_map in street(1.2, 100, 1)]
+    maps = np.cumsum(maps, 0)[4:] - np.cumsum(maps, 0)[:-4]  # Each event lasts for four frames.
+    times = np.arange(len(maps)) / FPS
+    counter = AlarmCounter(settings)
+    for part in (slice(0, 600), slice(600, None)):
+        counter.add(zip(times[part], maps[part], strict=True), warm_up=3)
+    # Of 2,400 seconds and of 1,904.
+    assert len(maps) == 1076 and counter.counts.shape == (8 + 7, len(counter.thresholds))
+    assert counter.hours == pytest.approx(len(maps) / FPS / 3600)
+    for place in range(0, 60, 7):
+        alarms = 0
+        for part in (slice(3, 600), slice(603, None)):
+            high = float(counter.thresholds[place])
+            tracker = EventTracker(
+                EventSettings(**settings.to_dict() | {"high": high}), maps.shape[1:])  # fmt: skip
+            for score_map, time_sec in zip(maps[part], times[part], strict=True):
+                told = tracker.update(score_map, time_sec)
+                alarms += sum(event.state == BEGUN for event in told)
+        assert counter.counts[:, place].sum() == alarms
+    assert counter.counts.sum(0).max() > 15
+
+
+def test_the_rate_asked_for_is_the_rate_that_comes():
+    """Of 60 events an hour one in 20 is 20 ** (1 / 3) high, three an hour."""
+    highs = [choose(counted(2, 60, seed), 3.0).high for seed in range(4)]
+    expected = 20 ** (1 / 3)
+    # The rate goes with the third power: half or twice of it is a quarter of the threshold.
+    assert np.mean(highs) == pytest.approx(expected, rel=0.12)
+    assert np.std(highs) < 0.2 * expected
+
+
+def test_the_interval_holds_the_truth_and_is_wider_of_bursts():
+    found = [choose(counted(2, 60, seed), 3.0) for seed in range(4)]
+    truth = 20 ** (1 / 3)
+    inside = [threshold.interval[0] <= truth <= threshold.interval[1] for threshold in found]
+    assert sum(inside) >= 3
+    for threshold in found:
+        low, high = threshold.rate_interval
+        assert low < 3.0 < high and threshold.rate == 3.0 and threshold.hours == pytest.approx(2)
+        assert abs(threshold.counted - 6) <= 4
+    bursts = [choose(counted(2, 60, seed, burst=5), 3.0) for seed in range(4)]
+    widths = [[np.ptp(np.log(t.rate_interval)) for t in kind] for kind in (found, bursts)]
+    assert np.median(widths[1]) > 1.3 * np.median(widths[0])
+
+
+def test_footage_too_short_is_refused_with_what_is_needed():
+    counter = counted(0.1, 300, 0)
+    with pytest.raises(ValueError, match=(
+            "`data` must hold at least 2.0 hours of normal footage for 1 false alarms per hour: 2 "
+            "are the fewest .* Received: 6.0 minutes")):
+        choose(counter, 1.0)
+    assert choose(counter, 20.0).hours == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
+def test_a_rate_that_is_none_is_named(rate):
+    with pytest.raises(ValueError, match="`false_alarms_per_hour` must be above 0. Received: "):
+        choose(counted(0.01, 0, 0), rate)
+
+
+def test_footage_in_which_nothing_moves_is_named():
+    counter = AlarmCounter(SETTINGS)
+    counter.add((number / FPS, np.zeros((2, 2), np.float32)) for number in range(450))
+    with pytest.raises(ValueError, match="must hold more that moves: .* Received: 0 at the lowest"):
+        choose(counter, 4.0)
+
+
+def test_cameras_together_are_what_each_has_counted():
+    quiet, loud = counted(2, 60, 0), AlarmCounter(SETTINGS)
+    loud.add((n / FPS, 5 * m) for n, m in enumerate(street(2, 60, 1)))
+    both = AlarmCounter.merged([quiet, loud])
+    assert both.hours == pytest.approx(4) and len(both.counts) == len(quiet.counts) * 2
+    least = loud.thresholds[0]
+    assert both.thresholds[0] == least > 3 * quiet.thresholds[0]
+    for threshold in (least, 2 * least):
+        of = [c.counts.sum(0)[np.argmin(np.abs(c.thresholds - threshold))] for c in (quiet, loud)]
+        place = np.argmin(np.abs(both.thresholds - threshold))
+        assert both.counts.sum(0)[place] == sum(of) and min(of) > 0
+
+
+def test_a_calibration_goes_to_json_and_back():
+    threshold = choose(counted(2, 60, 3), 3.0)
+    values = calibration.to_dict(threshold, SETTINGS)
+    settings = calibration.from_dict(values)
+    assert settings.high == threshold.high and settings.min_seconds == 0.0
+    assert values["rate_interval"][0] < values["false_alarms_per_hour"] == 3.0
+    with pytest.raises(ValueError, match="it has no `events`"):
+        calibration.from_dict({"high": 1.0})

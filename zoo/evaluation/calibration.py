@@ -1,0 +1,314 @@
+"""An alarm threshold from normal footage alone: so many false alarms per hour, of events.
+
+Events are counted at many thresholds at once, each with a tracker of its own, as `zoo watch` would
+count them, in one pass with constant memory. How fast their number falls with the threshold is
+fitted over the thresholds around the rate asked for, so that the choice does not hang on the last
+two or three events; and blocks of time, drawn anew many times, say how sure it is: events come in
+bursts, so frames, or events one by one, would make it look surer than it is.
+
+Reference: Hill, A simple general approach to inference about the tail of a distribution, The
+Annals of Statistics 3 (1975), 1163-1174.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from zoo.evaluation.events import BEGUN, EventSettings, EventTracker, MapSmoother
+
+# Thresholds are powers of this, and reach from where the low one is the largest value of an
+# ordinary frame, below which events have no end, to so many times that.
+STEP = 1.08
+MOST = 1000.0
+_THRESHOLDS = 1 + math.ceil(math.log(MOST) / math.log(STEP))
+# Maps that tell what is ordinary.
+FIRST_MAPS = 300
+
+BLOCK_SECONDS = 300.0
+DRAWS = 1000
+CONFIDENCE = 0.95
+
+# Fewer events than these at the threshold say nothing of their rate.
+FEWEST_EVENTS = 2.0
+# The tail that is fitted has so many times the events asked for, and so many at least.
+_WIDE, LEAST_EVENTS = 8.0, 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Threshold:
+    """A threshold for events, and how sure it is.
+
+    Attributes:
+        high: The threshold, `EventSettings.high`.
+        interval: `(low, high)`, the thresholds that nineteen of twenty drawings of the footage's
+            blocks of time lie between.
+        rate: Events per hour that the fit expects at `high`: what was asked for.
+        rate_interval: `(low, high)`, of the rates that the drawings expect at `high`.
+        counted: Events that the footage has at the nearest of the thresholds counted at.
+        hours: Hours of footage.
+    """
+
+    high: float
+    interval: tuple[float, float]
+    rate: float
+    rate_interval: tuple[float, float]
+    counted: int
+    hours: float
+
+
+class AlarmCounter:
+    """Counts the events of normal footage at many thresholds, block of time by block.
+
+    Args:
+        settings: `EventSettings` whose `high` is left open: any value.
+
+    Example:
+        >>> counter = AlarmCounter(EventSettings(high=1.0))
+        >>> maps = np.random.default_rng(0).random((600, 4, 4), np.float32)
+        >>> counter.add((number / 10, score_map) for number, score_map in enumerate(maps))
+        >>> counter.hours  # a minute
+        0.01666...
+    """
+
+    def __init__(self, settings):
+        self.settings = settings
+        self._first = None
+        self.seconds = 0.0
+        self._blocks = []
+        self._smoother = MapSmoother(settings.window, settings.smoothing_seconds)
+
+    @classmethod
+    def merged(cls, counters):
+        """One of all that several have counted, of cameras with the same settings.
+
+        Args:
+            counters: List of `AlarmCounter`, each of which has seen footage.
+        """
+        made = cls(counters[0].settings)
+        made.seconds = sum(counter.seconds for counter in counters)
+        # What was counted by all; above its highest threshold a counter has seen nothing.
+        made._first = max(counter._first for counter in counters)
+        for counter in counters:
+            missing = made._first - counter._first
+            made._blocks += [[*block[missing:], *[0] * missing] for block in counter._blocks]
+        return made
+
+    @property
+    def thresholds(self):
+        """float64 `(thresholds,)`, rising; None before there were maps to choose them by."""
+        return None if self._first is None else STEP ** (self._first + np.arange(_THRESHOLDS))
+
+    @property
+    def hours(self):
+        """Hours of footage so far."""
+        return self.seconds / 3600
+
+    @property
+    def counts(self):
+        """int `(blocks, thresholds)`: events that began, by block of time."""
+        return np.array(self._blocks, int).reshape(len(self._blocks), -1)
+
+    def add(self, timed_maps, warm_up=0):
+        """Counts the events of a video.
+
+        Args:
+            timed_maps: Iterable of `(time_sec, score_map)`: the time of a frame in seconds, and
+                float32 `(height', width')`.
+            warm_up: Frames at the beginning that have no score.
+        """
+        self._smoother.begin()
+        trackers, held, offset = [], [], len(self._blocks)
+        first = last = None
+
+        def count():
+            nonlocal trackers
+            trackers = trackers or self._trackers(held)
+            for smooth, time_sec in held:
+                block = self._block(offset + int((time_sec - first) // BLOCK_SECONDS))
+                largest = smooth.max()
+                for place, tracker in enumerate(trackers):
+                    # Of most thresholds there is nothing to see in most frames.
+                    if tracker.is_busy or largest >= tracker.settings.low:
+                        told = tracker.update(smooth, time_sec)
+                        block[place] += sum(event.state == BEGUN for event in told)
+            held.clear()
+
+        for number, (time_sec, score_map) in enumerate(timed_maps):
+            first = time_sec if first is None else first
+            last = time_sec
+            if number >= warm_up:
+                smooth = self._smoother.update(np.asarray(score_map, np.float32), time_sec)
+                held.append((smooth, time_sec))
+            if held and (self._first is not None or len(held) == FIRST_MAPS):
+                count()
+        if held:
+            count()
+        if first is not None and number:
+            # A frame lasts until the next, the last one as long as those before.
+            self.seconds += float(last - first) * (1 + 1 / number)
+
+    def _trackers(self, held):
+        if self._first is None:
+            ordinary = float(np.median([smooth.max() for smooth, _ in held]))
+            # Of footage in which nothing moves at all, too.
+            ordinary = max(ordinary, 1e-12)
+            least = ordinary / self.settings.low_share
+            self._first = math.floor(math.log(least) / math.log(STEP))
+        # The maps are smoothed already, once for all.
+        plain = dataclasses.replace(self.settings, window=1, smoothing_seconds=0.0)
+        size = held[0][0].shape
+        return [
+            EventTracker(dataclasses.replace(plain, high=float(high)), size)
+            for high in self.thresholds
+        ]
+
+    def _block(self, number):
+        while len(self._blocks) <= number:
+            self._blocks.append([0] * _THRESHOLDS)
+        return self._blocks[number]
+
+
+def check_hours(hours, false_alarms_per_hour):
+    """Checks that something can be said of so few alarms by so much footage.
+
+    Args:
+        hours: float, of footage.
+        false_alarms_per_hour: float above 0.
+
+    Raises:
+        ValueError: If the rate is not above 0, or the footage is too short for it; the message says
+            how much is needed.
+    """
+    if not (math.isfinite(false_alarms_per_hour) and false_alarms_per_hour > 0):
+        raise ValueError(
+            "`false_alarms_per_hour` must be above 0. Received: "
+            f"false_alarms_per_hour={false_alarms_per_hour}"
+        )
+    needed = FEWEST_EVENTS / false_alarms_per_hour
+    # Half a percent for a last frame more or less.
+    if hours < 0.995 * needed:
+        raise ValueError(
+            f"`data` must hold at least {_words(needed)} of normal footage for "
+            f"{false_alarms_per_hour:g} false alarms per hour: {FEWEST_EVENTS:g} are the fewest "
+            f"that say anything of a rate. Received: {_words(hours)}"
+        )
+
+
+def choose(counter, false_alarms_per_hour, seed=0):
+    """Chooses the threshold that so many events an hour of normal footage reach.
+
+    Args:
+        counter: `AlarmCounter` that has seen the footage.
+        false_alarms_per_hour: float above 0.
+        seed: int, of the drawings that the intervals are of.
+
+    Returns:
+        `Threshold`.
+
+    Raises:
+        ValueError: If the rate is not above 0, or the footage is too short or too quiet for it;
+            the message says how much is needed.
+    """
+    check_hours(counter.hours, false_alarms_per_hour)
+    wanted = false_alarms_per_hour * counter.hours
+    counts = counter.counts
+    levels = np.log(counter.thresholds)
+    fit = _fit(levels, counts.sum(0), wanted)
+    if fit is None:
+        raise ValueError(
+            "`data` must hold more that moves: it has too few events at every threshold to tell "
+            f"how their number falls. Received: {counts.sum(0).max()} at the lowest one"
+        )
+    high = fit.level_of(wanted)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        fitted
+        for blocks in rng.integers(len(counts), size=(DRAWS, len(counts)))
+        if (fitted := _fit(levels, counts[blocks].sum(0), wanted)) is not None
+    ]
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    highs = np.quantile([tail.level_of(wanted) for tail in drawn], tails)
+    rates = np.quantile([tail.events_at(high) / counter.hours for tail in drawn], tails)
+    nearest = int(np.argmin(np.abs(levels - high)))
+    return Threshold(
+        math.exp(high),
+        tuple(map(float, np.exp(highs))),
+        float(false_alarms_per_hour),
+        tuple(map(float, rates)),
+        int(counts.sum(0)[nearest]),
+        counter.hours,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tail:
+    """How the number of events falls with the logarithm of the threshold, from `level` on."""
+
+    level: float
+    events: int
+    slope: float
+
+    def events_at(self, level):
+        return self.events * math.exp(-self.slope * (level - self.level))
+
+    def level_of(self, events):
+        return self.level + math.log(self.events / events) / self.slope
+
+
+def _fit(levels, counts, wanted):
+    """The `_Tail` around so many events, by the estimator of Hill; None of too few.
+
+    The excesses of the logarithms of heights over the level from which the tail begins have the
+    mean `1 / slope`; their sum is the area below the counts.
+    """
+    # Further down events merge, and their number rises with the threshold.
+    most = int(np.argmax(counts))
+    place = most + int(np.argmax(counts[most:] <= max(_WIDE * wanted, LEAST_EVENTS)))
+    events, above = counts[place], counts[place + 1 :].sum()
+    if events < max(wanted, LEAST_EVENTS) or not above:
+        return None
+    area = (events / 2 + above) * math.log(STEP)
+    return _Tail(float(levels[place]), int(events), float(events / area))
+
+
+def to_dict(threshold, settings):
+    """What stands in `calibration.json` of a threshold: JSON values.
+
+    Args:
+        threshold: `Threshold`.
+        settings: `EventSettings` that the events were counted with.
+
+    Returns:
+        Dict of `events` (settings with the threshold, as `EventSettings.from_dict` takes them),
+        `false_alarms_per_hour`, `interval`, `rate_interval`, `confidence`, `counted`, `hours`.
+    """
+    return {
+        "events": dataclasses.replace(settings, high=threshold.high).to_dict(),
+        "false_alarms_per_hour": threshold.rate,
+        "threshold_interval": list(threshold.interval),
+        "rate_interval": list(threshold.rate_interval),
+        "confidence": CONFIDENCE,
+        "counted": threshold.counted,
+        "hours": threshold.hours,
+    }
+
+
+def from_dict(values):
+    """The `EventSettings` of a calibration.
+
+    Args:
+        values: Dict, as of `to_dict`.
+
+    Raises:
+        ValueError: If there are none, or one breaks its rule.
+    """
+    try:
+        return EventSettings.from_dict(values["events"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it has no `events` ({error})") from None
+
+
+def _words(hours):
+    minutes = 60 * hours
+    return f"{hours:.1f} hours" if hours >= 2 else f"{minutes:.1f} minutes"
