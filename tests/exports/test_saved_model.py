@@ -54,7 +54,8 @@ def quick(monkeypatch):
 
     def save(module, folder, signatures):
         Path(folder, "variables").mkdir(parents=True)
-        Path(folder, "saved_model.pb").write_bytes(b"graph")
+        # A SavedModel with one graph, in which nothing is.
+        Path(folder, "saved_model.pb").write_bytes(b"\x12\x00")
 
     monkeypatch.setattr(tf.saved_model, "save", save)
     monkeypatch.setattr(

@@ -291,8 +291,9 @@ def frame_auc(labels, scores):
     Returns:
         float in [0, 1].
     """
-    false_positive, true_positive = _roc(labels, scores)
-    return float(np.trapezoid(true_positive, false_positive))
+    from sklearn.metrics import auc
+
+    return float(auc(*_roc(labels, scores)))
 
 
 def equal_error_rate(labels, scores):
