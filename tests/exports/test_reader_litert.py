@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from exports import isolated_reader
 
-SAID = """<unknown>:0: error: loc(callsite("A:", "B")): failed to legalize operation 'tf.TensorList' that
+SAID = """<unknown>:0: error: loc(callsite("A:")): failed to legalize operation 'tf.TensorList' that
 was explicitly marked illegal
 <unknown>:0: note: called from
 <unknown>:0: error: Lowering tensor list ops is failed. Please consider using Select TF ops
