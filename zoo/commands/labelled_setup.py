@@ -9,10 +9,10 @@ RANDOM_SEEDS = (0, 1, 2)
 
 
 def open_labelled(data):
-    """Opens footage with one class per folder.
+    """Opens footage with one class per folder, or a CSV file of clips and labels.
 
     Args:
-        data: Path of the folder.
+        data: Path of the folder or of the file.
 
     Returns:
         `data_pipelines.Source` whose videos have `label` and `group`.
@@ -29,6 +29,8 @@ def open_labelled(data):
     import data_pipelines
     from data_pipelines.sources import weizmann
 
+    if Path(data).suffix.lower() == ".csv":
+        return data_pipelines.open_source(data, "labelled_csv")
     strips = Path(data).is_dir() and weizmann.is_source(data)
     return data_pipelines.open_source(data, "weizmann" if strips else "labelled_folders")
 
