@@ -85,7 +85,10 @@ def run(folder, inputs_path, outputs_path):
             raise ValueError(f"the signature {signature} takes {sorted(takes)}, which is unknown")
         for name, answer in answers.items():
             for output, tensor in answer.items():
-                outputs[f"{name}/{signature}/{output}"] = tensor.numpy()
+                array = tensor.numpy()
+                # An array of Python's strings would be pickled.
+                array = array.astype(bytes) if array.dtype == object else array
+                outputs[f"{name}/{signature}/{output}"] = array
     imported = sorted({module.partition(".")[0] for module in sys.modules} & set(FORBIDDEN))
     if imported:
         raise RuntimeError(f"the clean process imported {', '.join(imported)}")
