@@ -6,9 +6,9 @@ what moves, the other at the lower, about its centre, as in `zoo.layers.motion_s
 are by how much the descriptors of a place change, where it lies and what is there. What the
 glances see is pooled over time into means, variation and change, and a linear layer decides.
 
-The linear layer is fitted first, as a logistic regression with its penalty chosen inside the
-labelled data; then all of it is trained together under the same penalty. With few labels that
-start is most of what can be learnt, and nothing is lost by it.
+What few labels can teach is the linear layer: it is fitted as a logistic regression, its penalty
+chosen inside the labelled data. The weights of the glances are trained where the encoder is,
+`fine_tune`, under the same penalty.
 """
 
 import keras
@@ -21,12 +21,8 @@ from zoo.layers.pooling import below_centre
 
 GLANCES = 2
 STATISTICS = 3
-STEPS = 30
 BATCH = 16
-LEARNING_RATE = 1e-3
-FINE_TUNING_RATE = 1e-4
-# Inverse strengths of the L2 penalty that the training split chooses from.
-STRENGTHS = (0.003, 0.03, 0.3)
+LEARNING_RATE = 1e-4
 
 
 class AttentionHead(keras.Model):
@@ -89,9 +85,10 @@ class AttentionHead(keras.Model):
     def pool(self, grid):
         """What the glances see: float32 `(batch, 6 * depth)`."""
         grid = (tf.cast(grid, tf.float32) - self.mean) / self.scale
-        # Of a single moment nothing changes.
-        grid = tf.cond(tf.shape(grid)[1] > 1, lambda: grid, lambda: tf.repeat(grid, 2, axis=1))
-        now, change = grid[:, 1:], tf.abs(grid[:, 1:] - grid[:, :-1])
+        # A single moment is compared with itself.
+        count = tf.maximum(tf.shape(grid)[1] - 1, 1)
+        now = grid[:, -count:]
+        change = tf.abs(now - grid[:, :count])
         seen = tf.concat([now, change], axis=-1)
         motion = tf.reduce_mean(change, axis=-1) + 1e-6
         below = below_centre(motion)[..., None]
@@ -140,8 +137,8 @@ class AttentionHead(keras.Model):
         return decide(self.log_probabilities(grids), clips, self.classes)
 
 
-def fit(grids, labels, groups, clips=None, steps=STEPS, seed=0):
-    """Fits an `AttentionHead`.
+def fit(grids, labels, groups, clips=None):
+    """Fits the linear layer of an `AttentionHead`.
 
     Args:
         grids: object array (windows,) of arrays (time, height, width, depth); their sizes may
@@ -149,8 +146,6 @@ def fit(grids, labels, groups, clips=None, steps=STEPS, seed=0):
         labels: str array (windows,).
         groups: str array (windows,): the person, or the source video.
         clips: int array (windows,): which clip a window is of. Default: one window each.
-        steps: int, of training after the linear layer is fitted; 0 leaves attention as it is.
-        seed: int, of the order of the windows.
 
     Returns:
         An `AttentionHead`.
@@ -169,17 +164,13 @@ def fit(grids, labels, groups, clips=None, steps=STEPS, seed=0):
     mean, scale = _moments(grids)
     head.mean.assign(mean)
     head.scale.assign(scale)
-    probe = LinearProbe.fit(
-        _in_batches(tf.function(head.pool, reduce_retracing=True), grids), labels, groups, clips,
-        STRENGTHS,
-    )  # fmt: skip
+    probe = LinearProbe.fit(_in_batches(head.pool, grids), labels, groups, clips)
     head.pooled_mean.assign(probe.mean)
     head.pooled_scale.assign(probe.scale)
     head.kernel.assign(probe.coefficients.T)
     head.bias.assign(probe.intercepts)
     # The penalty of the regression, for a mean over windows in place of its sum.
     head.penalty = 0.5 / (probe.strength * len(labels))
-    _train(head, grids, labels, steps, seed, LEARNING_RATE)
     return head
 
 
@@ -206,23 +197,16 @@ def fine_tune(head, model, clips, labels, steps, seed=0):
     encoder = getattr(model, "encoder", None)
     if encoder is None or not encoder.trainable_variables:
         raise ValueError(f"`fine_tune` must be 0 for {type(model).__name__}: nothing to train")
-    _train(
-        head, clips, labels, steps, seed, FINE_TUNING_RATE,
-        lambda clip: encoder(transforms.to_float(clip)), encoder.trainable_variables,
-    )  # fmt: skip
-
-
-def _train(head, items, labels, steps, seed, rate, describe=tf.identity, below=()):
-    """Trains a head on grids or, with what is `below` it, on what `describe` makes grids of."""
     targets = np.array([head.classes.index(name) for name in labels])
-    variables = [*head.trainable_variables, *below]
-    optimizer = keras.optimizers.Adam(rate)
+    variables = [*head.trainable_variables, *encoder.trainable_variables]
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(variables)
 
     @tf.function(reduce_retracing=True, autograph=False, jit_compile=False)
-    def step(item, target):
+    def step(clip, target):
         with tf.GradientTape() as tape:
-            chosen = tf.gather(head(describe(item)), target, batch_dims=1)
+            found = head(encoder(transforms.to_float(clip)))
+            chosen = tf.gather(found, target, batch_dims=1)
             size = tf.reduce_sum(tf.square(head.kernel)) + tf.reduce_sum(tf.square(head.by_content))
             loss = head.penalty * size - tf.reduce_mean(chosen)
         gradients = tape.gradient(loss, variables)
@@ -231,8 +215,8 @@ def _train(head, items, labels, steps, seed, rate, describe=tf.identity, below=(
     rng = np.random.default_rng(seed)
     done = 0
     while done < steps:
-        for chosen in same_shapes(items, rng.permutation(len(items)))[: steps - done]:
-            step(tf.constant(np.stack(items[chosen])), tf.constant(targets[chosen]))
+        for chosen in same_shapes(clips, rng.permutation(len(clips)))[: steps - done]:
+            step(tf.constant(np.stack(clips[chosen])), tf.constant(targets[chosen]))
             done += 1
 
 

@@ -6,8 +6,6 @@ fitted head has `classes`, `log_probabilities(rows)` and `predict(rows, clips)`;
 into the graph of a served classifier.
 """
 
-import functools
-
 import tensorflow as tf
 
 from exports import attention_head
@@ -18,12 +16,11 @@ from zoo.evaluation.probes import LEAST_VOTE, LinearProbe, NearestNeighbours
 TAKES = {"logistic": "encode", "neighbours": "encode", "attention": "features"}
 
 
-def fitter(head, seed=0):
+def fitter(head):
     """The function that fits a head.
 
     Args:
         head: str, one of `TAKES`.
-        seed: int, of what draws by chance.
 
     Returns:
         Function `(rows, labels, groups, clips)` to a fitted head: rows an array (windows, dim) for
@@ -40,9 +37,11 @@ def fitter(head, seed=0):
     """
     if head not in TAKES:
         raise ValueError(f"`head` must be one of {', '.join(TAKES)}. Received: {head}")
-    if head == "attention":
-        return functools.partial(attention_head.fit, seed=seed)
-    return {"logistic": LinearProbe.fit, "neighbours": NearestNeighbours.fit}[head]
+    return {
+        "logistic": LinearProbe.fit,
+        "neighbours": NearestNeighbours.fit,
+        "attention": attention_head.fit,
+    }[head]
 
 
 def as_graph(fitted):

@@ -47,7 +47,7 @@ def train(
     window: Annotated[int, typer.Option(min=1, help="Frames in a window.")] = 16,
     stride: Annotated[int, typer.Option(min=1, help="Frames between windows.")] = 8,
     baselines: Annotated[bool, typer.Option(help="Measure the baselines as well.")] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of what draws by chance.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order in fine-tuning.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ):
     """Train and measure a classifier of clips on an encoder.

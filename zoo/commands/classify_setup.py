@@ -84,7 +84,7 @@ def train_classifier(
         model: The model of the zoo that `export` is of, to fine-tune.
         fine_tune: int, steps that the encoder is trained for together with the head. The test
             groups then decide alone, and what is given was not trained on them.
-        seed: int, of what draws by chance.
+        seed: int, of the order of what the encoder is trained on.
 
     Returns:
         `(report, fitted)`: a dict of plain values, with `accuracy`, `per_class`, `confusion`,
@@ -106,7 +106,7 @@ def train_classifier(
     from zoo.evaluation.representation import split_groups
 
     started = time.monotonic()
-    fit = heads.fitter(head, seed)
+    fit = heads.fitter(head)
     verb = heads.TAKES[head]
     check_fine_tuning(fine_tune, head, model)
     labels, groups = labels_of(videos)
@@ -194,7 +194,7 @@ def baselines(rows, head, fit, labels, groups, clips, test_groups):
 
 
 def pooled(rows):
-    """The vectors of `encode`, of what `describe` gave: those of the encoder where it takes them."""
+    """The vectors of `encode` in what `describe` gave."""
     return rows.get("pooled", rows["encoder"])
 
 
@@ -251,7 +251,7 @@ def evaluate_classifier(classifier, source, *, with_baselines=True, seed=0):
             "groups left out."
         )
     if with_baselines:
-        fit = heads.fitter(about["head"], seed)
+        fit = heads.fitter(about["head"])
         pixels = comparison.same_distances(rows["pixels"])
         ways = {
             "head": ([rows["encoder"]], fit, None),
