@@ -18,6 +18,7 @@ from zoo.evaluation.representation import (
     draw_labels,
     split_groups,
     summary,
+    told,
 )
 
 BINS = 10
@@ -88,17 +89,8 @@ def measure(log_probabilities, labels, clips, classes):
     truth = [classes.index(name) for name in clip_labels(labels, clips)]
     confusion = np.zeros((len(classes), len(classes)), int)
     np.add.at(confusion, (truth, np.argmax(decided, axis=1)), 1)
-    tested = confusion.sum(axis=1)
     right = np.array(classes)[log_probabilities.argmax(axis=1)] == labels
-    return {
-        "accuracy": float(confusion.trace() / confusion.sum()),
-        "per_class": {
-            name: float(confusion[i, i] / tested[i]) if tested[i] else None
-            for i, name in enumerate(classes)
-        },
-        "classes": classes,
-        "confusion": confusion.tolist(),
-        "clips": int(confusion.sum()),
+    return told(confusion, classes) | {
         "windows": len(labels),
         "calibration_error": calibration_error(np.exp(log_probabilities.max(axis=1)), right),
     }

@@ -149,6 +149,24 @@ def cross_validate(
         truth = clip_labels(labels[test], clips[test])
         for true, decided in zip(truth, decisions):
             confusion[classes.index(true), classes.index(decided)] += 1
+    return told(confusion, classes) | {
+        "folds": len(folds),
+        "split": split,
+        "strengths": strengths,
+    }
+
+
+def told(confusion, classes):
+    """What a confusion matrix says, as JSON values.
+
+    Args:
+        confusion: int array (classes, classes): clips, rows the truth, columns the decision.
+        classes: list of str.
+
+    Returns:
+        Dict: `accuracy` (share of clips), `per_class` (from class to accuracy, `None` where none
+        was tested), `classes`, `confusion` and `clips`.
+    """
     tested = confusion.sum(axis=1)
     return {
         "accuracy": float(confusion.trace() / confusion.sum()),
@@ -159,9 +177,6 @@ def cross_validate(
         "classes": classes,
         "confusion": confusion.tolist(),
         "clips": int(confusion.sum()),
-        "folds": len(folds),
-        "split": split,
-        "strengths": strengths,
     }
 
 
