@@ -274,12 +274,13 @@ def _build(encoder, head, head_name, temperature, limit):
         for name, (function, spec) in served.items()
     }
     module = tf.Module(name="served")
-    module.head = graph.variables
     # What the graphs above read of the encoder's weights, and nothing else.
     read = [
         captured
         for function in functions.values()
         for captured in function.get_concrete_function().captured_inputs
     ]
-    module.encoder = [v for v in encoder.weights if any(v.handle is found for found in read)]
+    of_encoder = [v for v in encoder.weights if any(v.handle is found for found in read)]
+    # Under the name that the weights of every export have.
+    module.weights = [*graph.variables, *of_encoder]
     return module, functions
