@@ -31,8 +31,8 @@ import numpy as np  # noqa: E402
 
 import data_pipelines  # noqa: E402
 import zoo  # noqa: E402
-from exports.classifier import Classifier  # noqa: E402
 from zoo.commands.held_out import recorded_split  # noqa: E402
+from zoo.evaluation.probes import LinearProbe  # noqa: E402
 
 FRAMES = 16
 STRIDE = 4  # frames between the starts of two real clips that are named or compared in pairs
@@ -60,7 +60,7 @@ def main():
     seen, new = real_clips(train.videos, model), real_clips(held_out.videos, model)
     say(f"{len(seen['clips'])} real clips of people trained on, {len(new['clips'])} of others")
     embed = embedder(arguments.encoder)
-    classifier = Classifier.fit(
+    classifier = LinearProbe.fit(
         embed(seen["clips"]), seen["labels"], seen["groups"], seen["videos"]
     )
     named = lambda clips: classifier.predict(embed(clips))  # noqa: E731

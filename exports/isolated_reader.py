@@ -102,6 +102,8 @@ def run(reader, folder, inputs_path, outputs_path, about_path):
             continue
         for name, answer in answers.items():
             for output, array in answer.items():
+                # An array of Python's strings would be pickled.
+                array = array.astype(bytes) if array.dtype == object else array
                 outputs[f"{name}/{signature}/{output}"] = array
     imported = sorted({module.partition(".")[0] for module in sys.modules} & set(FORBIDDEN))
     if imported:

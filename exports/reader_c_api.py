@@ -113,10 +113,16 @@ class _Session:
 
         library = self._library
         shape = [library.TF_Dim(tensor, axis) for axis in range(library.TF_NumDims(tensor))]
-        dtype = np.dtype(_NAMES[library.TF_TensorType(tensor)])
-        size = library.TF_TensorByteSize(tensor)
-        content = ctypes.string_at(library.TF_TensorData(tensor), size)
-        return np.frombuffer(content, dtype).reshape(shape)
+        name = _NAMES[library.TF_TensorType(tensor)]
+        place, size = library.TF_TensorData(tensor), library.TF_TensorByteSize(tensor)
+        if name != "object":
+            return np.frombuffer(ctypes.string_at(place, size), name).reshape(shape)
+        texts = np.empty(size // _STRING_BYTES, object)
+        for number in range(len(texts)):
+            at = place + number * _STRING_BYTES
+            begin, length = library.TF_StringGetDataPointer(at), library.TF_StringGetSize(at)
+            texts[number] = ctypes.string_at(begin, length)
+        return texts.reshape(shape)
 
     def _check(self):
         if self._library.TF_GetCode(self._status):
@@ -149,6 +155,8 @@ def _library():
         ("TF_TensorByteSize", size, [pointer]),
         ("TF_StringInit", None, [pointer]),
         ("TF_StringCopy", None, [pointer, text, size]),
+        ("TF_StringGetDataPointer", pointer, [pointer]),
+        ("TF_StringGetSize", size, [pointer]),
         ("TF_SessionRun", None,
          [pointer, pointer, outputs, many, number, outputs, many, number, pointer, number,
           pointer, pointer]),

@@ -30,7 +30,13 @@ def load(directory, version=None):
     ```
     """
     folder = saved_model.locate(directory, version)
-    return Export(folder, manifest.read(folder))
+    description = manifest.read(folder)
+    if "classifier" in description:
+        raise ValueError(
+            f"`directory` must be an exported model. Received: {folder}, a classifier; "
+            "`exports.classifier.load` takes it"
+        )
+    return Export(folder, description)
 
 
 class Export:
@@ -180,7 +186,7 @@ class Export:
         state = export.initial_state(1, 128, 192)
         ```
         """
-        self._signature("step")
+        self.signature("step")
         self._check_size(height, width)
         return signatures.zero_state(self.manifest["state"], batch, height, width)
 
@@ -207,29 +213,55 @@ class Export:
         """
         frame = self._bytes("frame", frame, rank=4)
         inputs = {f"state_{name}": tf.constant(array) for name, array in state.items()}
-        outputs = self._signature("step")(frame=tf.constant(frame), **inputs)
+        outputs = self.signature("step")(frame=tf.constant(frame), **inputs)
         outputs = {name: tensor.numpy() for name, tensor in outputs.items()}
         following = {name: outputs.pop(f"state_{name}") for name in state}
         return outputs | {"state": following}
 
+    @property
+    def weights(self):
+        """List of the `tf.Variable`s that the signatures read."""
+        return list(self._loaded.weights)
+
+    def signature(self, name):
+        """Gives a signature as TensorFlow has it, to lay into another graph.
+
+        Args:
+            name: str, such as `"serving_default"`.
+
+        Returns:
+            Function of keyword tensors to a dict of tensors.
+
+        Raises:
+            ValueError: If the export has no such signature.
+
+        Example:
+
+        ```python
+        export.signature("features")(clip=tf.constant(clip))["features"]
+        ```
+        """
+        if name not in self._loaded.signatures:
+            raise ValueError(f"{self.folder} has no signature `{name}`. It has: {self.verbs}")
+        return self._loaded.signatures[name]
+
     def _run(self, signature, output, clip):
-        function = self._signature(signature)
         clip = np.asarray(clip)
         single = clip.ndim == 4
-        clip = self._bytes("clip", clip[None] if single else clip, rank=5)
-        whole = signature in ("serving_default", "features")
+        result = self._answer(signature, clip[None] if single else clip)[output].numpy()
+        return result[0] if single else result
+
+    def _answer(self, signature, clip):
+        """Everything that a signature answers to clips: dict of tensors."""
+        function = self.signature(signature)
+        clip = self._bytes("clip", clip, rank=5)
+        whole = signature in ("serving_default", "encode", "features")
         fewest = self.manifest["min_frames"] if whole else 1
         if clip.shape[1] < fewest:
             raise ValueError(
                 f"`clip` must have at least {fewest} frames. Received: {clip.shape[1]}"
             )
-        result = function(clip=tf.constant(clip))[output].numpy()
-        return result[0] if single else result
-
-    def _signature(self, name):
-        if name not in self._loaded.signatures:
-            raise ValueError(f"{self.folder} has no signature `{name}`. It has: {self.verbs}")
-        return self._loaded.signatures[name]
+        return function(clip=tf.constant(clip))
 
     def _bytes(self, name, array, rank):
         array = np.asarray(array)

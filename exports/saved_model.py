@@ -56,6 +56,37 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
     folder = exports.export(model, "served/convlstm_vae")  # served/convlstm_vae/1
     ```
     """
+    if card is not None and not Path(card).is_file():
+        raise ValueError(f"`card` must be a file. Received: {card}")
+    directory = check_directory(directory, version)
+    module, functions = signatures.build(model, rollout_steps)
+
+    def write(partial):
+        _write(partial, module, functions, card)
+        write_description(partial, manifest.describe(model, functions, rollout_steps, name))
+
+    return write_version(directory, write, version, check)
+
+
+def check_directory(directory, version=None):
+    """Checks that a version can be written into a folder, as far as can be told before.
+
+    Args:
+        directory: Path of the folder of versions, which need not be there.
+        version: int, or None for one above the largest there.
+
+    Returns:
+        pathlib.Path of the folder.
+
+    Raises:
+        ValueError: If `version` is below 1, or `directory` is no folder of versions.
+
+    Example:
+
+    ```python
+    check_directory("served/convlstm_vae")
+    ```
+    """
     directory = Path(directory)
     if version is not None and version < 1:
         raise ValueError(f"`version` must be at least 1. Received: version={version}")
@@ -71,9 +102,30 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
             "`directory` must be new, empty or a folder of versions, whose names are numbers. "
             f"{directory} holds: {', '.join(foreign[:3])}{', ...' if foreign[3:] else ''}"
         )
-    if card is not None and not Path(card).is_file():
-        raise ValueError(f"`card` must be a file. Received: {card}")
-    module, functions = signatures.build(model, rollout_steps)
+    return directory
+
+
+def write_version(directory, write, version=None, check=None):
+    """Writes `DIRECTORY/VERSION/` whole or not at all.
+
+    Args:
+        directory: pathlib.Path of the folder of versions; made if it is not there.
+        write: Function of the unfinished folder's path that writes the SavedModel and its manifest.
+        version, check: As of `export`.
+
+    Returns:
+        pathlib.Path of the version's folder.
+
+    Raises:
+        ValueError: If the version exists, or another export into `directory` is under way.
+        OSError: If the disk is full or not writable. Nothing of the version is left.
+
+    Example:
+
+    ```python
+    write_version(Path("served/actions"), lambda folder: tf.saved_model.save(module, str(folder)))
+    ```
+    """
     directory.mkdir(parents=True, exist_ok=True)
     with _sole_writer(directory):
         largest = max(versions(directory), default=0)
@@ -86,11 +138,7 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
         target = directory / str(version)
         partial = directory / f"{PARTIAL}{version}"
         try:
-            _write(partial, module, functions, card)
-            description = manifest.describe(model, functions, rollout_steps, name)
-            _write_interface(partial, description, signatures.tensors(partial))
-            warm_up.write(partial, description)
-            manifest.write(partial, description)
+            write(partial)
             if check is not None:
                 check(partial)
             _to_disk(partial)
@@ -240,6 +288,25 @@ def _write(folder, module, functions, card):
     extra.mkdir()
     if card is not None:
         shutil.copyfile(card, extra / "card.json")
+
+
+def write_description(folder, description):
+    """Writes what lies beside a SavedModel: interface, warm-up requests and, last, the manifest.
+
+    Args:
+        folder: pathlib.Path of the unfinished version.
+        description: dict, the manifest without the hashes.
+
+    Example:
+
+    ```python
+    write_description(folder, manifest.describe(model, functions, rollout_steps=8))
+    ```
+    """
+    (folder / manifest.EXTRA).mkdir(exist_ok=True)
+    _write_interface(folder, description, signatures.tensors(folder))
+    warm_up.write(folder, description)
+    manifest.write(folder, description)
 
 
 def _write_interface(folder, description, tensors):

@@ -8,6 +8,7 @@ from data_pipelines.sources import (
     camera,
     camera_address,
     frame_folders,
+    labelled_csv,
     labelled_folders,
     moving_mnist,
     shards,
@@ -21,6 +22,7 @@ from data_pipelines.sources.base import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, 
 KINDS = {
     "camera": camera.open_source,
     "frame_folders": frame_folders.open_source,
+    "labelled_csv": labelled_csv.open_source,
     "labelled_folders": labelled_folders.open_source,
     "moving_mnist": moving_mnist.open_source,
     "shards": shards.open_source,
@@ -29,6 +31,9 @@ KINDS = {
     "video_files": video_files.open_source,
     "weizmann": weizmann.open_source,
 }
+
+# Layouts that are, or may be, one file.
+FILE_KINDS = ("labelled_csv", "video_files")
 
 # Layouts that are read where they are, if that is not here; the others need files to seek in.
 REMOTE_KINDS = ("frame_folders", "labelled_folders", "shards", "video_files")
@@ -47,9 +52,9 @@ def open_source(source, kind=None, split=None):
         source: Path or address of a file or folder, the address of a camera (see
             `camera.Camera`), or a `Source`, which is only split. A number is a folder where there
             is one of that name, else a camera.
-        kind: One of `KINDS`, or `None` to tell it from the layout. `"labelled_folders"` is
-            never guessed. With `"camera"`, or the address as `mjpeg+http://...`, nothing is asked
-            before the camera is read.
+        kind: One of `KINDS`, or `None` to tell it from the layout. `"labelled_folders"` and
+            `"labelled_csv"` are never guessed. With `"camera"`, or the address as
+            `mjpeg+http://...`, nothing is asked before the camera is read.
         split: `"train"`, `"test"`, or `None` for all videos.
 
     Returns:
@@ -88,7 +93,7 @@ def open_source(source, kind=None, split=None):
         if not path.exists():
             raise ValueError(f"`source` {path} does not exist")
         kind = kind or _kind_of(path)
-        if kind != "video_files" and not path.is_dir():
+        if kind not in FILE_KINDS and not path.is_dir():
             raise ValueError(
                 f"`source` must be a folder of the kind {kind}. Received: {path}, which is a file"
             )

@@ -30,7 +30,8 @@ def call(tmp_path_factory):
     def graph(text, number):
         checked = tf.debugging.Assert(tf.size(number) > 0, ["a number is wanted"])
         with tf.control_dependencies([checked]):
-            return {"length": tf.strings.length(text), "twice": 2 * number}
+            doubled = {"twice": 2 * number, "text": text + text}
+        return {"length": tf.strings.length(text), **doubled}
 
     module = tf.Module()
     tf.saved_model.save(module, str(folder), signatures=graph)
@@ -45,6 +46,7 @@ def test_strings_and_halves_go_in_and_numbers_come_out(call):
     number = np.array([1.5, -2.0], np.float16)
     answer = call("serving_default", None)(text=text, number=number)
     np.testing.assert_array_equal(answer["length"], [[3, 0], [1000, 1]])
+    np.testing.assert_array_equal(answer["text"], text + text)
     assert answer["length"].dtype == np.int32 and answer["twice"].dtype == np.float16
     np.testing.assert_array_equal(answer["twice"], [3.0, -4.0])
 

@@ -49,6 +49,8 @@ EXAMPLES = {
     "preview": "zoo preview footage/ --out runs/preview",
     "classify": "zoo classify train --encoder exported/mine --data clips_by_class/",
     "classify train": "zoo classify train --encoder exported/mine --data clips_by_class/",
+    "classify predict": "zoo classify predict exported/actions footage/ --out labels.csv",
+    "classify evaluate": "zoo classify evaluate exported/actions --data clips_by_class/ --json",
     "data-service": "zoo data-service --workers 2 --port 5050",
     "doctor": "zoo doctor footage/ --html runs/footage.html",
 }
@@ -116,8 +118,10 @@ _add("embed", embed.embed)
 _add("export", export.export)
 _add("serve", serve.serve)
 _add("serve-config", serve_config.serve_config)
-_classify = _group("classify", "Classify clips with an exported encoder.")
+_classify = _group("classify", "Classify clips with an encoder and few labels.")
 _add("train", classify.train, group=_classify)
+_add("predict", classify.predict, group=_classify)
+_add("evaluate", classify.evaluate, group=_classify)
 _add("prepare", prepare.prepare)
 _add("preview", preview.preview)
 _add("data-service", data_service.data_service)

@@ -1,31 +1,45 @@
-"""`zoo classify train`: a classifier of labelled clips on top of an exported encoder.
+"""`zoo classify`: a classifier of labelled clips on top of an encoder.
 
-    zoo classify train --encoder served/convlstm_vae --data footage_by_class/
+    zoo classify train --encoder served/convlstm_vae --data footage_by_class/ --out served/actions
+    zoo classify predict served/actions footage/ --out labels.csv
+    zoo classify evaluate served/actions --data other_footage_by_class/
 
-prints the accuracy on clips of people (or source videos) that it was not trained on, beside three
-baselines. The 83 clips of Weizmann take about two minutes on two cores.
+`train` prints the accuracy on clips of people (or source videos) that it was not trained on, beside
+its baselines. The 83 clips of Weizmann take about two minutes on two cores.
 """
 
-import time
+import contextlib
+import csv
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
-from zoo.commands.console import SECONDS_BETWEEN_LINES, check_out, emit_json, say
-from zoo.commands.labelled_setup import RANDOM_SEEDS, graph_of, open_labelled, prepared_frames
+from zoo.commands.console import check_out, emit_json, say
 
-# Windows that go through an encoder at once: enough to fill two cores.
-BATCH = 16
+COLUMNS = ("path", "begin_sec", "end_sec", "label", "probability")
+HEADS = "logistic, neighbours (both on pooled descriptors) or attention (on local ones)."
+DATA_HELP = "Folder of one folder per class, the Weizmann strips, or a CSV file."
+MODEL_HELP = "Classifier: a folder of versions, or one version."
 
 
 def train(
-    encoder: Annotated[Path, typer.Option(help="Export: a folder of versions, or one version.")],
-    data: Annotated[
-        Path, typer.Option(help="Folder of one folder per class, or the Weizmann strips.")
+    encoder: Annotated[
+        str, typer.Option(help="Export (a folder of versions, or one), preset or run folder.")
     ],
-    out: Annotated[Path | None, typer.Option(help="Write the fitted classifier here.")] = None,
+    data: Annotated[Path, typer.Option(help=DATA_HELP)],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of versions to write the classifier into.")
+    ] = None,
+    head: Annotated[str, typer.Option(help=HEADS)] = "logistic",
+    fine_tune: Annotated[
+        int, typer.Option(min=0, help="Steps to train encoder and attention head together.")
+    ] = 0,
+    limit: Annotated[
+        float, typer.Option(min=0, max=1, help="What is less probable is none of the classes.")
+    ] = 0.5,
     test_groups: Annotated[
         str | None,
         typer.Option(help="Groups to test on, as a,b; by default each is left out in turn."),
@@ -33,31 +47,48 @@ def train(
     window: Annotated[int, typer.Option(min=1, help="Frames in a window.")] = 16,
     stride: Annotated[int, typer.Option(min=1, help="Frames between windows.")] = 8,
     baselines: Annotated[bool, typer.Option(help="Measure the baselines as well.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order in fine-tuning.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ):
-    """Train and measure a classifier of clips on an exported encoder.
+    """Train and measure a classifier of clips on an encoder.
 
-    The encoder stays as it is; a logistic regression on its embeddings is fitted, its
-    regularisation chosen inside the training part. Frames come at their own rate and size, so
-    clips should be of one rate. A class folder holds clips, or one folder per
-    group (a person, a source video) of clips that must stay on one side of the split.
+    The encoder stays as it is, but for `--fine-tune`; a head on its descriptors is fitted, its
+    regularisation chosen inside the training part, and its probabilities calibrated on groups that
+    it was not fitted on. A class folder holds clips, or one folder per group (a person, a source
+    video) of clips that must stay on one side of the split. A CSV file has the columns path and
+    label, begin and end in seconds where lines are parts of videos, and group.
     """
-    import exports
+    from exports import classifier, heads, saved_model
+    from zoo.commands import classify_setup
+    from zoo.commands.labelled_setup import open_labelled
 
-    check_out(out, is_new=True)
-    export = exports.load(encoder)
-    report, classifier = train_classifier(
-        export,
-        open_labelled(data).videos,
-        window=window,
-        stride=stride,
-        test_groups=[name.strip() for name in test_groups.split(",")] if test_groups else None,
-        with_baselines=baselines,
-    )
+    heads.fitter(head)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        classifier.save(out)
-        report["classifier"] = str(out)
+        saved_model.check_directory(out)
+    videos = open_labelled(data).videos
+    with classify_setup.open_encoder(encoder) as (export, model):
+        report, fitted = classify_setup.train_classifier(
+            export,
+            videos,
+            window=window,
+            stride=stride,
+            test_groups=[name.strip() for name in test_groups.split(",")] if test_groups else None,
+            with_baselines=baselines,
+            head=head,
+            model=model,
+            fine_tune=fine_tune,
+            seed=seed,
+        )
+        report["limit"] = limit
+        if out is not None:
+            with contextlib.ExitStack() as stack:
+                if fine_tune:
+                    export = stack.enter_context(classify_setup.exported(model))
+                folder = classifier.save(
+                    out, export, fitted, temperature=report["temperature"], limit=limit,
+                    about=classify_setup.about(report, videos),
+                )  # fmt: skip
+            report["classifier"] = str(folder)
     if as_json:
         emit_json(report)
         return
@@ -65,89 +96,131 @@ def train(
         typer.echo(line)
 
 
-def train_classifier(
-    export, videos, window=16, stride=8, test_groups=None, with_baselines=True
+def predict(
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP)],
+    path: Annotated[list[str], typer.Argument(help="Video files, folders, cameras.")],
+    out: Annotated[
+        Path | None, typer.Option(help="New file, .csv or .json; by default CSV on stdout.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Seconds to watch each camera; by default no end.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ):
-    """Fits and measures a classifier on an export.
+    """Name what happens along videos, window by window.
 
-    Args:
-        export: `exports.Export`.
-        videos: list of `data_pipelines.Video` with `label` and `group`.
-        window: int, frames in a window.
-        stride: int, frames between windows.
-        test_groups: list of str, the groups of the test part. Default: every group in turn.
-        with_baselines: bool.
-
-    Returns:
-        `(report, classifier)`: a dict of plain values with `accuracy`, `per_class`, `confusion`,
-        `baselines` and so on; and an `exports.classifier.Classifier` fitted on all clips, or on
-        those outside of `test_groups`.
-
-    Raises:
-        ValueError: If a clip is too short, or labels and groups allow no split.
-
-    Example:
-
-    ```python
-    report, classifier = train_classifier(exports.load("served/1"), source.videos)
-    ```
+    A row for each window: the video, begin and end in seconds (in frames where nothing tells the
+    rate of a video), the label ("none of these" below the limit of the classifier) and the
+    probability of the most probable class; JSON has that of each class. Rows are written as they
+    come, of however long a video, and an interrupt ends the file as a whole one.
     """
-    from exports import comparison
-    from exports.classifier import Classifier
-    from zoo.evaluation.representation import cross_validate, split_groups
+    import data_pipelines
+    from data_pipelines.sources import camera
+    from exports import classifier
+    from zoo.commands import classify_setup
 
-    started = time.monotonic()
-    labels = np.array([str(video.label) for video in videos])
-    groups = np.array([str(video.group or video.name) for video in videos])
-    # What cannot be split is said before an hour of footage is read.
-    split_groups(labels, groups, test_groups)
-    describers = {"encoder": lambda windows: export.encode(np.stack(windows))}
-    if with_baselines:
-        for seed in RANDOM_SEEDS:
-            describers[f"random_{seed}"] = _random_encoder(export.manifest, seed)
-        describers["motion_energy"] = comparison.motion_energy
-        describers["pixels"] = comparison.pixel_rows
-    rows, clips = _describe(videos, describers, export.manifest, window, stride)
-    labels, groups = labels[clips], groups[clips]
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise ValueError(f"`out` must end in .csv or .json. Received: {out}")
+    check_out(out, is_new=True)
+    sources = [data_pipelines.open_source(one) for one in path]
+    if max_seconds is not None:
+        sources = [
+            camera.open_source(one, max_seconds=max_seconds) if source.kind == "camera" else source
+            for one, source in zip(path, sources)
+        ]
+    videos = [video for source in sources for video in source.videos]
+    loaded = classifier.load(model)
+    failed = []
+    with contextlib.ExitStack() as stack:
+        file = sys.stdout
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(out, "x", newline="", encoding="utf-8"))
+        is_json = as_json if out is None else out.suffix == ".json"
+        put = stack.enter_context((json_rows if is_json else csv_rows)(file, str(model), loaded))
+        count = 0
+        for video in videos:
+            batch = 1 if video.live else classify_setup.BATCH
+            try:
+                for begin, end, label, sure in classify_setup.classified(loaded, video, batch):
+                    put(video.name, begin, end, label, sure)
+                    count += 1
+            except ValueError as error:
+                failed.append(f"{video.name}: {error}")
+                say(failed[-1])
+    if as_json and out is not None:
+        emit_json({"out": str(out), "windows": count, "failed": failed})
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(videos)} videos could not be classified")
 
-    def measure(name, transform=None):
-        return cross_validate(rows[name], labels, groups, clips, test_groups, transform)
 
-    say("measuring the classifier" + (" and its baselines" if with_baselines else ""))
-    report = measure("encoder")
-    if with_baselines:
-        rows["pixels"] = comparison.same_distances(rows["pixels"])
-        seeds = [measure(f"random_{seed}") for seed in RANDOM_SEEDS]
-        report["baselines"] = {
-            "random_weights": {
-                "accuracy": float(np.mean([result["accuracy"] for result in seeds])),
-                "accuracies": [result["accuracy"] for result in seeds],
-                "seeds": list(RANDOM_SEEDS),
-            },
-            "pixel_pca": {"accuracy": measure("pixels", comparison.pixel_pca)["accuracy"]},
-            "motion_energy": {"accuracy": measure("motion_energy")["accuracy"]},
-        }
-    kept = slice(None) if test_groups is None else ~np.isin(groups, test_groups)
-    classifier = Classifier.fit(rows["encoder"][kept], labels[kept], groups[kept], clips[kept])
-    graph = export.manifest["files"]["saved_model.pb"]["sha256"]
-    classifier.encoder = {
-        "model": export.manifest["model"]["class"],
-        "saved_model_sha256": graph,
-        "window": window,
-        "stride": stride,
-    }
-    report |= {
-        "windows": len(clips),
-        "window": window,
-        "window_stride": stride,
-        "encoder": {"folder": str(export.folder), "model": export.manifest["model"]["class"]},
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    return report, classifier
+@contextlib.contextmanager
+def csv_rows(file, model, loaded):
+    """A function that writes a window as a line of CSV, at once."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+
+    def put(name, begin, end, label, sure):
+        writer.writerow([name, f"{begin:.3f}", f"{end:.3f}", label, f"{sure.max():.4f}"])
+        file.flush()
+
+    yield put
+
+
+@contextlib.contextmanager
+def json_rows(file, model, loaded):
+    """A function that writes a window into one JSON object, which is closed whatever happens."""
+    head = {"model": model, "classes": loaded.classes, "limit": loaded.about["limit"]}
+    file.write(json.dumps(head)[:-1] + ', "windows": [')
+    between = "\n"
+
+    def put(name, begin, end, label, sure):
+        nonlocal between
+        row = dict(zip(COLUMNS, (name, round(begin, 3), round(end, 3), label, float(sure.max()))))
+        row["probabilities"] = dict(zip(loaded.classes, map(float, sure)))
+        file.write(between + json.dumps(row, allow_nan=False))
+        between = ",\n"
+        file.flush()
+
+    try:
+        yield put
+    finally:
+        file.write("\n]}\n")
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP)],
+    data: Annotated[Path, typer.Option(help=DATA_HELP)],
+    baselines: Annotated[
+        bool, typer.Option(help="Measure curves of few labels and their baselines as well.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws of labelled clips.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+):
+    """Measure a classifier on labelled footage.
+
+    Accuracy of each class, confusion and calibration error; how its head and encoder do with 1, 2
+    and 5 labels of each class, beside baselines; and, where a CSV file labels segments of long
+    videos, the mean average precision of finding them, at overlaps in time of 0.3, 0.5 and 0.7.
+    """
+    from exports import classifier
+    from zoo.commands import classify_setup
+    from zoo.commands.labelled_setup import open_labelled
+
+    source = open_labelled(data)
+    report = classify_setup.evaluate_classifier(
+        classifier.load(model), source, with_baselines=baselines, seed=seed
+    )
+    report = {"model": str(model), "data": data.name, **report}
+    if as_json:
+        emit_json(report)
+        return
+    for line in report_lines(report):
+        typer.echo(line)
 
 
 def report_lines(report):
-    """Puts a report of `train_classifier` into lines for people.
+    """Puts a report of a training or an evaluation into lines for people.
 
     Args:
         report: dict.
@@ -161,9 +234,13 @@ def report_lines(report):
     print("\\n".join(report_lines(report)))
     ```
     """
-    lines = [f"accuracy {report['accuracy']:.3f}, {report['clips']} clips, {report['split']}"]
+    split = f", {report['split']}" if "split" in report else ""
+    lines = [f"accuracy {report['accuracy']:.3f}, {report['clips']} clips{split}"]
+    if "accuracy_before_fine_tuning" in report:
+        lines.append(f"  before fine-tuning {report['accuracy_before_fine_tuning']:.3f}")
     for name, result in report.get("baselines", {}).items():
         lines.append(f"  baseline {name} {result['accuracy']:.3f}")
+    lines.append(f"calibration error {report['calibration_error']:.3f}")
     width = max(len(name) for name in report["classes"])
     lines.append("truth by row, decision by column, accuracy of the class:")
     for name, row in zip(report["classes"], report["confusion"]):
@@ -171,64 +248,12 @@ def report_lines(report):
         cells = " ".join(f"{count:4d}" for count in row)
         tail = "not tested" if share is None else f"{share:.2f}"
         lines.append(f"  {name.ljust(width)} {cells}  {tail}")
+    for name, curve in report.get("few_labels", {}).items():
+        points = ", ".join(f"{count}: {found['accuracy']:.3f}" for count, found in curve.items())
+        lines.append(f"labels of each class, {name}: {points}")
+    for overlap, found in report.get("localisation", {}).items():
+        lines.append(f"mean average precision at overlap {overlap}: {found['mean']:.3f}")
+    lines += report.get("notes", [])
     if "classifier" in report:
         lines.append(f"classifier: {report['classifier']}")
     return lines
-
-
-def _describe(videos, describers, manifest, window, stride):
-    """Runs every window of every video through every describer.
-
-    Returns:
-        `(rows, clips)`: dict from the describer's name to array (windows, dim), and the number
-        of the video that each window is of.
-    """
-    from exports.classifier import windows
-
-    parts = {name: [] for name in describers}
-    clips = []
-    started = said = time.monotonic()
-    for number, video in enumerate(videos):
-        held = []
-
-        def flush():
-            if held:
-                for name, describe in describers.items():
-                    parts[name].append(np.asarray(describe(held)))
-                clips.extend([number] * len(held))
-                held.clear()
-
-        try:
-            frames = prepared_frames(video, manifest["stride"], manifest["channels"])
-            for part in windows(frames, window, stride, manifest["min_frames"]):
-                held.append(part)
-                if len(held) == BATCH:
-                    flush()
-        except ValueError as error:
-            raise ValueError(f"{video.name}: {error}") from error
-        flush()
-        if time.monotonic() - said > SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
-            left = (said - started) / (number + 1) * (len(videos) - number - 1)
-            say(f"{number + 1} of {len(videos)} clips described, {left:.0f} s left")
-    return {name: np.concatenate(found) for name, found in parts.items()}, np.array(clips)
-
-
-def _random_encoder(manifest, seed):
-    """`encode` on bytes of the model that a manifest names, with fresh weights."""
-    import keras
-
-    import zoo
-
-    model_class = getattr(zoo, manifest["model"]["class"], None)
-    if model_class is None:
-        raise ValueError(
-            f"the export's model {manifest['model']['class']} is not in this zoo, so that it "
-            "cannot be initialised at random; --no-baselines goes without"
-        )
-    keras.utils.set_random_seed(seed)
-    model = model_class.from_config(manifest["model"]["arguments"])
-    model.ensure_built()
-
-    encode = graph_of(model, "encode")
-    return lambda windows: encode(np.stack(windows))

@@ -9,10 +9,10 @@ RANDOM_SEEDS = (0, 1, 2)
 
 
 def open_labelled(data):
-    """Opens footage with one class per folder.
+    """Opens footage with one class per folder, or a CSV file of clips and labels.
 
     Args:
-        data: Path of the folder.
+        data: Path of the folder or of the file.
 
     Returns:
         `data_pipelines.Source` whose videos have `label` and `group`.
@@ -29,27 +29,50 @@ def open_labelled(data):
     import data_pipelines
     from data_pipelines.sources import weizmann
 
+    if Path(data).suffix.lower() == ".csv":
+        return data_pipelines.open_source(data, "labelled_csv")
     strips = Path(data).is_dir() and weizmann.is_source(data)
     return data_pipelines.open_source(data, "weizmann" if strips else "labelled_folders")
 
 
-def prepared_frames(video, stride, channels):
-    """The frames of a video in an encoder's channels, at the nearest size that fits.
+def prepared_frames(video, stride, channels, fps=None):
+    """The frames of a video in an encoder's channels, at the nearest size that fits the first.
 
     Args:
         video: `data_pipelines.Video`.
         stride: int, what divides height and width.
         channels: int, 1 or 3.
+        fps: Frames per second that it is brought to, or None for its own.
 
     Yields:
         uint8 arrays (height, width, channels).
     """
+    prepare = frame_preparer(stride, channels)
+    yield from map(prepare, video.sampled(fps))
+
+
+def frame_preparer(stride, channels):
+    """A function that brings the frames of one stream to an encoder's channels and one size.
+
+    The size is the nearest that fits the first frame, also of frames that come in another.
+
+    Args:
+        stride, channels: As of `prepared_frames`.
+
+    Returns:
+        Function of a uint8 array (height, width, channels) to another.
+    """
     from data_pipelines import transforms
     from zoo.layers.sizes import nearest_size
 
-    for frame in video.frames():
-        size = [nearest_size(side, stride) for side in frame.shape[:2]]
-        yield np.asarray(transforms.prepare(frame, size, channels))
+    size = []
+
+    def prepare(frame):
+        if not size:
+            size.extend(nearest_size(side, stride) for side in frame.shape[:2])
+        return np.asarray(transforms.prepare(frame, size, channels))
+
+    return prepare
 
 
 def graph_of(model, verb):

@@ -12,8 +12,15 @@ import data_pipelines
 import exports
 from data_pipelines.clips import given_rate
 from data_pipelines.sources import synthetic_cctv, video_files
+from exports import classifier
 from zoo import registry
-from zoo.commands import anomaly_setup, classify, export, labelled_setup, training_setup
+from zoo.commands import (
+    anomaly_setup,
+    classify_setup,
+    export,
+    labelled_setup,
+    training_setup,
+)
 from zoo.evaluation import pictures
 from zoo.evaluation.scoring import ModelScorer, to_unit_range
 from zoo.layers.sizes import nearest_size
@@ -63,10 +70,12 @@ class Road:
         self._pictures(model, source, scored)
         folder = self._export(model, source)
         self._station("train a classifier of the kinds of movement on the export")
-        report, classifier = classify.train_classifier(
-            exports.load(folder), labelled_setup.open_labelled(kinds).videos
-        )
-        classifier.save(self.out / "classifier.npz")
+        encoder, videos = exports.load(folder), labelled_setup.open_labelled(kinds).videos
+        report, head = classify_setup.train_classifier(encoder, videos)
+        classifier.save(
+            self.out / "classifier", encoder, head, temperature=report["temperature"], limit=0.5,
+            about=classify_setup.about(report, videos),
+        )  # fmt: skip
         write_json(self.out / "classifier.json", report)
         copy = figures["baselines"]["copy_last_frame"]["auc_live"]
         others = ", ".join(

@@ -13,6 +13,8 @@ STRENGTHS = (0.003, 0.03, 0.3)
 INNER_FOLDS = 3
 MOST_FOLDS = 12
 NEIGHBOURS = 5
+# A class that none of the nearest is of is improbable, not impossible.
+LEAST_VOTE = 0.01
 
 
 @dataclasses.dataclass
@@ -126,7 +128,7 @@ class LinearProbe:
         probe.predict(embeddings, np.array([0, 0, 1]))  # two decisions
         ```
         """
-        return _decide(self.log_probabilities(embeddings), clips, self.classes)
+        return decide(self.log_probabilities(embeddings), clips, self.classes)
 
 
 @dataclasses.dataclass
@@ -179,13 +181,25 @@ class NearestNeighbours:
         ).fit(scaler.transform(embeddings), labels)
         return cls([str(name) for name in classes], scaler.mean_, scaler.scale_, neighbours)
 
+    def votes(self, embeddings):
+        """Gives the share of the vote of each class for each window: float64 (windows, classes)."""
+        rows = (np.asarray(embeddings, np.float64) - self.mean) / self.scale
+        return self.neighbours.predict_proba(rows)
+
+    def log_probabilities(self, embeddings):
+        """Gives the logarithm of the votes; of a class without a vote that of `LEAST_VOTE`.
+
+        Args and Returns: As for `LinearProbe.log_probabilities`.
+        """
+        votes = np.maximum(self.votes(embeddings), LEAST_VOTE)
+        return np.log(votes / votes.sum(axis=1, keepdims=True))
+
     def predict(self, embeddings, clips=None):
         """Decides on a class for each clip by the mean vote of its windows.
 
         Args and Returns: As for `LinearProbe.predict`.
         """
-        rows = (np.asarray(embeddings, np.float64) - self.mean) / self.scale
-        return _decide(self.neighbours.predict_proba(rows), clips, self.classes)
+        return decide(self.votes(embeddings), clips, self.classes)
 
 
 def group_folds(labels, groups, most=MOST_FOLDS):
@@ -252,8 +266,8 @@ def _checked(embeddings, labels):
     return embeddings, labels
 
 
-def _decide(scores, clips, classes):
-    """The class of the largest mean score over the windows of each clip."""
+def decide(scores, clips, classes):
+    """The class of the largest mean score over the windows of each clip: str array (clips,)."""
     clips = np.arange(len(scores)) if clips is None else np.asarray(clips)
     means = [scores[clips == clip].mean(axis=0) for clip in np.unique(clips)]
     return np.array([classes[int(mean.argmax())] for mean in means])

@@ -80,7 +80,7 @@ def evaluate(
     folds, _ = split_groups(labels, groups)
     few = {
         "few_labels": {
-            str(count): _draw_labels(labels, folds, count, label_draws, seed)
+            str(count): draw_labels(labels, folds, count, label_draws, seed)
             for count in labels_per_class
         },
         "few_people": {
@@ -98,7 +98,7 @@ def evaluate(
                 if draws:
                     found = _accuracy_of_draws(alternatives, labels, groups, transform, draws)
                     for name, accuracies in found.items():
-                        result[name][kind][count] = _summary(accuracies)
+                        result[name][kind][count] = summary(accuracies)
     return result
 
 
@@ -149,6 +149,24 @@ def cross_validate(
         truth = clip_labels(labels[test], clips[test])
         for true, decided in zip(truth, decisions):
             confusion[classes.index(true), classes.index(decided)] += 1
+    return told(confusion, classes) | {
+        "folds": len(folds),
+        "split": split,
+        "strengths": strengths,
+    }
+
+
+def told(confusion, classes):
+    """What a confusion matrix says, as JSON values.
+
+    Args:
+        confusion: int array (classes, classes): clips, rows the truth, columns the decision.
+        classes: list of str.
+
+    Returns:
+        Dict: `accuracy` (share of clips), `per_class` (from class to accuracy, `None` where none
+        was tested), `classes`, `confusion` and `clips`.
+    """
     tested = confusion.sum(axis=1)
     return {
         "accuracy": float(confusion.trace() / confusion.sum()),
@@ -159,9 +177,6 @@ def cross_validate(
         "classes": classes,
         "confusion": confusion.tolist(),
         "clips": int(confusion.sum()),
-        "folds": len(folds),
-        "split": split,
-        "strengths": strengths,
     }
 
 
@@ -232,7 +247,7 @@ def _with_all_labels(alternatives, labels, groups, transform, fit):
     return {"accuracy": float(np.mean(accuracies)), "accuracies": accuracies}
 
 
-def _draw_labels(labels, folds, count, draws, seed):
+def draw_labels(labels, folds, count, draws, seed):
     """Draws of some labelled clips of each class; empty where a fold has too few of one.
 
     A draw is a list of `(known, labelled, test)`: the numbers of the clips that are not tested on,
@@ -255,7 +270,7 @@ def _draw_labels(labels, folds, count, draws, seed):
 
 
 def _draw_people(labels, groups, count, draws, seed):
-    """Draws of some labelled groups, no set twice; as `_draw_labels`, each of one part."""
+    """Draws of some labelled groups, no set twice; as `draw_labels`, each of one part."""
     names, classes = sorted(set(groups)), set(labels)
     rng = np.random.default_rng([seed, count])
     found = {}
@@ -293,7 +308,8 @@ def _accuracy_of_draws(alternatives, labels, groups, transform, draws):
     return accuracies
 
 
-def _summary(accuracies):
+def summary(accuracies):
+    """The mean over draws with its standard error: dict of JSON values."""
     count = len(accuracies)
     error = float(np.std(accuracies, ddof=1) / np.sqrt(count)) if count > 1 else None
     return {"accuracy": float(np.mean(accuracies)), "standard_error": error, "draws": count}

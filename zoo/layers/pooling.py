@@ -77,7 +77,8 @@ def motion_statistics(grid, clip):
     motion = tf.reduce_mean(motion, axis=[3, 5]) + 1e-6
     now, change = grid[:, 1:], tf.abs(grid[:, 1:] - grid[:, :-1])
     found = []
-    for share in _halves(motion):
+    below = below_centre(motion)
+    for share in (tf.sigmoid(-below), tf.sigmoid(below)):
         weights = share * motion
         weights = (weights / tf.reduce_sum(weights, axis=[2, 3], keepdims=True))[..., None]
         mean = tf.reduce_sum(weights * now, axis=[2, 3])
@@ -87,16 +88,21 @@ def motion_statistics(grid, clip):
     return tf.concat(found, axis=-1)
 
 
-def _halves(motion):
-    """How much of each place is above, and below, the centre of what moves in its frame.
+def below_centre(motion):
+    """How far each place is below the centre of what moves in its frame.
 
-    The edge between them is soft over a quarter of the spread of what moves, so that the halves
-    of something small do not jump from one row of descriptors to the next.
+    The unit is a quarter of the spread of what moves, or more, so that the edge between the halves
+    of something small does not jump from one row of descriptors to the next.
+
+    Args:
+        motion: float32 tensor (batch, time, height, width), above 0.
+
+    Returns:
+        float32 tensor (batch, time, height, 1); its sigmoid is how much a place is below.
     """
     total = tf.reduce_sum(motion, axis=[2, 3], keepdims=True)
     rows = tf.range(tf.shape(motion)[2], dtype=tf.float32)[:, None]
     centre = tf.reduce_sum(motion * rows, axis=[2, 3], keepdims=True) / total
     spread = tf.reduce_sum(motion * tf.square(rows - centre), axis=[2, 3], keepdims=True) / total
     # Half a row: what moves within one row has no halves to tell apart.
-    below = 4.0 * (rows - centre) / (tf.sqrt(spread) + 0.5)
-    return tf.sigmoid(-below), tf.sigmoid(below)
+    return 4.0 * (rows - centre) / (tf.sqrt(spread) + 0.5)

@@ -22,14 +22,15 @@ def test_an_unknown_layout_lists_the_kinds(tmp_path):
 def test_an_unknown_kind_lists_the_kinds(tmp_path):
     with pytest.raises(ValueError, match="`kind` must be one of .*'weizmann'.*kind='avi'"):
         open_source(tmp_path, kind="avi")
-    assert sorted(KINDS) == ["camera", "frame_folders", "labelled_folders", "moving_mnist",
-                             "shards", "synthetic_cctv", "ucsd", "video_files", "weizmann"]
+    assert sorted(KINDS) == ["camera", "frame_folders", "labelled_csv", "labelled_folders",
+                             "moving_mnist", "shards", "synthetic_cctv", "ucsd", "video_files",
+                             "weizmann"]
 
 
 def test_only_a_video_file_is_footage_without_a_folder(tmp_path, write_video):
     file = write_video(tmp_path / "1.avi", frames=2)
     assert open_source(file).kind == open_source(file, kind="video_files").kind == "video_files"
-    for kind in sorted(set(KINDS) - {"camera", "video_files"}):
+    for kind in sorted(set(KINDS) - {"camera", "labelled_csv", "video_files"}):
         with pytest.raises(ValueError, match=f"^`source` must be a folder of the kind {kind}"):
             open_source(file, kind=kind)
 

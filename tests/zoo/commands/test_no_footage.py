@@ -17,7 +17,8 @@ COMMANDS = {
     "compare": "RUN",
     "embed": "RUN --out OUT.npz",
     "export": "RUN OUT",
-    "classify train": "--encoder RUN",
+    "classify train": "--encoder convlstm_vae",
+    "classify evaluate": "RUN",
 }
 
 

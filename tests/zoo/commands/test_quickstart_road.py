@@ -102,7 +102,7 @@ def test_the_road_with_a_made_up_scene(tmp_path, said, monkeypatch):
     report = json.loads((tmp_path / "classifier.json").read_text())
     assert np.sum(report["confusion"]) == 12
     assert f"{report['accuracy']:.2f}" in "\n".join(lines)
-    assert (tmp_path / "classifier.npz").is_file()
+    assert (tmp_path / "classifier" / "1" / "saved_model.pb").is_file()
 
 
 @pytest.mark.slow
