@@ -101,6 +101,8 @@ def main():
                         default=["foresight", "convlstm_vae"])  # fmt: skip
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     card_section.add_option(parser)
+    parser.add_argument("--section", choices=("ablations", "seeds"), default="ablations",
+                        help="of the card: every part taken out, or several seeds of two models")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
@@ -148,7 +150,7 @@ def main():
         if name in arguments.several_seeds
     }
     report = {**setting, "rows": [summary(n, rows, random.get(n)) for n in arguments.variants]}
-    card_section.put(arguments.card, "ablations", report)
+    card_section.put(arguments.card, arguments.section, report)
     print(json.dumps(report, indent=2) if arguments.json else table(report["rows"]))
 
 

@@ -95,7 +95,7 @@ def page(entry):
     lines += _figures("anomaly", evaluations)
     for section in SECTIONS:
         # Tables of many models, or of many runs: the JSON has them.
-        if section not in ("ablations", "sharpness", "moving_mnist", "people"):
+        if section not in ("ablations", "seeds", "sharpness", "moving_mnist", "people"):
             lines += _figures(section, evaluations.get(section) or {})
     lines += ["", *_rows(origin)]
     if card.get("not_for"):

@@ -24,6 +24,7 @@ SECTIONS = (
     "representation",
     "tracking",
     "ablations",
+    "seeds",
     "sharpness",
     "generation",
     "latents",
