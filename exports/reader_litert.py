@@ -24,8 +24,10 @@ def open_export(folder, interface):
 
 
 def _lacking(message):
-    lacking = sorted(set(re.findall(r"failed to legalize operation '([\w.]+)'", message)))
-    if lacking:
+    lacking = set(re.findall(r"failed to legalize operation '([\w.]+)'", message))
+    for names in re.findall(r"(?:TF Select|Custom) ops: (.+)", message):
+        lacking |= {name.strip() for name in names.split(",")}
+    if lacking := sorted(lacking):
         return f"no operation of LiteRT for {', '.join(lacking)}"
     reasons = re.findall(r"error: (?:loc\(.*\): )?(.+)", message) or [message]
     return reasons[-1].strip()[:200]

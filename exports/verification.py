@@ -50,8 +50,7 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
 
     Raises:
         ValueError: If a file is unlike the manifest's, a signature fails, is left out or gives
-            other numbers, embeddings of different clips are equal, an argument does not fit, or
-            nothing at all can be run.
+            other numbers, embeddings of different clips are equal, or an argument does not fit.
 
     Example:
 
@@ -79,7 +78,7 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
     run = run_isolated if through in WHOLE else run_one_by_one
     answers, about = run(folder, clips, through)
     if refused := [f"{name} ({why})" for name, why in about["refused"].items()]:
-        if through in WHOLE or not answers:
+        if through in WHOLE:
             raise ValueError(f"{folder} cannot be run through {through}: {'; '.join(refused)}")
     run = {key.split("/")[1] for key in answers} | set(about["refused"])
     if unlike := sorted(run ^ set(description["signatures"])):

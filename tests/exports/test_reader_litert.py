@@ -17,6 +17,10 @@ def test_the_operations_that_it_lacks_are_named():
     lacking = isolated_reader.reader_module("litert")._lacking
     assert lacking(SAID) == "no operation of LiteRT for tf.TensorList"
     assert lacking("<unknown>:0: error: loc(x): it is too large\n") == "it is too large"
+    some = "error: failed while converting: 'main': \nSome ops are not supported\nTF Select ops: "
+    assert lacking(f"{some}Roll, DecodeJpeg\nDetails") == (
+        "no operation of LiteRT for DecodeJpeg, Roll"
+    )
     assert lacking("something else") == "something else"
 
 

@@ -85,6 +85,16 @@ def test_a_crash_costs_its_own_signature(answers, exported, model, monkeypatch):
     assert {"embedding", "features", "future", "step/score"} <= set(report["differences"])
 
 
+def test_who_can_run_nothing_is_told_so_and_no_error(answers, exported, model, monkeypatch):
+    def run(folder, clips, through):
+        raise ValueError(f"{folder} fails in a clean process: no such operation")
+
+    monkeypatch.setattr(verification, "run_isolated", run)
+    report = exports.verify(exported, model, through="litert")
+    assert set(report["refused"]) == set(exports.load(exported).manifest["signatures"])
+    assert report["differences"] == {} and report["embedding_distance"] is None
+
+
 def test_who_takes_float32_alone_is_told_of_others(exported, tmp_path, monkeypatch):
     folder = shutil.copytree(exported, tmp_path / "1")
     path = folder / manifest.NAME

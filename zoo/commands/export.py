@@ -79,8 +79,8 @@ def export(
     typer.echo(f"signatures: {', '.join(report['signatures'])}")
     typer.echo(f"largest difference from the model in a clean process: {largest:.1e}")
     for runtime, found in report["elsewhere"].items():
-        largest = max(found["differences"].values())
-        typer.echo(f"through {runtime}: {largest:.1e}")
+        largest = max(found["differences"].values(), default=None)
+        typer.echo(f"through {runtime}: {'nothing' if largest is None else f'{largest:.1e}'}")
         for signature, reason in found["refused"].items():
             typer.echo(f"  not {signature}: {reason}")
 
