@@ -323,8 +323,8 @@ def test_a_clip_that_is_too_short_is_named(encoder, tmp_path):
     ("lengths", "message"),
     [
         ({"a/x/1": 9, "a/y/1": 9}, "`labels` must name at least 2 classes"),
-        ({"a/x/1": 9, "a/y/1": 9, "b/x/1": 9}, "Received one group for: b"),
-        ({"a/x/1": 9, "b/x/1": 9}, "`groups` must name at least 2 groups"),
+        ({"a/x/1": 9, "a/y/1": 9, "b/x/1": 9, "b/x/2": 9}, "Received one group for: b"),
+        ({"a/x/1": 9, "a/x/2": 9, "b/x/1": 9, "b/x/2": 9}, "`groups` must name at least 2 groups"),
     ],
 )
 def test_labels_that_cannot_be_split_are_named(encoder, tmp_path, lengths, message):
