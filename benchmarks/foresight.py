@@ -149,7 +149,10 @@ def main():
         for name in arguments.variants
         if name in arguments.several_seeds
     }
-    report = {**setting, "rows": [summary(n, rows, random.get(n)) for n in arguments.variants]}
+    # A card tells nothing of where footage lies.
+    places = {name: os.path.basename(setting[name]) for name in ("ped2", "weizmann")}
+    found = [summary(name, rows, random.get(name)) for name in arguments.variants]
+    report = {**setting, **places, "rows": found}
     card_section.put(arguments.card, arguments.section, report)
     print(json.dumps(report, indent=2) if arguments.json else table(report["rows"]))
 

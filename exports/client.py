@@ -113,7 +113,7 @@ class Client:
             )
         self._waiting = queue.Queue(waiting)
         self._sender = threading.Thread(target=self._send, name="serving-client", daemon=True)
-        self._closed = False
+        self._starting, self._closed = threading.Lock(), False
 
     def __enter__(self):
         return self
@@ -190,8 +190,9 @@ class Client:
         """
         if self._closed:
             raise ValueError("the client is closed")
-        if not self._sender.is_alive():
-            self._sender.start()
+        with self._starting:
+            if not self._sender.is_alive():
+                self._sender.start()
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
         kinds = {n: "bytes" if a.dtype.kind in "SO" else a.dtype.name for n, a in arrays.items()}
         kind = signature, tuple((name, kinds[name], arrays[name].shape) for name in sorted(arrays))
@@ -253,7 +254,9 @@ class Client:
                         self._waiting.put(None)
                     break
                 together.append(following)
-            self._answer(together)
+            # Of what nobody waits for any longer nothing is asked.
+            if together := [one for one in together if one[2].set_running_or_notify_cancel()]:
+                self._answer(together)
 
     def _answer(self, together):
         (signature, _), *_ = together[0]
@@ -262,7 +265,11 @@ class Client:
                 name: np.stack([arrays[name] for _, arrays, _ in together])
                 for name in together[0][1]
             }
-            answers = self.predict(signature, inputs)
+            found = self.predict(signature, inputs)
+            answers = [
+                {name: array[place] for name, array in found.items()}
+                for place in range(len(together))
+            ]
         except ServingError as error:
             if len(together) > 1 and error.code == "INVALID_ARGUMENT":
                 # One may be broken; it must not cost the others.
@@ -276,7 +283,7 @@ class Client:
             if isinstance(answers, Exception):
                 future.set_exception(answers)
             else:
-                future.set_result({name: array[place] for name, array in answers.items()})
+                future.set_result(answers[place])
 
     def _try(self, call):
         ends = time.monotonic() + self.deadline_sec

@@ -203,7 +203,7 @@ class Server:
     async def _body(self, request):
         from aiohttp import web
 
-        body, most = bytearray(), self._max_body_bytes
+        body, most, begins = bytearray(), self._max_body_bytes, b""
         too_long = web.HTTPRequestEntityTooLarge(most, request.content_length or most + 1)
         if (request.content_length or 0) > 2 * most:
             raise too_long
@@ -212,7 +212,8 @@ class Server:
                 async for chunk in request.content.iter_any():
                     body += chunk
                     # What is no JSON object is not read to its end.
-                    if body.lstrip(b" \t\r\n")[:1] not in (b"{", b""):
+                    begins = begins or chunk.lstrip(b" \t\r\n")[:1]
+                    if begins not in (b"{", b""):
                         break
                     if len(body) > most:
                         raise too_long

@@ -1,6 +1,7 @@
 """Checks an export in a process that knows a runtime and NumPy and nothing of this project."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -51,6 +52,7 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
     Raises:
         ValueError: If a file is unlike the manifest's, a signature fails, is left out or gives
             other numbers, embeddings of different clips are equal, or an argument does not fit.
+        ImportError: As of `check_runtime`.
 
     Example:
 
@@ -62,17 +64,9 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
     exports.verify(folder, model)["differences"]
     ```
     """
-    if through not in isolated_reader.READERS:
-        raise ValueError(
-            f"`through` must be one of {isolated_reader.READERS}. Received: through={through!r}"
-        )
     folder = saved_model.locate(directory)
     description = manifest.read(folder)
-    if through not in WHOLE and description["dtype"] != "float32":
-        raise ValueError(
-            f"`through` {through} must be given a float32 export. Received: {folder}, which "
-            f"computes in {description['dtype']}"
-        )
+    check_runtime(through, description["dtype"])
     files = manifest.check_files(folder)
     clips = _cases(made_up_clip(description) if clip is None else clip, description)
     run = run_isolated if through in WHOLE else run_one_by_one
@@ -109,6 +103,39 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
         "tolerance": tolerance,
         "embedding_distance": distance,
     }
+
+
+def check_runtime(through, dtype):
+    """Checks that exports of a precision can be run through a runtime here.
+
+    Args:
+        through: As of `verify`.
+        dtype: str, the name of the precision policy.
+
+    Raises:
+        ValueError: If there is no such runtime, or it takes float32 alone.
+        ImportError: If it is not installed; the extra is named.
+
+    Example:
+
+    ```python
+    check_runtime("c_api", "mixed_bfloat16")
+    ```
+    """
+    if through not in isolated_reader.READERS:
+        raise ValueError(
+            f"`through` must be one of {isolated_reader.READERS}. Received: through={through!r}"
+        )
+    if through not in WHOLE and dtype != "float32":
+        raise ValueError(
+            f"`through` {through} must be given a float32 export. Received: one that computes in "
+            f"{dtype}"
+        )
+    if through == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise ImportError(
+            "`through` openvino needs the package openvino: pip install "
+            "'unsupervised-video-zoo[openvino]'"
+        )
 
 
 def run_isolated(folder, clips, through="tensorflow"):

@@ -85,9 +85,9 @@ def open_source(path):
     wholes, videos, wrong, seen = {}, [], [], {}
     for line, row in rows:
         try:
-            key = tuple(row.get(name, "") for name in ("path", "begin", "end", "label"))
+            key = tuple(row.get(name, "") for name in ("path", "begin", "end"))
             if key in seen:
-                raise ValueError(f"is the same as line {seen[key]}")
+                raise ValueError(f"is of the same part of it as line {seen[key]}")
             seen[key] = line
             videos.append(_video(path.parent, row, line, wholes))
         except (ValueError, OSError) as error:

@@ -2,7 +2,8 @@
 //
 //     score_video EXPORTED/MODEL/VERSION VIDEO [HEIGHT WIDTH]
 //
-// prints a line per frame: its number in the video, and its score. The export says in `interface.json`
+// prints a line per frame: its number in the video, and its score. With HEIGHT WIDTH frames are brought
+// to that by OpenCV, which resizes a little differently from the project. The export says in `interface.json`
 // which tensors the signature `step` takes and gives, how large the state is, and how many frames
 // per second the model was trained at: of a video with more of them some are left out.
 
@@ -135,8 +136,8 @@ int run(const std::vector<std::string>& words) {
   const int stride = interface["stride"], channels = interface["channels"];
   const double rate = video.get(cv::CAP_PROP_FPS);
   const double wanted = static_cast<double>(interface["fps"]);
-  // Of a video that is slower every frame is taken.
-  const double ratio = rate > wanted && wanted > 0 ? rate / wanted : 1.0;
+  // Of a video that is slower, or faster by a hundredth at most, every frame is taken.
+  const double ratio = rate > 1.01 * wanted && wanted > 0 ? rate / wanted : 1.0;
 
   Scorer scorer(words[0], interface);
   cv::Mat read, frame;

@@ -37,23 +37,22 @@ def calibrate(
 ):
     """Choose the threshold that normal footage reaches so often, in events and not in frames.
 
-    The interval takes into account that events come in bursts. Of several cameras (the videos'
-    groups) there is one threshold for all, and one for each that has enough footage. Footage too
-    short for the rate is refused, with how much it takes.
+    The interval takes into account that events come in bursts. Of several cameras there is one
+    threshold for all, and one for each that has enough footage; a camera is a group of videos, and
+    each of a folder of plain video files is one by itself. Footage too short for the rate is
+    refused, with how much it takes.
     """
     import zoo
     from zoo.commands import calibrate_setup
     from zoo.training.whole_files import write_json
 
     log()
-    run = Path(name_or_run)
+    model, run = zoo.load(name_or_run), Path(name_or_run)
     if out is None and not run.is_dir():
         raise ValueError(f"`out` must be given for a preset. Received: {name_or_run} without it")
     out = out or run / calibrate_setup.FILE
     check_out(out)
-    settings = calibrate_setup.settings_of(
-        model := zoo.load(name_or_run), min_seconds, max_gap_seconds
-    )
+    settings = calibrate_setup.settings_of(model, min_seconds, max_gap_seconds)
     found = calibrate_setup.calibrate_model(
         model, data, settings, false_alarms_per_hour, split=split, seed=seed, report=progress()
     )

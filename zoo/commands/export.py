@@ -44,9 +44,12 @@ def export(
     with the model, before the version appears in the folder.
     """
     import zoo
+    from exports import verification
 
     if precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision}")
+    for runtime in through or ():
+        verification.check_runtime(runtime, precision)
     model = zoo.load(name_or_run, dtype=precision)
     footage, frames = clip or _footage_of_run(name_or_run), None
     if footage is not None:

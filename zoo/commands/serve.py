@@ -46,6 +46,7 @@ def serve(
     with Server(
         exports, host, port, rest_port, workers, max_body_bytes=max_body_mb * 2**20
     ) as server:
-        typer.echo(f"grpc://{host}:{server.grpc_port}")
+        # As `exports.client.Client` takes it.
+        typer.echo(f"{host}:{server.grpc_port}")
         typer.echo(f"http://{host}:{server.rest_port}")
         ended.wait()

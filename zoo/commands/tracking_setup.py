@@ -112,7 +112,7 @@ def _measure(video, clip, graphs, measured):
             measured[name].update(carrier.update(grids[name], new), later)
         measured["left_in_place"].update(given, later)
         given |= new
-        for track in [track for track in given if last[track] == index]:
+        for track in [track for track in given if last[track] <= index]:
             for carrier in carriers.values():
                 carrier.drop(track)
     for found in measured.values():

@@ -10,22 +10,23 @@ Reference: Hill, A simple general approach to inference about the tail of a dist
 Annals of Statistics 3 (1975), 1163-1174.
 """
 
+import collections
 import dataclasses
 import math
 
 import numpy as np
 
-from zoo.evaluation.events import BEGUN, EventSettings, EventTracker, MapSmoother
+from zoo.evaluation.events import BEGUN, EventTracker, MapSmoother
 
-# Thresholds are powers of this, and reach from where the low one is the largest value of an
-# ordinary frame, below which events have no end, to so many times that.
+# Thresholds are powers of this, from where the low one is the largest value of an ordinary frame,
+# below which events have no end, to the largest value of all.
 STEP = 1.08
-MOST = 1000.0
-_THRESHOLDS = 1 + math.ceil(math.log(MOST) / math.log(STEP))
-# Maps that tell what is ordinary.
-FIRST_MAPS = 300
+# After so many maps it is asked anew what is ordinary.
+MAPS_A_LOOK = 300
+_LEAST = 1e-9  # of a largest value: footage in which nothing moves at all is 0
 
-BLOCK_SECONDS = 300.0
+# Blocks are of five minutes, and shorter where there would be fewer than twenty.
+BLOCK_SECONDS, _PIECE_SECONDS, _FEWEST_BLOCKS = 300.0, 30.0, 20
 DRAWS = 1000
 CONFIDENCE = 0.95
 
@@ -73,9 +74,11 @@ class AlarmCounter:
 
     def __init__(self, settings):
         self.settings = settings
-        self._first = None
         self.seconds = 0.0
-        self._blocks = []
+        # By piece of time, numbers of events by number of the threshold.
+        self._pieces = []
+        self._maxima = collections.Counter()
+        self._least = None
         self._smoother = MapSmoother(settings.window, settings.smoothing_seconds)
 
     @classmethod
@@ -83,21 +86,21 @@ class AlarmCounter:
         """One of all that several have counted, of cameras with the same settings.
 
         Args:
-            counters: List of `AlarmCounter`, each of which has seen footage.
+            counters: List of `AlarmCounter`.
         """
         made = cls(counters[0].settings)
-        made.seconds = sum(counter.seconds for counter in counters)
-        # What was counted by all; above its highest threshold a counter has seen nothing.
-        made._first = max(counter._first for counter in counters)
         for counter in counters:
-            missing = made._first - counter._first
-            made._blocks += [[*block[missing:], *[0] * missing] for block in counter._blocks]
+            made.seconds += counter.seconds
+            made._pieces += counter._pieces
+            made._maxima += counter._maxima
+        # What was counted by all; of videos no longer than the warm-up there are no maps.
+        made._least = max((c._least for c in counters if c._maxima), default=None)
         return made
 
     @property
     def thresholds(self):
-        """float64 `(thresholds,)`, rising; None before there were maps to choose them by."""
-        return None if self._first is None else STEP ** (self._first + np.arange(_THRESHOLDS))
+        """float64 `(thresholds,)`, rising; None where there was no map."""
+        return None if self._least is None else STEP ** self._numbers().astype(float)
 
     @property
     def hours(self):
@@ -107,7 +110,11 @@ class AlarmCounter:
     @property
     def counts(self):
         """int `(blocks, thresholds)`: events that began, by block of time."""
-        return np.array(self._blocks, int).reshape(len(self._blocks), -1)
+        numbers = self._numbers().tolist()
+        pieces = np.array([[piece[n] for n in numbers] for piece in self._pieces], int)
+        together = round(BLOCK_SECONDS / _PIECE_SECONDS)
+        together = min(together, max(1, len(pieces) // _FEWEST_BLOCKS))
+        return np.add.reduceat(pieces, np.arange(0, len(pieces), together), axis=0)
 
     def add(self, timed_maps, warm_up=0):
         """Counts the events of a video.
@@ -118,20 +125,23 @@ class AlarmCounter:
             warm_up: Frames at the beginning that have no score.
         """
         self._smoother.begin()
-        trackers, held, offset = [], [], len(self._blocks)
+        trackers, held, offset = {}, [], len(self._pieces)
         first = last = None
 
         def count():
-            nonlocal trackers
-            trackers = trackers or self._trackers(held)
-            for smooth, time_sec in held:
-                block = self._block(offset + int((time_sec - first) // BLOCK_SECONDS))
-                largest = smooth.max()
-                for place, tracker in enumerate(trackers):
+            self._look(held)
+            for smooth, time_sec, largest in held:
+                piece = self._piece(offset + int((time_sec - first) // _PIECE_SECONDS))
+                # One that begins late has missed nothing: no frame before reached it.
+                for number in range(max(self._least, max(trackers, default=self._least)),
+                                    largest + 1):  # fmt: skip
+                    if number not in trackers:
+                        trackers[number] = self._tracker(number, smooth.shape)
+                for number, tracker in trackers.items():
                     # Of most thresholds there is nothing to see in most frames.
-                    if tracker.is_busy or largest >= tracker.settings.low:
+                    if number >= self._least and (tracker.is_busy or number <= largest):
                         told = tracker.update(smooth, time_sec)
-                        block[place] += sum(event.state == BEGUN for event in told)
+                        piece[number] += sum(event.state == BEGUN for event in told)
             held.clear()
 
         for number, (time_sec, score_map) in enumerate(timed_maps):
@@ -139,8 +149,8 @@ class AlarmCounter:
             last = time_sec
             if number >= warm_up:
                 smooth = self._smoother.update(np.asarray(score_map, np.float32), time_sec)
-                held.append((smooth, time_sec))
-            if held and (self._first is not None or len(held) == FIRST_MAPS):
+                held.append((smooth, time_sec, self._reached(smooth)))
+            if len(held) == MAPS_A_LOOK:
                 count()
         if held:
             count()
@@ -148,25 +158,39 @@ class AlarmCounter:
             # A frame lasts until the next, the last one as long as those before.
             self.seconds += float(last - first) * (1 + 1 / number)
 
-    def _trackers(self, held):
-        if self._first is None:
-            ordinary = float(np.median([smooth.max() for smooth, _ in held]))
-            # Of footage in which nothing moves at all, too.
-            ordinary = max(ordinary, 1e-12)
-            least = ordinary / self.settings.low_share
-            self._first = math.floor(math.log(least) / math.log(STEP))
-        # The maps are smoothed already, once for all.
-        plain = dataclasses.replace(self.settings, window=1, smoothing_seconds=0.0)
-        size = held[0][0].shape
-        return [
-            EventTracker(dataclasses.replace(plain, high=float(high)), size)
-            for high in self.thresholds
-        ]
+    def _look(self, held):
+        """Takes in what is ordinary: the median of the largest values of all maps so far."""
+        self._maxima.update(largest for _, _, largest in held)
+        half, seen = self._maxima.total() / 2, 0
+        for ordinary in sorted(self._maxima):
+            seen += self._maxima[ordinary]
+            if seen >= half:
+                break
+        # Below an earlier one nothing was counted of what came then.
+        self._least = ordinary if self._least is None else max(self._least, ordinary)
 
-    def _block(self, number):
-        while len(self._blocks) <= number:
-            self._blocks.append([0] * _THRESHOLDS)
-        return self._blocks[number]
+    def _reached(self, smooth):
+        """The number of the highest threshold whose low one a map reaches."""
+        largest = max(float(smooth.max()), _LEAST)
+        number = math.floor(math.log(largest / self.settings.low_share) / math.log(STEP))
+        # As the tracker compares, in float32.
+        low = np.float32(STEP ** float(number + 1) * self.settings.low_share)
+        return number + 1 if smooth.max() >= low else number
+
+    def _tracker(self, number, size):
+        # The maps are smoothed already, once for all.
+        settings = dataclasses.replace(
+            self.settings, high=STEP ** float(number), window=1, smoothing_seconds=0.0
+        )
+        return EventTracker(settings, size)
+
+    def _numbers(self):
+        return np.arange(self._least, max(self._maxima) + 2)
+
+    def _piece(self, number):
+        while len(self._pieces) <= number:
+            self._pieces.append(collections.Counter())
+        return self._pieces[number]
 
 
 def check_hours(hours, false_alarms_per_hour):
@@ -212,13 +236,15 @@ def choose(counter, false_alarms_per_hour, seed=0):
     """
     check_hours(counter.hours, false_alarms_per_hour)
     wanted = false_alarms_per_hour * counter.hours
+    if counter.thresholds is None:
+        raise ValueError("`data` must hold frames with a score. Received: none after the warm-up")
     counts = counter.counts
     levels = np.log(counter.thresholds)
     fit = _fit(levels, counts.sum(0), wanted)
     if fit is None:
         raise ValueError(
             "`data` must hold more that moves: it has too few events at every threshold to tell "
-            f"how their number falls. Received: {counts.sum(0).max()} at the lowest one"
+            f"how their number falls. Received: {counts.sum(0).max()} at most"
         )
     high = fit.level_of(wanted)
     rng = np.random.default_rng(seed)
@@ -281,7 +307,8 @@ def to_dict(threshold, settings):
 
     Returns:
         Dict of `events` (settings with the threshold, as `EventSettings.from_dict` takes them),
-        `false_alarms_per_hour`, `interval`, `rate_interval`, `confidence`, `counted`, `hours`.
+        `false_alarms_per_hour`, `threshold_interval`, `rate_interval`, `confidence`, `counted`,
+        `hours`.
     """
     return {
         "events": dataclasses.replace(settings, high=threshold.high).to_dict(),
@@ -292,21 +319,6 @@ def to_dict(threshold, settings):
         "counted": threshold.counted,
         "hours": threshold.hours,
     }
-
-
-def from_dict(values):
-    """The `EventSettings` of a calibration.
-
-    Args:
-        values: Dict, as of `to_dict`.
-
-    Raises:
-        ValueError: If there are none, or one breaks its rule.
-    """
-    try:
-        return EventSettings.from_dict(values["events"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it has no `events` ({error})") from None
 
 
 def _words(hours):

@@ -81,7 +81,7 @@ def test_every_bad_line_is_named_with_its_number(footage):
         "line 9 has times, but nothing tells the frame rate of stills;",
         "line 10 ",
         "line 11 has another number of values than there are columns;",
-        "line 12 is the same as line 2;",
+        "line 12 is of the same part of it as line 2;",
         f"line 13 names a file that is not there: {footage / 'in' / 'gone too.avi'}",
     ):
         assert part in text

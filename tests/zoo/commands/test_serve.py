@@ -35,7 +35,7 @@ def test_it_says_where_it_listens_serves_and_ends_when_told_to(folder, number):
     )  # fmt: skip
     try:
         grpc, rest = (process.stdout.readline().strip() for _ in range(2))
-        assert re.fullmatch(r"grpc://127\.0\.0\.1:\d+", grpc)
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", grpc)
         states = requests.get(f"{rest}/v1/models/door").json()["model_version_status"]
         assert [(one["version"], one["state"]) for one in states] == [("1", "AVAILABLE")]
         process.send_signal(number)

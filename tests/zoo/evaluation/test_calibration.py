@@ -47,10 +47,10 @@ def test_counts_are_those_of_a_tracker_at_each_threshold(monkeypatch):
     counter = AlarmCounter(settings)
     for part in (slice(0, 600), slice(600, None)):
         counter.add(zip(times[part], maps[part], strict=True), warm_up=3)
-    # Of 2,400 seconds and of 1,904.
-    assert len(maps) == 1076 and counter.counts.shape == (8 + 7, len(counter.thresholds))
+    # Of 2,400 seconds and of 1,904, 144 pieces of 30: seven of them a block, so that there are 20.
+    assert len(maps) == 1076 and counter.counts.shape == (21, len(counter.thresholds))
     assert counter.hours == pytest.approx(len(maps) / FPS / 3600)
-    for place in range(0, 60, 7):
+    for place in range(0, len(counter.thresholds), 5):
         alarms = 0
         for part in (slice(3, 600), slice(603, None)):
             high = float(counter.thresholds[place])
@@ -104,13 +104,17 @@ def test_a_rate_that_is_none_is_named(rate):
 def test_footage_in_which_nothing_moves_is_named():
     counter = AlarmCounter(SETTINGS)
     counter.add((number / FPS, np.zeros((2, 2), np.float32)) for number in range(450))
-    with pytest.raises(ValueError, match="must hold more that moves: .* Received: 0 at the lowest"):
+    with pytest.raises(ValueError, match="must hold more that moves: .* Received: 0 at most"):
         choose(counter, 4.0)
 
 
 def test_cameras_together_are_what_each_has_counted():
     quiet, loud = counted(2, 60, 0), AlarmCounter(SETTINGS)
     loud.add((n / FPS, 5 * m) for n, m in enumerate(street(2, 60, 1)))
+    # Far above what the other one has ever reached: nothing of it is lost.
+    bright = AlarmCounter(SETTINGS)
+    bright.add((n / FPS, 5e4 * m) for n, m in enumerate(street(0.1, 60, 1)))
+    assert AlarmCounter.merged([quiet, bright]).thresholds[-1] > 1e4
     both = AlarmCounter.merged([quiet, loud])
     assert both.hours == pytest.approx(4) and len(both.counts) == len(quiet.counts) * 2
     least = loud.thresholds[0]
@@ -121,11 +125,35 @@ def test_cameras_together_are_what_each_has_counted():
         assert both.counts.sum(0)[place] == sum(of) and min(of) > 0
 
 
+def test_a_black_beginning_costs_nothing():
+    """The thresholds go with what is ordinary and with the largest there is, when it comes."""
+    black = np.zeros((4, 6), np.float32)
+    counter = AlarmCounter(SETTINGS)
+    maps = [black] * 700 + list(street(2, 60, 0))
+    counter.add((n / FPS, m) for n, m in enumerate(maps))
+    assert choose(counter, 3.0).high == pytest.approx(choose(counted(2, 60, 0), 3.0).high, rel=0.25)
+
+
+def test_a_few_minutes_have_an_interval_too():
+    """Blocks are shorter then: one block alone would look perfectly sure."""
+    counter = counted(0.5, 300, 5)
+    assert len(counter.counts) == 20
+    threshold = choose(counter, 24.0)
+    assert threshold.interval[0] < threshold.high < threshold.interval[1]
+
+
+def test_a_video_as_short_as_the_warm_up_counts_nothing():
+    short = AlarmCounter(SETTINGS)
+    short.add(((n / FPS, np.ones((4, 6), np.float32)) for n in range(3)), warm_up=3)
+    both = AlarmCounter.merged([short, counted(2, 60, 0)])
+    assert (both.counts == counted(2, 60, 0).counts).all() and both.hours > 2
+    with pytest.raises(ValueError, match="must hold frames with a score"):
+        choose(AlarmCounter.merged([short]), 1e4)
+
+
 def test_a_calibration_goes_to_json_and_back():
     threshold = choose(counted(2, 60, 3), 3.0)
     values = calibration.to_dict(threshold, SETTINGS)
-    settings = calibration.from_dict(values)
+    settings = EventSettings.from_dict(values["events"])
     assert settings.high == threshold.high and settings.min_seconds == 0.0
     assert values["rate_interval"][0] < values["false_alarms_per_hour"] == 3.0
-    with pytest.raises(ValueError, match="it has no `events`"):
-        calibration.from_dict({"high": 1.0})
