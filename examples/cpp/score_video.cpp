@@ -2,10 +2,11 @@
 //
 //     score_video EXPORTED/MODEL/VERSION VIDEO [HEIGHT WIDTH]
 //
-// prints a line per frame: its number in the video, and its score. With HEIGHT WIDTH frames are brought
-// to that by OpenCV, which resizes a little differently from the project. The export says in `interface.json`
-// which tensors the signature `step` takes and gives, how large the state is, and how many frames
-// per second the model was trained at: of a video with more of them some are left out.
+// prints a line per frame: its number in the video, and its score. With HEIGHT WIDTH frames are
+// brought to that by OpenCV, which resizes a little differently from the project. `interface.json`
+// of the export says which tensors the signature `step` takes and gives, how large the state is,
+// and how many frames per second the model was trained at: of a video with more of them some are
+// left out.
 
 #include <tensorflow/c/c_api.h>
 
