@@ -85,11 +85,12 @@ def open_source(path):
     wholes, videos, wrong, seen = {}, [], [], {}
     for line, row in rows:
         try:
+            video = _video(path.parent, row, line, wholes)
             key = tuple(row.get(name, "") for name in ("path", "begin", "end"))
             if key in seen:
                 raise ValueError(f"is of the same part of it as line {seen[key]}")
             seen[key] = line
-            videos.append(_video(path.parent, row, line, wholes))
+            videos.append(video)
         except (ValueError, OSError) as error:
             wrong.append(f"line {line} {error}")
     if wrong:
