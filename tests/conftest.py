@@ -17,6 +17,21 @@ PER_MODEL = "preset_name"
 OF_NO_STRUCTURE = ("clip_shape", "fps", "observation_scale", "pixel_mean")
 
 
+@pytest.fixture(autouse=True)
+def _kernels_of_the_start():
+    """`zoo train` sets this for a TensorFlow yet to be loaded, as that of a child process.
+
+    The one of this process has chosen its kernels already, which give other last bits.
+    """
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    before = os.environ.get(name)
+    yield
+    if before is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = before
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """`Path` of the folder of recorded footage; a test that asks for it skips where there is none.
