@@ -70,7 +70,7 @@ class Server:
 
     ```python
     with Server("exported", grpc_port=0, rest_port=0) as server:
-        print(server.rest_port)
+        address = f"http://localhost:{server.rest_port}"
     ```
     """
 

@@ -37,7 +37,7 @@ def build(model, rollout_steps=8):
 
     model = zoo.load("convlstm_vae", weights=None)
     module, functions = signatures.build(model)
-    print(sorted(functions))
+    sorted(functions)  # ["encode_jpeg", "features", "rollout", ...]
     ```
     """
     if rollout_steps < 1:

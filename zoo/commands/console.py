@@ -32,8 +32,8 @@ SECONDS_BETWEEN_LINES = 10
 SYNONYMS = {
     "source": ("data", "clip", "path"),
     "name": ("name_or_run", "names"),
-    "directory": ("encoder",),
-    "folder": ("encoder",),
+    "directory": ("encoder", "model"),
+    "folder": ("encoder", "model"),
 }
 
 

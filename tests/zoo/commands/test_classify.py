@@ -336,10 +336,17 @@ def test_what_is_no_folder_of_versions_is_not_written_to(encoder, data, tmp_path
     (tmp_path / "kept.npz").write_text("mine")
     arguments = ["train", "--encoder", encoder, "--data", data, "--out"]
     result = run(*arguments, tmp_path / "kept.npz")
-    assert result.exit_code == 2 and "must be a folder. Received a file" in result.stderr
+    assert result.exit_code == 2 and "`--out` must be a folder. Received a file" in result.stderr
     result = run(*arguments, tmp_path)
     assert result.exit_code == 2 and "kept.npz" in result.stderr
     assert (tmp_path / "kept.npz").read_text() == "mine"
+
+
+def test_a_model_that_is_none_is_named_as_it_is_typed(data, tmp_path):
+    for words in (["predict", tmp_path / "nowhere", data],
+                  ["evaluate", tmp_path / "nowhere", "--data", data]):  # fmt: skip
+        result = run(*words)
+        assert result.exit_code == 2 and "`MODEL` must be a folder" in result.stderr
 
 
 def test_weizmann_is_known_by_its_strips(tmp_path):
