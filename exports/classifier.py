@@ -82,6 +82,25 @@ def numbered_windows(clip, frames=16, stride=8, min_frames=1):
         yield length, np.stack(held)
 
 
+def padded(window, frames):
+    """A window as classifiers are fitted on it: the last frame of a short clip stands still.
+
+    Args:
+        window: array (time, height, width, channels), of at most `frames` frames.
+        frames: int.
+
+    Returns:
+        Array (frames, height, width, channels).
+
+    Example:
+
+    ```python
+    padded(np.zeros((12, 64, 64, 1)), 16).shape  # (16, 64, 64, 1)
+    ```
+    """
+    return np.concatenate([window, window[-1:].repeat(frames - len(window), axis=0)])
+
+
 def save(directory, encoder, head, *, temperature, limit, about):
     """Writes a classifier as `DIRECTORY/VERSION/`, whole or not at all.
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import exports
 from exports import classifier, heads, saved_model, verification
-from exports.classifier import NONE, numbered_windows, windows
+from exports.classifier import NONE, numbered_windows, padded, windows
 from zoo.evaluation.classification import temper
 
 ABOUT = {"window": 16, "window_stride": 8, "clip_fps": 10.0}
@@ -25,6 +25,12 @@ def test_windows_cover_the_clip_and_end_with_it(length, starts):
     assert all(np.array_equal(part, clip[s : s + 16]) for part, s in zip(cut, starts))
     ends = [end for end, _ in numbered_windows(clip, frames=16, stride=8)]
     assert ends == [min(start + 16, length) for start in starts]
+
+
+def test_a_short_window_ends_with_its_last_frame_standing_still():
+    window = np.arange(5)[:, None, None, None] * np.ones((1, 2, 3, 1), int)
+    assert padded(window, 8)[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+    np.testing.assert_array_equal(padded(window, 5), window)
 
 
 def test_windows_that_cannot_be_cut_are_named():

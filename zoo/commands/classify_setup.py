@@ -312,7 +312,7 @@ def classified(classifier, video, batch=BATCH):
     Raises:
         ValueError: If the video is too short for the encoder.
     """
-    from exports.classifier import numbered_windows
+    from exports.classifier import numbered_windows, padded
 
     about, times = classifier.about, []
     frames = timed_frames(classifier, video, times)
@@ -320,18 +320,17 @@ def classified(classifier, video, batch=BATCH):
 
     def flush():
         if held:
-            for length in sorted({len(window) for _, _, window in held}, reverse=True):
-                part = [one for one in held if len(one[2]) == length]
-                named = classifier.classify(np.stack([window for _, _, window in part]))
-                for (begin, end, _), label, sure in zip(part, *named):
-                    yield begin, end, label, sure
+            named = classifier.classify(np.stack([window for _, _, window in held]))
+            for (begin, end, _), label, sure in zip(held, *named):
+                yield begin, end, label, sure
             held.clear()
 
     for _, window in numbered_windows(
         frames, about["window"], about["window_stride"], classifier.manifest["min_frames"]
     ):
         # A frame lasts until the next one would come.
-        held.append((times[-len(window)], times[-1] + _step(times), window))
+        end = times[-1] + _step(times)
+        held.append((times[-len(window)], end, padded(window, about["window"])))
         del times[: -about["window"]]
         if len(held) == batch:
             yield from flush()
@@ -494,7 +493,7 @@ def describe(videos, describers, manifest, window, stride, fps=None):
     Raises:
         ValueError: If a clip is too short for the encoder; it is named.
     """
-    from exports.classifier import windows
+    from exports.classifier import padded, windows
 
     parts = {name: [] for name in describers}
     clips = []
@@ -512,7 +511,7 @@ def describe(videos, describers, manifest, window, stride, fps=None):
         try:
             frames = prepared_frames(video, manifest["stride"], manifest["channels"], fps)
             for part in windows(frames, window, stride, manifest["min_frames"]):
-                held.append(np.concatenate([part, part[-1:].repeat(window - len(part), axis=0)]))
+                held.append(padded(part, window))
                 if len(held) == BATCH:
                     flush()
         except ValueError as error:
