@@ -153,6 +153,28 @@ def test_a_video_that_is_too_short_is_named_and_the_rest_go_on(actions, data, tm
     assert len(json.loads(result.stdout)["windows"]) == 2
 
 
+def test_a_short_clip_is_named_as_the_clips_that_were_fitted_are(monkeypatch):
+    """Its last frame stands still to the end of the window; its time is that of its own frames."""
+    given = []
+
+    class Named:
+        about, manifest = {"window": 8, "window_stride": 4}, {"min_frames": 2}
+
+        def classify(self, clips):
+            given.append(clips)
+            return ["move"] * len(clips), np.ones((len(clips), 1))
+
+    def timed_frames(model, video, times):
+        for number in range(5):
+            times.append(number / 10)
+            yield np.full((2, 2, 1), number, np.uint8)
+
+    monkeypatch.setattr(classify_setup, "timed_frames", timed_frames)
+    ((begin, end, label, _),) = classify_setup.classified(Named(), None)
+    assert given[0][0, :, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+    assert (begin, end, label) == (0, pytest.approx(0.5), "move")
+
+
 def test_of_a_long_video_only_a_few_windows_are_held(actions):
     taken = []
 
