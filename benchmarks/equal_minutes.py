@@ -23,46 +23,49 @@ def steps_in(minutes, seconds_a_step):
     return max(1, round(60 * minutes / seconds_a_step))
 
 
-def seconds_a_step(setups, say=lambda text: None):
-    """Times the training steps of setups.
+def seconds_a_step(trainings, say=lambda text: None, steps_a_round=STEPS_A_ROUND):
+    """Times the steps of trainings.
 
     Args:
-        setups: dict from name to `training_setup.Setup`.
+        trainings: dict from name to a function that trains for as many steps as it is given.
         say: Function of one line of text, told of every round.
+        steps_a_round: int.
 
     Returns:
         Dict from name to seconds.
     """
-    trainings = {name: _training(setup) for name, setup in setups.items()}
-    fastest = dict.fromkeys(setups, float("inf"))
+    fastest = dict.fromkeys(trainings, float("inf"))
     for _ in range(ROUNDS):
         for name, train in trainings.items():
             began = time.monotonic()
-            train(STEPS_A_ROUND)
-            fastest[name] = min(fastest[name], (time.monotonic() - began) / STEPS_A_ROUND)
+            train(steps_a_round)
+            fastest[name] = min(fastest[name], (time.monotonic() - began) / steps_a_round)
             say(f"{name}: {fastest[name]:.3f} s a step")
     return fastest
 
 
-def recorded_seconds(file, names, set_up, say):
+def recorded_seconds(file, names, training, say, steps_a_round=STEPS_A_ROUND):
     """`seconds_a_step` of some trainings; what a file has of them stays, the rest goes into it.
 
     Args:
         file: Path of a JSON file.
         names: Names of the trainings.
-        set_up: Function from a name to its `Setup`.
-        say: As of `seconds_a_step`.
+        training: Function from a name to that which trains for some steps.
+        say, steps_a_round: As of `seconds_a_step`.
     """
     known = read_json(file) if file.is_file() else {}
-    missing = {name: set_up(name) for name in names if name not in known}
+    missing = {name: training(name) for name in names if name not in known}
     if missing:
-        known |= seconds_a_step(missing, say)
+        known |= seconds_a_step(missing, say, steps_a_round)
         write_json(file, known)
     return known
 
 
-def _training(setup):
-    """Function that trains for some steps; the first, which traces, are taken already."""
+def training_of(setup):
+    """Function that trains a `training_setup.Setup` for some steps.
+
+    The first, which traces, are taken already.
+    """
     if setup.train is None:
         setup = training_setup.with_footage(setup)
     keras.utils.set_random_seed(setup.seed)

@@ -124,7 +124,7 @@ def main():
     speeds = equal_minutes.recorded_seconds(
         arguments.out / "speeds.json",
         arguments.variants,
-        lambda name: set_up(name, arguments),
+        lambda name: equal_minutes.training_of(set_up(name, arguments)),
         say,
     )
     rows = []

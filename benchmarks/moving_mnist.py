@@ -10,8 +10,9 @@ the standard error of that mean. Lower is better. The frame of zeros, the last f
 and its mean stand beside. `NAME:KEY=VALUE` is a preset with another constructor argument: in the
 command above, the prediction decoder of the composite model trained alone.
 
-What is found is kept in `--out`, and the same command again trains what is missing. The minutes are
-those of the clock, so nothing else should run meanwhile.
+The speed of every model is measured first (`equal_minutes.py`), while nothing else should run;
+each is then trained for the steps that it makes in `--minutes`. What is found is kept in `--out`,
+and the same command again trains what is missing.
 
 The stack is that of the Keras example "Next-Frame Video Prediction with Convolutional LSTMs":
 three `keras.layers.ConvLSTM2D` of 64 channels, kernels 5, 3 and 1, at the full 64x64, and a
@@ -24,8 +25,8 @@ stack takes about a quarter of a minute on two cores.
 """
 
 import argparse
+import functools
 import json
-import math
 import os
 import pathlib
 import re
@@ -36,6 +37,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import card_section  # noqa: E402
+import equal_minutes  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -54,9 +56,8 @@ CLIP = data_pipelines.ClipSpec(
     frames=CONTEXT + FUTURE, stride=CONTEXT + FUTURE, size=(SIDE, SIDE), channels=1
 )
 STACK = "3 x keras.layers.ConvLSTM2D(64)"
-
-
 BAR = 0.75  # of the stack's error
+STEPS_A_ROUND = 2  # of a speed: a step of the stack is long
 
 
 def main():
@@ -85,11 +86,20 @@ def main():
         "precision": choose_precision("auto"),
         "machine": machine(),
     }
+    trained = [*arguments.names, STACK]
+    speeds = equal_minutes.recorded_seconds(
+        arguments.out / "speeds.json",
+        trained,
+        lambda name: training_of(models.get(name), arguments),
+        say,
+        STEPS_A_ROUND,
+    )
     rows = baselines(test)
-    for name in [*arguments.names, STACK]:
+    for name in trained:
         file = arguments.out / f"{re.sub('[^a-z0-9_]+', '.', name.lower())}.json"
         if not file.is_file():
-            row = measure(name, models.get(name), test, arguments)
+            steps = equal_minutes.steps_in(arguments.minutes, speeds[name])
+            row = measure(name, models.get(name), test, steps, arguments)
             write_json(file, {"setting": setting, "row": row})
         found = read_json(file)
         if found["setting"] != setting:
@@ -112,18 +122,46 @@ def overridden(text):
     return preset, dict(parse_setting(setting, known) for setting in settings)
 
 
-def measure(name, model, test, arguments):
-    """Trains a model, or the stack where there is none, and gives its row."""
-    print(f"training {name}", file=sys.stderr, flush=True)
+def made(model, arguments):
+    """A model, or the stack where there is none, the batches for it, how it predicts and its
+    learning rate: all of the same seed."""
     keras.utils.set_random_seed(arguments.seed)
-    made = plain_stack(arguments) if model is None else zoo_model(*model, arguments)
-    model, stream, predict, rate = made
-    spent = train(model, stream, 60 * arguments.minutes, rate)
+    return plain_stack(arguments) if model is None else zoo_model(*model, arguments)
+
+
+def training_of(model, arguments):
+    """Function that trains for some steps, to be timed; the first, which traces, is taken."""
+    model, stream, _, rate = made(model, arguments)
+    compiled(model, rate)
+    train = functools.partial(model.fit, stream, verbose=0, shuffle=False)
+    train(steps_per_epoch=1)
+    return lambda steps: train(steps_per_epoch=steps)
+
+
+def measure(name, model, test, steps, arguments):
+    """Trains a model, or the stack where there is none, and gives its row."""
+    say(f"{name}: {steps} steps")
+    model, stream, predict, rate = made(model, arguments)
+    # A linear rise over the first twentieth, then a cosine down to a hundredth.
+    rise = max(1, steps // 20)
+    compiled(model, keras.optimizers.schedules.CosineDecay(
+        rate / rise, max(1, steps - rise), alpha=0.01, warmup_target=rate, warmup_steps=rise
+    ))  # fmt: skip
+    began = time.monotonic()
+    model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
     error, deviation = error_of(predict, test)
     return {
-        "name": name, "parameters": model.count_params(), **spent, "error": error,
+        "name": name, "parameters": model.count_params(), "steps": steps,
+        "minutes_taken": round((time.monotonic() - began) / 60, 1), "error": error,
         "standard_error": deviation,
     }  # fmt: skip
+
+
+def compiled(model, rate):
+    """Sets a model up for its training."""
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
+    # Never XLA: it makes convolutions on a CPU two to twenty times slower.
+    model.compile(optimizer, loss=model.default_loss(), jit_compile=False)
 
 
 def zoo_model(preset, overrides, arguments):
@@ -174,46 +212,6 @@ def held_out(data, count):
     return np.concatenate(list(window_batches(source, CLIP, count)))
 
 
-class Clock(keras.callbacks.Callback):
-    """Stops a training by the clock, and sets the learning rate by the share of time that is over.
-
-    A linear rise over the first twentieth, then a cosine down to a hundredth. The clock starts
-    after the first step, in which the graph is made.
-
-    Args:
-        seconds: Of training.
-        rate: Peak of the learning rate.
-    """
-
-    def __init__(self, seconds, rate):
-        super().__init__()
-        self.seconds, self.rate = seconds, rate
-        self.started = None
-        self.spent = {"steps": 0, "seconds": 0.0}
-
-    def on_train_batch_begin(self, batch, logs=None):
-        share = min(1.0, self.spent["seconds"] / self.seconds)
-        fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
-        self.model.optimizer.learning_rate = self.rate * min(fall, max(share, 0.002) / 0.05)
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.started is None:
-            self.started = time.monotonic()
-        self.spent = {"steps": batch + 1, "seconds": round(time.monotonic() - self.started, 1)}
-        if self.spent["seconds"] >= self.seconds:
-            self.model.stop_training = True
-
-
-def train(model, stream, seconds, rate):
-    """Trains for some seconds and says how many steps that were."""
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
-    # Never XLA: it makes convolutions on a CPU two to twenty times slower.
-    model.compile(optimizer, loss=model.default_loss(), jit_compile=False)
-    clock = Clock(seconds, rate)
-    model.fit(stream, steps_per_epoch=1_000_000, callbacks=[clock], verbose=0, shuffle=False)
-    return clock.spent
-
-
 def baselines(test):
     """Rows of what needs no learning."""
     ways = {
@@ -250,7 +248,7 @@ def judged(rows):
 
 def table(rows):
     """The rows as text."""
-    keys, widths = ("parameters", "steps", "seconds", "error"), (10, 6, 7, 7)
+    keys, widths = ("parameters", "steps", "error"), (10, 6, 7)
     head = " ".join(f"{key:>{width}s}" for key, width in zip(keys, widths, strict=True))
     lines = [f"{'':48s} {head}  to stack"]
     for row in rows:
@@ -258,6 +256,10 @@ def table(rows):
         words = " ".join(f"{cell:>{width}s}" for cell, width in zip(cells, widths, strict=True))
         lines.append(f"{row['name']:48s} {words}  {row['to_stack'] - 1:+.1%}")
     return "\n".join(lines)
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -97,9 +97,8 @@ def test_trainings_are_timed_in_turn_and_their_fastest_round_counts(script, monk
 
         return train
 
-    monkeypatch.setattr(module, "_training", training)
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-    seconds = module.seconds_a_step({"fast": "fast", "slow": "slow"})
+    seconds = module.seconds_a_step({name: training(name) for name in rounds})
     assert seconds == {"fast": 1, "slow": 4} and order == ["fast", "slow"] * module.ROUNDS
     assert [module.steps_in(2, value) for value in (1, 4, 1000)] == [120, 30, 1]
 
@@ -108,12 +107,12 @@ def test_what_was_timed_once_is_not_timed_again(script, monkeypatch, tmp_path):
     module, timed = script("equal_minutes"), []
     monkeypatch.setattr(
         module, "seconds_a_step",
-        lambda setups, say: timed.append(dict(setups)) or dict.fromkeys(setups, len(timed)),
+        lambda trainings, say, steps: timed.append(trainings) or dict.fromkeys(trainings, steps),
     )  # fmt: skip
     ask = lambda *names: module.recorded_seconds(  # noqa: E731
-        tmp_path / "speeds.json", names, str.upper, print
+        tmp_path / "speeds.json", names, str.upper, print, 10 + len(timed)
     )
-    assert ask("a") == {"a": 1} and ask("a", "b") == {"a": 1, "b": 2} == ask("b", "a")
+    assert ask("a") == {"a": 10} and ask("a", "b") == {"a": 10, "b": 11} == ask("b", "a")
     assert timed == [{"a": "A"}, {"b": "B"}]
 
 

@@ -30,7 +30,7 @@ STEPS = 10
 # Sends a signal, maybe more than once, to its own process as the n-th checkpoint is about to take
 # its name. Footage is streamed, as if it were too large for the memory.
 SIGNALLED = """
-import os, sys
+import os, signal, sys
 from zoo.commands import training_setup
 from zoo.training import fit, whole_files
 
@@ -45,7 +45,7 @@ def watched(source, target):
         seen.append(target)
         for _ in range(times if len(seen) == at else 0):
             try:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
             except KeyboardInterrupt:
                 pass  # An exception that comes in a destructor, or a callback of C, is lost so.
     replace(source, target)

@@ -1,7 +1,6 @@
 """A run of a model that is fitted in one pass: what it leaves, and what an interrupt leaves."""
 
 import json
-import os
 import signal
 
 import numpy as np
@@ -32,7 +31,7 @@ def signalling(number):
     def generate():
         for index in range(0, 10, 2):
             if index == 4:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
             yield CLIPS[index : index + 2], CLIPS[index : index + 2]
 
     spec = tf.TensorSpec((2, *CLIPS.shape[1:]), tf.float32)

@@ -189,7 +189,7 @@ def test_a_kill_between_the_last_checkpoint_and_the_weights(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_a_checkpoint_of_that_step(make_model, batches, open_run, number):
     before = signal.getsignal(number)
-    interrupt = At(3, lambda: os.kill(os.getpid(), number))
+    interrupt = At(3, lambda: signal.raise_signal(number))
     with pytest.raises(Interrupted) as error:
         train(make_model(), batches, open_run(), callbacks=[interrupt])
     assert error.value.step == 3
@@ -205,10 +205,10 @@ def test_an_interrupt_keeps_a_checkpoint_of_that_step(make_model, batches, open_
 def test_a_second_interrupt_does_not_wait():
     with stop_on_signals() as stop:
         assert not stop.requested
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_second_interrupt_goes_to_whoever_took_them_before():
@@ -216,9 +216,9 @@ def test_a_second_interrupt_goes_to_whoever_took_them_before():
     before = signal.signal(signal.SIGTERM, lambda number, frame: taken.append(number))
     try:
         with stop_on_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             assert taken == []
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert taken == [signal.SIGTERM]
