@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, emit_json, say
+from zoo.commands.console import check_out, emit_json
 
 COLUMNS = ("path", "begin_sec", "end_sec", "label", "probability")
 HEADS = "logistic, neighbours (both on pooled descriptors) or attention (on local ones)."
@@ -116,7 +116,8 @@ def predict(
     A row for each window: the video, begin and end in seconds (in frames where nothing tells the
     rate of a video), the label ("none of these" below the limit of the classifier) and the
     probability of the most probable class; JSON has that of each class. Rows are written as they
-    come, of however long a video, and an interrupt ends the file as a whole one.
+    come, of however long a video and of several cameras at once, and an interrupt ends the file as
+    a whole one.
     """
     import data_pipelines
     from data_pipelines.sources import camera
@@ -132,9 +133,8 @@ def predict(
             camera.open_source(one, max_seconds=max_seconds) if source.kind == "camera" else source
             for one, source in zip(path, sources)
         ]
-    videos = [video for source in sources for video in source.videos]
+    videos = classify_setup.named_videos(sources)
     loaded = classifier.load(model)
-    failed = []
     with contextlib.ExitStack() as stack:
         file = sys.stdout
         if out is not None:
@@ -142,16 +142,7 @@ def predict(
             file = stack.enter_context(open(out, "x", newline="", encoding="utf-8"))
         is_json = as_json if out is None else out.suffix == ".json"
         put = stack.enter_context((json_rows if is_json else csv_rows)(file, str(model), loaded))
-        count = 0
-        for video in videos:
-            batch = 1 if video.live else classify_setup.BATCH
-            try:
-                for begin, end, label, sure in classify_setup.classified(loaded, video, batch):
-                    put(video.name, begin, end, label, sure)
-                    count += 1
-            except ValueError as error:
-                failed.append(f"{video.name}: {error}")
-                say(failed[-1])
+        count, failed = classify_setup.classify_all(loaded, videos, put)
     if as_json and out is not None:
         emit_json({"out": str(out), "windows": count, "failed": failed})
     if failed:

@@ -1,7 +1,10 @@
 """Wires labelled footage, encoder and head into a classifier, and into its evaluation."""
 
+import collections
+import concurrent.futures
 import contextlib
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -295,6 +298,71 @@ def _named(segments):
     from exports.classifier import NONE
 
     return [segment for segment in segments if segment.label != NONE]
+
+
+def named_videos(sources):
+    """All videos of some sources, each under a name that no other has.
+
+    Args:
+        sources: List of `data_pipelines.Source`.
+
+    Returns:
+        List of `(name, video)`: the name of the video, or, where another has it too, the path to
+        it.
+    """
+    videos = [(Path(source.path), video) for source in sources for video in source.videos]
+    times = collections.Counter(video.name for _, video in videos)
+
+    def name_of(path, video):
+        if times[video.name] == 1:
+            return video.name
+        return str(path if path.name == video.name else path / video.name)
+
+    return [(name_of(path, video), video) for path, video in videos]
+
+
+def classify_all(classifier, videos, put):
+    """Names the windows along videos: along the recorded ones in turn, along cameras meanwhile.
+
+    Args:
+        classifier: `exports.classifier.Classifier`.
+        videos: List of `(name, video)`.
+        put: Function of `(name, begin_sec, end_sec, label, probabilities)`, called for each window
+            as it is named, one call at a time. What it raises ends all, cameras too.
+
+    Returns:
+        `(count, failed)`: how many windows there were, and a list of what was wrong with videos
+        that could not be read to their end.
+    """
+    lock, counts, failed = threading.Lock(), [], []
+
+    def along(name, video):
+        count = 0
+        try:
+            for window in classified(classifier, video, 1 if video.live else BATCH):
+                with lock:
+                    put(name, *window)
+                count += 1
+        except ValueError as error:
+            failed.append(f"{name}: {error}")
+            say(failed[-1])
+        counts.append(count)
+
+    cameras = [(name, video) for name, video in videos if video.live]
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(cameras))) as pool:
+        watched = [pool.submit(along, *camera) for camera in cameras]
+        try:
+            for name, video in videos:
+                if not video.live:
+                    along(name, video)
+            for ended in concurrent.futures.as_completed(watched):
+                ended.result()
+        except BaseException:
+            # An interrupt too: the threads are waited for, and a camera has no end of its own.
+            for _, camera in cameras:
+                camera.close()
+            raise
+    return sum(counts), failed
 
 
 def classified(classifier, video, batch=BATCH):

@@ -1,5 +1,8 @@
 import csv
 import json
+import shutil
+import threading
+import types
 
 import cv2
 import keras
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import data_pipelines
 import exports
 import zoo
 from exports import classifier
@@ -220,6 +224,55 @@ def test_a_camera_is_watched_as_it_goes(actions):
     found = list(classify_setup.classified(loaded, Camera(), batch=1))
     assert [begin for begin, *_ in found] == pytest.approx([0, 0.4, 0.8, 1.2, 1.6, 2.0, 2.4])
     assert {label for *_, label, _ in found} <= {"move", "still", classifier.NONE}
+
+
+class Endless:
+    """A camera that sends until it is closed."""
+
+    live = True
+
+    def __init__(self):
+        self.closed = threading.Event()
+
+    def close(self):
+        self.closed.set()
+
+
+def test_cameras_without_an_end_are_watched_at_once_and_end_with_an_interrupt(monkeypatch):
+    cameras, told = {"gate": Endless(), "yard": Endless()}, []
+    recorded = types.SimpleNamespace(live=False)
+
+    def classified(model, video, batch):
+        number = 0
+        while not (video.live and video.closed.wait(0.01)) and (video.live or number < 3):
+            yield number, number + 1, "move", np.ones(1)
+            number += 1
+
+    def put(name, begin, *rest):
+        told.append((name, begin))
+        if {"gate", "yard"} <= {name for name, begin in told if begin >= 5}:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(classify_setup, "classified", classified)
+    with pytest.raises(KeyboardInterrupt):
+        classify_setup.classify_all(None, [*cameras.items(), ("file", recorded)], put)
+    assert all(camera.closed.is_set() for camera in cameras.values())
+    assert [begin for name, begin in told if name == "file"] == [0, 1, 2]
+    count = len(told)
+    assert classify_setup.classify_all(None, [("file", recorded)], lambda *row: None) == (3, [])
+    assert len(told) == count
+
+
+def test_videos_of_one_name_in_two_folders_are_told_apart(tmp_path):
+    write_long(tmp_path / "a.avi", ["move"])
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(tmp_path / "a.avi", tmp_path / folder / "b.avi")
+    places = tmp_path / "a.avi", tmp_path / "one", tmp_path / "two" / "b.avi"
+    found = classify_setup.named_videos([data_pipelines.open_source(place) for place in places])
+    assert [name for name, _ in found] == [
+        "a.avi", str(tmp_path / "one" / "b.avi"), str(tmp_path / "two" / "b.avi"),
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
