@@ -90,7 +90,7 @@ def train(
                     export = stack.enter_context(classify_setup.exported(model))
                 folder = classifier.save(
                     out, export, fitted, temperature=report["temperature"], limit=limit,
-                    about=classify_setup.about(report, videos),
+                    about=classify_setup.about(report),
                 )  # fmt: skip
             report["classifier"] = str(folder)
     if as_json:

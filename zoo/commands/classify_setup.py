@@ -62,11 +62,11 @@ def exported(model, name=None):
         yield exports.load(exports.export(model, place, name=name))
 
 
-def about(report, videos):
+def about(report):
     """What a classifier's manifest says of its training, from the report of it."""
     names = ("head", "window", "window_stride", "clip_fps", "accuracy", "calibration_error",
              "split")  # fmt: skip
-    return {name: report[name] for name in names} | {"clips": [video.name for video in videos]}
+    return {name: report[name] for name in names} | {"clips": report["trained_on"]}
 
 
 def train_classifier(
@@ -168,6 +168,7 @@ def train_classifier(
         "window": window,
         "window_stride": stride,
         "clip_fps": fps,
+        "trained_on": [videos[number].name for number in np.unique(clips[kept]).tolist()],
         "encoder": {"model": export.manifest["model"]["class"], "fine_tuned_steps": fine_tune},
         "seconds": round(time.monotonic() - started, 1),
     }, fitted

@@ -110,14 +110,16 @@ def test_clips_are_classified_and_the_classifier_says_how(actions, encoder):
     assert about["encoder_sha256"] == digest
 
 
-def test_given_groups_are_tested_and_the_others_trained_on(encoder, data):
+def test_given_groups_are_tested_and_the_others_trained_on(encoder, data, tmp_path):
     result = run(
         "train", "--encoder", encoder, "--data", data, "--test-groups", "person1",
-        "--no-baselines", "--window", 8, "--head", "neighbours",
+        "--no-baselines", "--window", 8, "--head", "neighbours", "--out", tmp_path / "out",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("accuracy 1.000, 2 clips, given groups: person1\n")
     assert "baseline" not in result.stdout
+    clips = classifier.load(tmp_path / "out").about["clips"]
+    assert len(clips) == 4 and not any("person1" in name for name in clips)
 
 
 def test_what_happens_in_files_and_folders_is_told_with_times(actions, data, tmp_path):
