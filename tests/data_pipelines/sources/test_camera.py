@@ -717,7 +717,7 @@ def test_an_interrupt_ends_frames_and_open_cameras_do_not_hold_the_process(serve
                 assert run.poll() is None
             time.sleep(0.2)
             run.send_signal(signal.SIGINT)
-            out, err = run.communicate(timeout=120)
+            out, err = run.communicate(timeout=500)
         finally:
             run.kill()
     assert (run.returncode, out) == (0, "closed live\n"), err
