@@ -212,11 +212,10 @@ class Service:
             self._dispatcher = tf.data.experimental.service.DispatchServer(
                 tf.data.experimental.service.DispatcherConfig(port=port)
             )
-            port = int(self._dispatcher.target.rpartition(":")[2])
-            self.address = f"grpc://{host}:{port}"
+            self.address = f"grpc://{host}:{self._dispatcher.target.rpartition(':')[2]}"
         try:
             for number in range(workers):
-                own = port + 1 + number if port and _is_free(port + 1 + number) else _free_port()
+                own = port + 1 + number if port and _is_free(port + 1 + number) else 0
                 self._workers.append(_Worker(_target(self.address), host, own))
             for worker in self._workers:
                 worker.wait_until_ready()
@@ -254,14 +253,14 @@ class Service:
 
 class _Worker:
     def __init__(self, dispatcher, host, port):
-        self._arguments, self.port = [dispatcher, host, str(port)], port
+        self._arguments, self.port = [dispatcher, host], port
         self._pause_sec, self._again_at = FIRST_PAUSE_SEC, None
         self._start()
 
     def _start(self):
         self._begun = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-X", "utf8", str(_PROGRAM), *self._arguments],
+            [sys.executable, "-I", "-X", "utf8", str(_PROGRAM), *self._arguments, str(self.port)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             # An interrupt from the keyboard goes to whoever started it, who ends it.
             start_new_session=True,
@@ -272,9 +271,12 @@ class _Worker:
         import select
 
         ready, _, _ = select.select([self.process.stdout], [], [], START_SEC)
-        if not ready or self.process.stdout.readline() != b"ready\n":
+        told = self.process.stdout.readline().split() if ready else []
+        if told[:1] != [b"ready"]:
             self.end()
             raise OSError(f"a worker at port {self.port} did not begin: {self._said.last()}")
+        # Chosen as it listened, not before, when another process could still take it.
+        self.port = int(told[1])
 
     def restart_if_dead(self):
         code = self.process.poll()
@@ -347,8 +349,3 @@ def _is_free(port):
             return True
     except OSError:
         return False
-
-
-def _free_port():
-    with socket.create_server(("", 0)) as free:
-        return free.getsockname()[1]

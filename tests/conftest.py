@@ -1,9 +1,11 @@
 """Fixtures that all tests share."""
 
+import json
 import os
 import random
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -80,14 +82,52 @@ def shaken_model():
     return shaken
 
 
+def _verified_here():
+    """Exports are verified in this process, which has TensorFlow loaded.
+
+    That a clean one gives the same is tested where verifying is.
+    """
+    from exports import isolated_reader, verification
+
+    def run(folder, clips, through="tensorflow"):
+        with tempfile.TemporaryDirectory() as workplace:
+            names = ("clips.npz", "numbers.npz", "about.json")
+            inputs, outputs, about = (Path(workplace, name) for name in names)
+            np.savez(inputs, **clips)
+            isolated_reader.run(through, str(folder), inputs, outputs, about)
+            with np.load(outputs) as numbers:
+                return dict(numbers), json.loads(about.read_text("utf-8"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isolated_reader, "FORBIDDEN", ())
+        patch.setattr(verification, "run_isolated", run)
+        yield
+
+
+verified_here = pytest.fixture(name="verified_here")(_verified_here)
+all_verified_here = pytest.fixture(name="all_verified_here", scope="module")(_verified_here)
+
+
 @pytest.fixture(autouse=True)
 def _seeds():
     """Tests that draw without naming a seed still draw the same each time, in any order."""
-    random.seed(0)
-    np.random.seed(0)
+    _seed_all(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    """So do fixtures that several tests share, whichever test comes first."""
+    if fixturedef.scope != "function":
+        # Not 0, of which random weights are that models are compared with.
+        _seed_all(1)
+
+
+def _seed_all(seed):
+    random.seed(seed)
+    np.random.seed(seed)
     # Where Keras is not loaded it draws nothing, and loading it takes seconds.
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.set_random_seed(0)
+        sys.modules["keras"].utils.set_random_seed(seed)
 
 
 def pytest_generate_tests(metafunc):

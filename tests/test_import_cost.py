@@ -21,7 +21,7 @@ def loaded_by(code):
     """Runs `code`, which prints JSON in its last line, in a fresh process in the repository."""
     ended = subprocess.run(
         [sys.executable, "-c", LOADED + code],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=500,
     )  # fmt: skip
     return json.loads(ended.stdout.splitlines()[-1])
 

@@ -97,7 +97,7 @@ def test_trainings_are_timed_in_turn_and_their_fastest_round_counts(script, monk
 
         return train
 
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
     seconds = module.seconds_a_step({name: training(name) for name in rounds})
     assert seconds == {"fast": 1, "slow": 4} and order == ["fast", "slow"] * module.ROUNDS
     assert [module.steps_in(2, value) for value in (1, 4, 1000)] == [120, 30, 1]

@@ -107,17 +107,19 @@ def test_what_is_read_ahead_is_what_would_be_read(workers):
 def test_videos_are_read_ahead_as_far_as_said_and_no_further(monkeypatch):
     monkeypatch.setattr(decoding, "_LOT_BYTES", 10 * 64 * 64)
     videos = [Counted(str(number), 1000) for number in range(5)]
+    before = set(threading.enumerate())
     ahead = read_ahead(videos, ClipSpec(), 2)
     next(next(ahead))
     most = (decoding._LOTS + 2) * 10 + decoding._CHUNK
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while videos[1].given < decoding._LOTS * 10 and time.monotonic() < until:
         time.sleep(0.01)
     assert decoding._LOTS * 10 <= videos[1].given <= most
     assert videos[0].given <= most + 10 and videos[2].given == 0
-    before = threading.active_count()
+    begun = set(threading.enumerate()) - before
+    assert len(begun) == 2
     ahead.close()
-    assert threading.active_count() == before - 2
+    assert not [thread for thread in begun if thread.is_alive()]
 
 
 def test_an_error_comes_where_its_frame_would(monkeypatch):

@@ -204,7 +204,7 @@ def test_of_two_processes_at_once_one_decodes_and_both_read(tmp_path, footage):
     ]
     for process in both:
         process.start()
-    found = [answers.get(timeout=120) for _ in both]
+    found = [answers.get(timeout=500) for _ in both]
     for process in both:
         process.join(60)
     assert sorted(count for count, _, _ in found) == [0, 3]

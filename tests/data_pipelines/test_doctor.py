@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-import time
+import types
 from pathlib import Path
 
 import av
@@ -130,32 +130,33 @@ def test_a_decoder_that_crashes_or_hangs_costs_its_file(tmp_path, film, street, 
     film(tmp_path / "good.mkv", street(30))
     abort = film(tmp_path / "abort.mkv", street(30, 1))
     abort.write_bytes(abort.read_bytes() + dying_decoder.ABORT)
-    hang = film(tmp_path / "hang.mkv", street(30, 2))
-    hang.write_bytes(hang.read_bytes() + dying_decoder.HANG)
-    began = time.monotonic()
-    found = examined(tmp_path, seconds_per_file=6)
-    assert time.monotonic() - began < 40
+    # With time enough for a process to start on a busy machine.
+    found = examined(tmp_path, seconds_per_file=300)
     assert found["good.mkv"].status == "healthy"
     (finding,) = [f for f in found["abort.mkv"].findings if f.kind == "breaks off"]
     assert "its decoder crashed (SIGABRT)" in finding.text and finding.severity == "unsound"
     assert any("made to abort" in line for line in found["abort.mkv"].log)
-    (finding,) = [f for f in found["hang.mkv"].findings if f.kind == "breaks off"]
-    assert "gave nothing for" in finding.text
+    hang = film(tmp_path / "other" / "hang.mkv", street(30, 2))
+    hang.write_bytes(hang.read_bytes() + dying_decoder.HANG)
+    (finding,) = examined(hang.parent, seconds_per_file=6)["hang.mkv"].findings
+    assert finding.kind == "breaks off" and "gave nothing for" in finding.text
 
 
 def test_of_a_long_video_the_part_that_was_reached_is_judged(tmp_path, film, street, monkeypatch):
     film(tmp_path / "long.mkv", street(600))
-    add = doctor_item.Checks.add
+    add, passed = doctor_item.Checks.add, []
 
     def slowly(self, *arguments):
-        time.sleep(0.02)
+        passed.append(0.25)
         return add(self, *arguments)
 
     monkeypatch.setattr(doctor_item.Checks, "add", slowly)
-    report = doctor.examine(tmp_path, seconds_per_file=3)
+    clock = types.SimpleNamespace(monotonic=lambda: sum(passed))
+    monkeypatch.setattr(doctor_item, "time", clock)
+    report = doctor.examine(tmp_path, seconds_per_file=60)
     (file,) = report.files
     assert report.sound and file.status == "healthy" and not file.whole
-    assert 5 < file.frames < 400 and kinds(file) == {"not whole": "note"}
+    assert file.frames == 241 and kinds(file) == {"not whole": "note"}
 
 
 def test_a_file_that_changes_while_it_is_read_is_said(tmp_path, film, street, monkeypatch):

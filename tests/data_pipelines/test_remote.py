@@ -3,13 +3,13 @@
 import io
 import os
 import resource
-import time
+import types
 
 import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import ClipSpec, load, open_source, remote, workers
+from data_pipelines import ClipSpec, load, open_source, remote, remote_ways, workers
 from data_pipelines.remote import RemotePath, is_remote, open_binary
 from data_pipelines.sources.video_files import VideoFile
 
@@ -177,24 +177,27 @@ def test_what_will_not_get_better_is_said_at_once(web, hasty, status, error, wor
 
 @pytest.mark.parametrize("answer,words", [(500, "HTTP status 500"), (503, "HTTP status 503"),
                                           ("hang", "no answer within 0.5 seconds")])  # fmt: skip
-def test_what_may_get_better_is_tried_a_few_times_and_said(tmp_path, web, hasty, answer, words):
+def test_what_may_get_better_is_tried_a_few_times_and_said(
+    tmp_path, web, hasty, monkeypatch, answer, words
+):
+    if answer == "hang":
+        monkeypatch.setattr(remote_ways, "TIMEOUT_SEC", 0.5)
     web.answers[""] = [answer] * 99
-    begin = time.monotonic()
     message = rf"^{web.url}/clip.mp4 could not be found, tried 4 times: {words}$"
     with pytest.raises(OSError, match=message):
         open_source(f"{web.url}/clip.mp4")
     assert len(web.asked) == remote.TRIES
-    assert time.monotonic() - begin < 15
     # And when it does get better nobody is told.
     (tmp_path / "web" / "a.bin").write_bytes(b"abc")
-    web.answers[""] = [answer] * (remote.TRIES - 1)
+    # A busy machine may not answer within half a second: more than one try is left to it.
+    web.answers[""] = [answer] * (1 if answer == "hang" else remote.TRIES - 1)
     with open_binary(f"{web.url}/a.bin") as file:
         assert file.read() == b"abc"
 
 
 def test_pauses_grow(web, monkeypatch):
     pauses = []
-    monkeypatch.setattr(remote.time, "sleep", pauses.append)
+    monkeypatch.setattr(remote, "time", types.SimpleNamespace(sleep=pauses.append))
     web.answers[""] = [500] * 9
     with pytest.raises(OSError):
         remote.size_of(f"{web.url}/a.bin")
@@ -314,11 +317,12 @@ def test_what_is_not_there_is_the_wrong_source(tmp_path, web, bucket):
 def test_a_server_of_s3_that_fails_is_said(web, s3_server, hasty, monkeypatch, status, error):
     monkeypatch.setenv("AWS_ENDPOINT_URL", web.url)
     monkeypatch.setenv("S3_ENDPOINT", web.url)
+    if status == "hang":
+        monkeypatch.setattr(remote_ways, "TIMEOUT_SEC", 0.5)
     web.answers[""] = [status] * 99
-    begin = time.monotonic()
     with pytest.raises(error, match="^s3://footage/a.mp4 (must not be read|could not be found)"):
         open_source("s3://footage/a.mp4")
-    assert len(web.asked) <= 2 * remote.TRIES and time.monotonic() - begin < 20
+    assert len(web.asked) <= 2 * remote.TRIES
 
 
 def test_a_stream_of_a_camera_is_told_from_a_file_by_its_end_and_its_content_type(
@@ -358,8 +362,6 @@ def test_a_name_and_a_password_go_to_the_server_and_into_no_message(web, monkeyp
 
 def test_a_package_that_is_missing_is_named_with_its_extra(hasty, monkeypatch):
     import sys
-
-    from data_pipelines import remote_ways
 
     monkeypatch.setattr(remote_ways, "tensorflow_schemes", frozenset)
     for scheme, package in (("s3", "s3fs"), ("gs", "gcsfs")):

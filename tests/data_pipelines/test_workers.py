@@ -12,6 +12,7 @@ from data_pipelines import workers
 
 @pytest.fixture(autouse=True)
 def _no_process_stays():
+    workers._pool.close()  # nor from a test before
     yield
     workers._pool.close()
 
@@ -71,14 +72,14 @@ def test_a_decoder_that_crashes_costs_what_comes_after(tmp_path, write_video, ki
 def test_a_decoder_that_hangs_is_ended(tmp_path, write_video):
     path = write_video(tmp_path / "a.avi", frames=200, size=(240, 320))
     workers.probe(path)  # starts the process, which may take longer
-    decoding = workers.Decoding(path, stall_sec=1)
+    decoding = workers.Decoding(path, stall_sec=5)
     next(decoding)
     process = decoding._worker.process
     process.send_signal(signal.SIGSTOP)
     for _ in decoding:
         pass
     assert decoding.report["failure"] == (
-        "its decoder gave nothing for 1 seconds and was ended"
+        "its decoder gave nothing for 5 seconds and was ended"
     )
     assert process.poll() == -signal.SIGKILL
 

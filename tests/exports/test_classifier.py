@@ -125,7 +125,9 @@ def test_tensorflow_alone_gives_labels_with_probabilities(served, clips):
 
 
 @pytest.mark.parametrize("head", ["logistic", "neighbours"])
-def test_below_the_limit_it_is_none_of_these(encoder, fitted, clips, tmp_path, head):
+def test_below_the_limit_it_is_none_of_these(
+    encoder, fitted, clips, tmp_path, head, verified_here
+):
     folder = classifier.save(
         tmp_path / "new" / "actions", encoder, fitted[head], temperature=4.0, limit=0.8,
         about=ABOUT | {"head": head},
@@ -152,7 +154,9 @@ def test_the_manifest_is_that_of_an_export(served, encoder):
     )
 
 
-def test_a_classifier_that_cannot_be_checked_never_appears(encoder, fitted, tmp_path, monkeypatch):
+def test_a_classifier_that_cannot_be_checked_never_appears(
+    encoder, fitted, tmp_path, verified_here, monkeypatch
+):
     answers = verification.run_isolated
 
     def wrong(folder, clips):

@@ -25,22 +25,26 @@ def serve(folder, count=1, **options):
     return served_models.ServedModels([config], **{"poll_seconds": 0.05} | options)
 
 
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_request_keeps_its_version_which_goes_with_the_last_of_them(door):
     with serve(door) as served:
         held = served.find("door")
         gone = weakref.ref(held)
         shutil.copytree(door / "1", door / ".2")
         (door / ".2").rename(door / "2")
-        deadline = time.monotonic() + 60
-        while served.states("door").get(1) != (served_models.END, None):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: served.states("door").get(1) == (served_models.END, None))
         assert served.find("door").number == 2
         answer = held.run("", {"clip": tf.constant(CLIP)})
         np.testing.assert_allclose(answer["embedding"], [[0.2]], rtol=1e-6)
         del held
-        gc.collect()
-        assert gone() is None
+        # Who looks for new versions may be at it just now.
+        until(lambda: gc.collect() >= 0 and gone() is None)
 
 
 def test_a_version_whose_warm_up_fails_is_not_taken(door, monkeypatch):

@@ -47,13 +47,13 @@ class Asking:
         return request
 
     def embedding(self, **spec):
-        answer = self.prediction.Predict(self.request(**spec), timeout=60)
+        answer = self.prediction.Predict(self.request(**spec), timeout=300)
         return tf.make_ndarray(answer.outputs["embedding"]).item(), answer.model_spec.version.value
 
     def states(self, model="door"):
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = model
-        answer = self.model.GetModelStatus(request, timeout=60)
+        answer = self.model.GetModelStatus(request, timeout=300)
         return {one.version: one for one in answer.model_version_status}
 
 
@@ -94,8 +94,8 @@ def growing(folder, tmp_path):
     return tmp_path / "exports" / "door"
 
 
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
+def until(condition):
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -17,6 +17,8 @@ from exports import classifier
 from zoo.commands import classify_setup, labelled_setup
 from zoo.commands.app import app
 
+pytestmark = pytest.mark.usefixtures("all_verified_here")
+
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from typing import Annotated
 
 import pytest
@@ -145,7 +146,7 @@ def test_tensorflow_is_loaded_without_noise_and_standard_error_works_afterwards(
          "import tensorflow as tf\n"
          "tf.config.list_physical_devices('GPU')\n"
          "say('afterwards')"],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=500,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
@@ -188,7 +189,7 @@ def test_what_is_no_known_noise_is_shown_when_tensorflow_does_not_load(tmp_path)
         [sys.executable, "-c",
          "from zoo.commands.console import import_tensorflow_quietly\n"
          "import_tensorflow_quietly()"],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=500,
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), root))},
     )  # fmt: skip
     assert ended.returncode == 1
@@ -226,7 +227,7 @@ def test_a_file_that_cannot_be_written_is_said_before_the_work(tmp_path, monkeyp
 
 def test_progress_is_told_now_and_then(monkeypatch, capsys):
     clock = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(console, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
     report = console.progress()
     for number in range(1, 6):
         clock[0] += 0.4 * console.SECONDS_BETWEEN_LINES

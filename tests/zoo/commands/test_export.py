@@ -63,7 +63,9 @@ def test_a_run_is_exported_and_verified_on_its_own_footage(command, tmp_path, fo
 
 
 @pytest.mark.slow
-def test_a_version_that_fails_its_verification_never_appears(command, tmp_path, monkeypatch):
+def test_a_version_that_fails_its_verification_never_appears(
+    command, tmp_path, verified_here, monkeypatch
+):
     real = verification.run_isolated
 
     def falsified(folder, clips, through):

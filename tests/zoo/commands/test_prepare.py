@@ -1,5 +1,6 @@
 import io
 import json
+import types
 
 import numpy as np
 import pytest
@@ -137,7 +138,8 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch):
 
 def test_elsewhere_there_are_lines(monkeypatch, capsys):
     moments = iter([0.0, 11.0, 11.0, 12.0, 23.0, 23.0])
-    monkeypatch.setattr("zoo.commands.console.time.monotonic", lambda: next(moments))
+    clock = types.SimpleNamespace(monotonic=moments.__next__)
+    monkeypatch.setattr("zoo.commands.console.time", clock)
     with prepare.shown(io.StringIO()) as report:
         report(7, 30, "line\nbreak.avi")
         report(8, 30, "line\nbreak.avi")

@@ -86,7 +86,7 @@ def test_pictures_count_seconds_at_the_rate_of_the_frames(tmp_path, said, monkey
 
 
 @pytest.mark.slow
-def test_the_road_with_a_made_up_scene(tmp_path, said, monkeypatch):
+def test_the_road_with_a_made_up_scene(tmp_path, said, monkeypatch, verified_here):
     small = functools.partial(synthetic_cctv.make, train_videos=3, test_videos=1, frames=120)
     few = functools.partial(synthetic_cctv.make_kinds, clips_per_kind=3, frames=18)
     monkeypatch.setattr(synthetic_cctv, "make", small)
@@ -106,7 +106,7 @@ def test_the_road_with_a_made_up_scene(tmp_path, said, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_road_with_ones_own_footage(tmp_path, said):
+def test_the_road_with_ones_own_footage(tmp_path, said, verified_here):
     scene = synthetic_cctv.make(
         tmp_path / "scene", train_videos=3, test_videos=1, frames=60, size=(64, 112)
     )

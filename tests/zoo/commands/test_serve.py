@@ -39,7 +39,7 @@ def test_it_says_where_it_listens_serves_and_ends_when_told_to(folder, number):
         states = requests.get(f"{rest}/v1/models/door").json()["model_version_status"]
         assert [(one["version"], one["state"]) for one in states] == [("1", "AVAILABLE")]
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
         assert process.returncode == 0 and "Traceback" not in said
     finally:
         process.kill()

@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from data_pipelines.remote import RemotePath
 from zoo.commands import training_setup
 from zoo.commands.app import app
 from zoo.commands.training_setup import parse_setting, prepare, split_videos, with_footage
+from zoo.training import fit, whole_files
 from zoo.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,30 +29,37 @@ TINY = (
 )
 STEPS = 10
 
-# Sends a signal, maybe more than once, to its own process as the n-th checkpoint is about to take
-# its name. Footage is streamed, as if it were too large for the memory.
-SIGNALLED = """
+
+def raising(number, at, times=1):
+    """An `os.replace` that sends its own process a signal, maybe more than once.
+
+    It comes as the n-th checkpoint is about to take its name.
+    """
+    replace, seen = os.replace, []
+
+    def watched(source, target):
+        if "step-" in str(target):
+            seen.append(target)
+            for _ in range(times if len(seen) == at else 0):
+                try:
+                    signal.raise_signal(number)
+                except KeyboardInterrupt:
+                    pass  # An exception that comes in a destructor, or a callback of C, is lost so.
+        replace(source, target)
+
+    return watched
+
+
+# Footage is streamed, as if it were too large for the memory.
+SIGNALLED = f"""
 import os, signal, sys
 from zoo.commands import training_setup
 from zoo.training import fit, whole_files
 
+{inspect.getsource(raising)}
 training_setup.CACHE_BYTES = 0
-
 fit.fit.__kwdefaults__["checkpoint_every_sec"] = 0
-number, at, times = (int(sys.argv.pop(1)) for _ in range(3))
-replace, seen = os.replace, []
-
-def watched(source, target):
-    if "step-" in str(target):
-        seen.append(target)
-        for _ in range(times if len(seen) == at else 0):
-            try:
-                signal.raise_signal(number)
-            except KeyboardInterrupt:
-                pass  # An exception that comes in a destructor, or a callback of C, is lost so.
-    replace(source, target)
-
-whole_files.os.replace = watched
+whole_files.os.replace = raising(*(int(sys.argv.pop(1)) for _ in range(3)))
 from zoo.__main__ import main
 main()
 """
@@ -108,8 +117,11 @@ def test_a_run_killed_and_interrupted_ends_with_the_bits_of_an_undisturbed_one(
     assert killed.returncode == -signal.SIGKILL
     assert json.loads((tmp_path / "run" / "run.json").read_text())["step"] == 3
 
-    interrupted = signalled(signal.SIGTERM, 2, arguments)
-    assert interrupted.returncode == 130, interrupted.stderr
+    with monkeypatch.context() as patch:
+        patch.setitem(fit.fit.__kwdefaults__, "checkpoint_every_sec", 0)
+        patch.setattr(whole_files.os, "replace", raising(signal.SIGTERM, 2))
+        interrupted = invoke(*arguments)
+    assert interrupted.exit_code == 130, interrupted.stderr
     last = interrupted.stderr.splitlines()[-1]
     # It went on after step 3: the second checkpoint of its own is that of step 5.
     assert last.startswith("zoo train: interrupted after step 6; the checkpoint is kept")
