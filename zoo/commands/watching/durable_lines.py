@@ -6,7 +6,6 @@ import os
 import stat
 from pathlib import Path
 
-from data_pipelines.whole_files import write_all
 from zoo.training.whole_files import sync_folder
 
 # Of alarms some megabytes; what a disk does not take for longer than that is counted as lost.
@@ -74,16 +73,22 @@ def _append(path, data):
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     with open(descriptor, "rb+", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return write_all(file, data)
+            return _write_all(file, data)
         if is_new:
             sync_folder(path.parent)
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             data = b"\n" + data
         try:
-            write_all(file, data)
+            _write_all(file, data)
             os.fsync(descriptor)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, size)
             raise
+
+
+def _write_all(file, data):
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]

@@ -13,7 +13,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from data_pipelines.sources.camera_address import redacted
 from zoo.commands.console import printable
 from zoo.commands.watching.alarms import json_line
 from zoo.commands.watching.durable_lines import DurableLines
@@ -89,6 +88,7 @@ class Webhook:
         """
         line = json_line(alarm)
         with self._condition:
+            self._check_place()
             self._lines.add(line)
             self._condition.notify_all()
 
@@ -146,14 +146,17 @@ class Webhook:
 
     def _next(self):
         """The line that is sent next: of the spool, else one that the disk did not take."""
+        self._check_place()
         self._lines.write()
         held = self._lines.held
         return self._first_in_spool() or (held[0] if held else None)
 
-    def _first_in_spool(self):
-        """The first line that was not delivered; the place moves on to its beginning."""
+    def _check_place(self):
         if _size(self._lines.path) < self._place:
             self._place = 0  # Somebody has emptied it.
+
+    def _first_in_spool(self):
+        """The first line that was not delivered; the place moves on to its beginning."""
         if not self._lines.path.exists():
             return None
         with open(self._lines.path, "rb") as file:
@@ -207,11 +210,14 @@ def _parsed(url):
     """The server for people, without what may be secret; the address to ask; headers."""
     try:
         parts = urllib.parse.urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
+        port = "" if parts.port is None else f":{parts.port}"
     except ValueError:  # Of the port, whose place may hold a secret.
         parts, port = urllib.parse.urlsplit(""), ""
     if parts.scheme not in ("http", "https") or not parts.hostname or not _PLAIN.fullmatch(url):
-        shown = re.split(r"(?<![:/])[/?#]", redacted(url))[0]
+        # Here, since it brings TensorFlow along.
+        from data_pipelines.sources.camera_address import redacted
+
+        shown = re.match(r"([a-z+.-]+://)?[^/?#]*", redacted(url))[0]
         raise ValueError(
             "`url` must be http:// or https:// with a host and a port below 65536, in ASCII and "
             f"without blanks (%20). Received: {shown}"
