@@ -59,8 +59,8 @@ class Webhook:
     Example:
         >>> webhook = Webhook("https://desk.example/alarms", "runs/alarms.spool")  # doctest: +SKIP
         >>> webhook.tell({"id": "7d4e", "camera": "gate", "score": 0.3})  # doctest: +SKIP
-        >>> webhook.close(5)  # whether all was delivered  # doctest: +SKIP
-        True
+        >>> webhook.close(5)  # alarms that were not delivered  # doctest: +SKIP
+        0
     """
 
     def __init__(self, url, spool, timeout_seconds=10):
@@ -99,17 +99,21 @@ class Webhook:
             seconds: How long at most.
 
         Returns:
-            Whether all was delivered. If not, what is in `spool` is sent when that is opened next.
+            Number of alarms that were not delivered; those in `spool` are sent when it is opened
+            next.
         """
         with self._condition:
             self._is_closing = True
             self._condition.notify_all()
-            is_done = self._condition.wait_for(lambda: not self._has_more(), seconds)
+            self._condition.wait_for(lambda: not self._has_more(), seconds)
             self._lines.write()
+            left = len(self._lines.held)
+            with contextlib.suppress(OSError):
+                left += sum(1 for _ in self._spooled())
             self._is_closed = True
             self._condition.notify_all()
             self._place_file.close()
-        return is_done
+        return left
 
     def _send_all(self):
         """What the thread does."""
@@ -149,23 +153,26 @@ class Webhook:
         self._check_place()
         self._lines.write()
         held = self._lines.held
-        return self._first_in_spool() or (held[0] if held else None)
+        for self._place, line in self._spooled():
+            return line
+        self._place = _size(self._lines.path)  # What was passed over is done with.
+        return held[0] if held else None
 
     def _check_place(self):
         if _size(self._lines.path) < self._place:
             self._place = 0  # Somebody has emptied it.
 
-    def _first_in_spool(self):
-        """The first line that was not delivered; the place moves on to its beginning."""
+    def _spooled(self):
+        """Yields what was not delivered: pairs of the place in the spool where it begins, and it."""
         if not self._lines.path.exists():
-            return None
+            return
         with open(self._lines.path, "rb") as file:
             file.seek(self._place)
+            place = self._place
             for line in file:
-                if _is_alarm(line):
-                    return line
-                self._place += len(line)  # It was torn by a kill or by a power cut.
-        return None
+                if _is_alarm(line):  # Else it was torn by a kill or by a power cut.
+                    yield place, line
+                place += len(line)
 
     def _delivered(self, line):
         held = self._lines.held
@@ -174,8 +181,9 @@ class Webhook:
             self._lines.write()
             return
         # Where it was held, the disk has taken it meanwhile.
-        if self._first_in_spool() == line:
-            self._place += len(line)
+        place, first = next(self._spooled(), (0, None))
+        if first == line:
+            self._place = place + len(line)
         if self._place == _size(self._lines.path) > LONG_SPOOL_BYTES:
             os.truncate(self._lines.path, 0)
             self._place = 0

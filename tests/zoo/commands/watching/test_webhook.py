@@ -104,7 +104,7 @@ def free_port():
 def test_alarms_are_posted_as_json_in_their_order(receiver, spool):
     sender = Webhook(receiver.url + "?token=1", spool)
     tell(sender, *range(20))
-    assert sender.close(LONG)
+    assert sender.close(LONG) == 0
     assert receiver.ids == list(range(20)) and sender.trouble is None
     assert receiver.headers[0]["Content-Type"] == "application/json"
     assert receiver.headers[0]["path"] == "/alarms?token=1"
@@ -129,7 +129,7 @@ def test_what_fails_is_tried_until_it_does_not(receiver, spool, eventually, answ
     tell(sender, 1, 2, 3)
     troubles = set()
     eventually(lambda: troubles.add(sender.trouble) or len(receiver.ids) == 3)
-    assert sender.close(LONG) and sender.trouble is None
+    assert sender.close(LONG) == 0 and sender.trouble is None
     assert receiver.ids == [1, 2, 3] and not receiver.answers
     assert troubles - {None} <= {f"http://127.0.0.1:{receiver.port} gets no alarms: {said}"}
 
@@ -142,7 +142,7 @@ def test_trouble_is_said_while_it_lasts(receiver, spool, eventually):
     assert "404 Not Found" in sender.trouble
     receiver.answers.clear()
     eventually(lambda: sender.trouble is None)
-    assert receiver.ids == [1] and sender.close(LONG)
+    assert receiver.ids == [1] and sender.close(LONG) == 0
 
 
 def test_pauses_grow_to_the_longest_and_begin_anew_after_a_delivery(
@@ -161,7 +161,7 @@ def test_pauses_grow_to_the_longest_and_begin_anew_after_a_delivery(
     tell(sender, 1, 2)
     eventually(lambda: receiver.ids == [1, 2])
     assert pauses == [0.01, 0.02, 0.04, 0.05, 0.05, 0.01, 0.02]
-    assert sender.close(LONG)
+    assert sender.close(LONG) == 0
 
 
 def test_a_server_that_is_not_there_yet_gets_them_when_it_comes(spool, eventually):
@@ -171,7 +171,7 @@ def test_a_server_that_is_not_there_yet_gets_them_when_it_comes(spool, eventuall
     eventually(lambda: "Connection refused" in (sender.trouble or ""))
     with Receiver(port) as receiver:
         tell(sender, 3)
-        assert sender.close(LONG) and receiver.ids == [1, 2, 3]
+        assert sender.close(LONG) == 0 and receiver.ids == [1, 2, 3]
 
 
 def test_a_server_that_hangs_is_given_up_and_tried_again(receiver, spool, eventually):
@@ -183,7 +183,7 @@ def test_a_server_that_hangs_is_given_up_and_tried_again(receiver, spool, eventu
     receiver.release.set()
     eventually(lambda: sender.trouble is None and not sender._has_more())
     # The first was answered after all, to nobody: it comes again.
-    assert list(dict.fromkeys(receiver.ids)) == [1, 2, 3] and sender.close(LONG)
+    assert list(dict.fromkeys(receiver.ids)) == [1, 2, 3] and sender.close(LONG) == 0
 
 
 def test_an_outage_over_a_restart_loses_none(spool, eventually):
@@ -192,17 +192,17 @@ def test_an_outage_over_a_restart_loses_none(spool, eventually):
     for run in range(2):
         sender = Webhook(f"http://127.0.0.1:{port}/", spool)
         tell(sender, *range(100 * run, 100 * run + 100))
-        assert not sender.close(0)
+        assert sender.close(0) == 100 * run + 100
     with Receiver(port) as receiver:
         sender = Webhook(f"http://127.0.0.1:{port}/", spool)
-        assert sender.close(LONG) and receiver.ids == list(range(200))
+        assert sender.close(LONG) == 0 and receiver.ids == list(range(200))
 
 
 def test_what_was_delivered_is_not_sent_again_by_the_next_run(receiver, spool):
     for run in range(3):
         sender = Webhook(receiver.url, spool)
         tell(sender, run)
-        assert sender.close(LONG)
+        assert sender.close(LONG) == 0
     assert receiver.ids == [0, 1, 2]
 
 
@@ -213,8 +213,8 @@ def test_closing_waits_for_no_pause(receiver, spool, eventually, monkeypatch):
     sender = Webhook(receiver.url, spool)
     tell(sender, 1)
     eventually(lambda: sender.trouble)
-    assert sender.close(LONG) and receiver.ids == [1]
-    sender.close(0)  # Twice is once.
+    assert sender.close(LONG) == 0 and receiver.ids == [1]
+    assert sender.close(0) == 0  # Twice is once.
 
 
 PROGRAM = """
@@ -245,7 +245,7 @@ def test_kills_at_any_moment_lose_none(receiver, spool, eventually):
         told = max(told, json.loads(spool.read_bytes().splitlines()[-1])["id"])
     receiver.answers.clear()
     sender = Webhook(receiver.url, spool)
-    assert sender.close(LONG)
+    assert sender.close(LONG) == 0
     assert list(dict.fromkeys(receiver.ids)) == list(range(told + 1))
     # No more than the one on its way came twice by each kill.
     assert len(receiver.ids) <= told + 1 + 3
@@ -260,7 +260,7 @@ def test_on_a_full_disk_alarms_are_delivered_from_memory(receiver, spool, full_d
         receiver.release.set()
         eventually(lambda: receiver.ids == [1, 2, 3] and sender.trouble is None)
     tell(sender, 4)
-    assert sender.close(LONG) and receiver.ids == [1, 2, 3, 4]
+    assert sender.close(LONG) == 0 and receiver.ids == [1, 2, 3, 4]
     assert spool.read_bytes() == b'{"id": 1}\n{"id": 4}\n'
 
 
@@ -275,9 +275,9 @@ def test_when_the_disk_has_room_while_one_of_memory_is_sent_none_is_lost(
         eventually(lambda: receiver.headers)
     tell(sender, 3)
     receiver.release.set()
-    assert sender.close(LONG) and receiver.ids == [1, 2, 3]
+    assert sender.close(LONG) == 0 and receiver.ids == [1, 2, 3]
     assert spool.read_bytes() == b'{"id": 0\n{"id": 1}\n{"id": 2}\n{"id": 3}\n'
-    assert Webhook(receiver.url, spool).close(LONG) and receiver.ids == [1, 2, 3]
+    assert Webhook(receiver.url, spool).close(LONG) == 0 and receiver.ids == [1, 2, 3]
 
 
 def test_an_outage_on_a_full_disk_loses_none_while_the_process_lives(spool, full_disk, eventually):
@@ -287,14 +287,14 @@ def test_an_outage_on_a_full_disk_loses_none_while_the_process_lives(spool, full
         tell(sender, 1, 2)
         eventually(lambda: "refused" in sender.trouble and "File too large" in sender.trouble)
     with Receiver(port) as receiver:
-        assert sender.close(LONG) and receiver.ids == [1, 2]
+        assert sender.close(LONG) == 0 and receiver.ids == [1, 2]
 
 
 def test_lines_that_are_no_alarms_are_passed_over(receiver, spool):
     spool.write_bytes(b'{"id": 1}\n{"id": \n\0\0\0\n[2]\n{"id": 3}\n{"id": 4')
     sender = Webhook(receiver.url, spool)
     tell(sender, 5)
-    assert sender.close(LONG) and receiver.ids == [1, 3, 5]
+    assert sender.close(LONG) == 0 and receiver.ids == [1, 3, 5]
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_lines_that_are_no_alarms_are_passed_over(receiver, spool):
 def test_a_place_that_is_not_of_this_spool_sends_all_of_it(receiver, spool, place):
     spool.write_bytes(b'{"id": 1}\n{"id": 2}\n')
     spool.with_name("alarms.spool.place").write_bytes(place)
-    assert Webhook(receiver.url, spool).close(LONG) and receiver.ids == [1, 2]
+    assert Webhook(receiver.url, spool).close(LONG) == 0 and receiver.ids == [1, 2]
 
 
 def test_a_spool_that_somebody_emptied_goes_on(receiver, spool, eventually):
@@ -315,7 +315,7 @@ def test_a_spool_that_somebody_emptied_goes_on(receiver, spool, eventually):
     eventually(lambda: receiver.ids == [100, 2])
     spool.unlink()
     tell(sender, 3)
-    assert sender.close(LONG) and receiver.ids == [100, 2, 3]
+    assert sender.close(LONG) == 0 and receiver.ids == [100, 2, 3]
 
 
 def test_a_long_spool_is_emptied_when_all_was_delivered(receiver, spool, eventually, monkeypatch):
@@ -327,8 +327,8 @@ def test_a_long_spool_is_emptied_when_all_was_delivered(receiver, spool, eventua
     eventually(lambda: receiver.ids == [1, 2, 3] and not sender._has_more())
     assert spool.read_bytes() == b""
     tell(sender, 4)
-    assert sender.close(LONG)
-    assert Webhook(receiver.url, spool).close(LONG) and receiver.ids == [1, 2, 3, 4]
+    assert sender.close(LONG) == 0
+    assert Webhook(receiver.url, spool).close(LONG) == 0 and receiver.ids == [1, 2, 3, 4]
 
 
 def test_a_spool_that_cannot_be_read_is_trouble_that_passes(receiver, spool, eventually):
@@ -337,15 +337,15 @@ def test_a_spool_that_cannot_be_read_is_trouble_that_passes(receiver, spool, eve
     tell(sender, 1)  # Goes to memory, and is not sent before what may be in the spool.
     eventually(lambda: "Is a directory" in (sender.trouble or ""))
     spool.rmdir()
-    assert sender.close(LONG) and receiver.ids == [1]
+    assert sender.close(LONG) == 0 and receiver.ids == [1]
 
 
 def test_a_spool_has_one_sender(receiver, spool):
     sender = Webhook(receiver.url, spool)
     with pytest.raises(ValueError, match="`spool` must be a file that no other process sends from"):
         Webhook(receiver.url, spool)
-    sender.close(LONG)
-    assert Webhook(receiver.url, spool).close(LONG)
+    assert sender.close(LONG) == 0
+    assert Webhook(receiver.url, spool).close(LONG) == 0
 
 
 def test_user_and_password_are_sent_and_not_shown(receiver, spool, eventually):
@@ -353,13 +353,13 @@ def test_user_and_password_are_sent_and_not_shown(receiver, spool, eventually):
     address = receiver.url.replace("://", "://us%40er:pass%2Fword@")
     sender = Webhook(address + "?token=hidden", spool)
     tell(sender, 1)
-    assert sender.close(LONG)
+    assert sender.close(LONG) == 0
     assert receiver.headers[-1]["Authorization"] == "Basic dXNAZXI6cGFzcy93b3Jk"
     gone = Webhook(f"http://user:pass@127.0.0.1:{free_port()}/secret?token=hidden", spool)
     tell(gone, 2)
     eventually(lambda: gone.trouble)
     assert not any(word in gone.trouble for word in ("user", "pass", "secret", "hidden"))
-    gone.close(0)
+    assert gone.close(0) == 1
 
 
 @pytest.mark.parametrize(
