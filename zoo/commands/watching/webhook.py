@@ -163,7 +163,7 @@ class Webhook:
             self._place = 0  # Somebody has emptied it.
 
     def _spooled(self):
-        """Yields what was not delivered: pairs of the place in the spool where it begins, and it."""
+        """Yields what was not delivered: pairs of where in the spool it begins, and the line."""
         if not self._lines.path.exists():
             return
         with open(self._lines.path, "rb") as file:
