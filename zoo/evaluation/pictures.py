@@ -106,12 +106,28 @@ def overlay(frames, score_map, largest, opacity=0.6):
     columns = np.arange(width) * score_map.shape[2] // width
     heat = np.clip(score_map / largest, 0, 1)[:, rows][:, :, columns][..., None]
     picture = np.broadcast_to(frames, (*frames.shape[:3], 3)).astype(np.float32)
-    # From nothing over red to yellow: readable on grey footage and by the colour-blind.
-    colour = 255 * np.concatenate(
+    weight = opacity * heat
+    return np.round(picture + weight * (heat_colours(heat[..., 0]) - picture)).astype(np.uint8)
+
+
+def heat_colours(heat):
+    """Colours from red to yellow: readable on grey footage and by the colour-blind.
+
+    Args:
+        heat: float array in [0, 1].
+
+    Returns:
+        float array, of one axis more: RGB up to 255.
+
+    Example:
+        >>> heat_colours(np.array([0.0, 1.0]))
+        array([[255.,   0.,   0.],
+               [255., 255.,   0.]])
+    """
+    heat = np.asarray(heat)
+    return 255 * np.stack(
         [np.ones_like(heat), np.clip(2 * heat - 1, 0, 1), np.zeros_like(heat)], axis=-1
     )
-    weight = opacity * heat
-    return np.round(picture + weight * (colour - picture)).astype(np.uint8)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,7 @@ def write_whole(path, write):
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_json(path, value):
@@ -119,7 +119,7 @@ def whole_folder(path):
         for file in aside.iterdir():
             with open(file, "rb+") as opened:
                 os.fsync(opened.fileno())
-        _sync_folder(aside)
+        sync_folder(aside)
         if path.exists():
             shutil.rmtree(path)
         os.replace(aside, path)
@@ -127,11 +127,11 @@ def whole_folder(path):
         # A full disk gets its space back at once; a kill leaves the folder to the next save.
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(path):
-    # The name itself is only safe once the folder that holds it is on the disk.
+def sync_folder(path):
+    """Brings the names in a folder to the disk: a file that is there may have none yet."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

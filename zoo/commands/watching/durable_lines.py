@@ -1,0 +1,94 @@
+"""Lines of text that are on the disk when they were added, or wait until the disk takes them."""
+
+import collections
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+from zoo.training.whole_files import sync_folder
+
+# Of alarms some megabytes; what a disk does not take for longer than that is counted as lost.
+MOST_HELD = 10_000
+
+
+class DurableLines:
+    """A file that is appended to, line by line; a full disk costs no line and raises nothing.
+
+    The file is opened anew each time: it may be moved away, as logs are, and its disk may come
+    back. A line that was torn by a kill or a power cut is ended, and what a full disk took in part
+    is taken back, so that no line is added to the rest of another. Not for several threads at once.
+
+    Args:
+        path: File, which may be there.
+
+    Attributes:
+        held: Deque of the lines, bytes, that are not in the file yet.
+        trouble: None, or a sentence on why there are some, or that some are lost.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "alarms.jsonl")
+        >>> lines = DurableLines(path)
+        >>> lines.add(b"{}\\n")
+        >>> path.read_bytes(), lines.trouble
+        (b'{}\\n', None)
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.held = collections.deque()
+        self.trouble = None
+        self._lost = ""
+
+    def add(self, line):
+        """Adds a line.
+
+        Args:
+            line: Bytes that end with a line break and hold no other.
+        """
+        if len(self.held) < MOST_HELD:
+            self.held.append(line)
+        else:
+            self._lost = f"; more than {MOST_HELD} waited at once, and later ones are lost"
+        self.write()
+
+    def write(self):
+        """Writes what is held, if the disk takes it now."""
+        if self.held:
+            try:
+                _append(self.path, b"".join(self.held))
+            except OSError as error:
+                self.trouble = (
+                    f"{self.path} cannot be written: {error.strerror or error}; what is told waits "
+                    f"in memory until it can{self._lost}"
+                )
+                return
+            self.held.clear()
+        self.trouble = f"{self.path} was out of reach{self._lost}" if self._lost else None
+
+
+def _append(path, data):
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    with open(descriptor, "rb+", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return _write_all(file, data)
+        if is_new:
+            sync_folder(path.parent)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            data = b"\n" + data
+        try:
+            _write_all(file, data)
+            os.fsync(descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+
+
+def _write_all(file, data):
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
