@@ -189,10 +189,13 @@ class _Server(http.server.ThreadingHTTPServer):
 
     def process_request(self, request, client_address):
         with self._lock:
-            if len(self._viewers) >= _MOST_VIEWERS:
-                return self.shutdown_request(request)
-            self._viewers.add(request)
-        super().process_request(request, client_address)
+            has_room = len(self._viewers) < _MOST_VIEWERS
+            if has_room:
+                self._viewers.add(request)
+        if has_room:
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
 
     def shutdown_request(self, request):
         with self._lock:

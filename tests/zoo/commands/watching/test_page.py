@@ -191,7 +191,7 @@ def test_more_viewers_than_a_page_has_room_for_are_turned_away(page, monkeypatch
 def test_it_listens_on_this_machine_alone():
     page = Page(port=0)
     assert page._server.socket.getsockname()[0] == "127.0.0.1"
-    assert page.url == f"http://127.0.0.1:{page._server.server_port}/"
+    assert page.url == f"http://127.0.0.1:{page._server.server_address[1]}/"
     page.close()
 
 
