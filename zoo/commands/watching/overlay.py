@@ -154,10 +154,8 @@ def _draw_words(image, scored):
 def _draw_box(image, box):
     top, left, bottom, right = box
     thick = _thickness(image)
-    image[top : top + thick, left:right] = _BOX
-    image[max(top, bottom - thick) : bottom, left:right] = _BOX
-    image[top:bottom, left : left + thick] = _BOX
-    image[top:bottom, max(left, right - thick) : right] = _BOX
+    inside = image[top:bottom, left:right]
+    inside[:thick] = inside[-thick:] = inside[:, :thick] = inside[:, -thick:] = _BOX
 
 
 def _thickness(image):

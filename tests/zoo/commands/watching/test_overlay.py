@@ -48,6 +48,12 @@ def test_boxes_are_as_much_thicker_as_the_frame_is_larger(bare):
     assert found[500:900, 1595:1600].all() and not found[510:890, 1594].any()
 
 
+def test_a_box_smaller_than_its_edges_is_filled_and_nothing_beside_it(bare):
+    picture = Overlay().draw(bare(2160, 3840, events=(event_at(1000, 1000, 1002, 1003),)))
+    found = pixels_of(picture, RED)
+    assert found[1000:1002, 1000:1003].all() and found.sum() == 6
+
+
 def test_an_event_that_ended_is_no_more_to_be_seen(bare):
     with_it = Overlay().draw(bare(events=(event_at(8, 16, 24, 40, state=ENDED),)))
     assert np.array_equal(with_it, Overlay().draw(bare()))
