@@ -82,11 +82,24 @@ def shaken_model():
     return shaken
 
 
-def _verified_here():
+@pytest.fixture
+def verified_here(monkeypatch):
     """Exports are verified in this process, which has TensorFlow loaded.
 
     That a clean one gives the same is tested where verifying is.
     """
+    _verify_here(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def all_verified_here():
+    """The same for a whole file and the fixtures that it shares."""
+    with pytest.MonkeyPatch.context() as patch:
+        _verify_here(patch)
+        yield
+
+
+def _verify_here(patch):
     from exports import isolated_reader, verification
 
     def run(folder, clips, through="tensorflow"):
@@ -98,14 +111,8 @@ def _verified_here():
             with np.load(outputs) as numbers:
                 return dict(numbers), json.loads(about.read_text("utf-8"))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(isolated_reader, "FORBIDDEN", ())
-        patch.setattr(verification, "run_isolated", run)
-        yield
-
-
-verified_here = pytest.fixture(name="verified_here")(_verified_here)
-all_verified_here = pytest.fixture(name="all_verified_here", scope="module")(_verified_here)
+    patch.setattr(isolated_reader, "FORBIDDEN", ())
+    patch.setattr(verification, "run_isolated", run)
 
 
 @pytest.fixture(autouse=True)
