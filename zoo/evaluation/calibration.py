@@ -382,8 +382,8 @@ def _fit(levels, counts, wanted):
     The excesses of the logarithms of heights over the level from which the tail begins have the
     mean `1 / slope`; their sum is the area below the counts.
     """
-    # Further down events merge, and their number rises with the threshold.
-    most = int(np.argmax(counts))
+    # Further down events merge, and their number rises with the threshold, or all reach it.
+    most = len(counts) - 1 - int(np.argmax(counts[::-1]))
     place = most + int(np.argmax(counts[most:] <= max(WIDE * wanted, LEAST_EVENTS)))
     events, above = counts[place], counts[place + 1 :].sum()
     if events < max(wanted, LEAST_EVENTS) or not above:

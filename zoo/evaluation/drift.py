@@ -181,13 +181,14 @@ class DriftWatch:
         blocks = known["blocks"]
         alike = (1 + correlation) / (1 - correlation)  # Minutes that say as much as one.
         quantile = stats.t.isf(_CHANCE, np.maximum(blocks / alike - 1, 1))
-        self._limits = {
-            length: np.maximum(
-                quantile * spread * np.sqrt(_variance(length, correlation) + alike / blocks),
-                math.log(_LEAST_RATIO),
-            )
-            for length in WINDOWS
-        }
+        self._limits = {}
+        for length in WINDOWS:
+            errors = spread * np.sqrt(_variance(length, correlation) + alike / blocks)
+            limits = np.maximum(quantile * errors, math.log(_LEAST_RATIO))
+            # What moves lifts a low quantile as soon as a minute is busier than any before: by as
+            # much as it has lifted the next one.
+            limits[:-1] = np.maximum(limits[:-1], limits[1:])
+            self._limits[length] = limits
         self._blocks, self._levels = ScoreBlocks(), collections.deque(maxlen=max(WINDOWS))
         self._begun, self._counts = 0, collections.deque(maxlen=max(WINDOWS))
         self._found, self._time_sec = None, -math.inf
@@ -207,12 +208,12 @@ class DriftWatch:
             self._smoother.begin()
         self._time_sec = time_sec
         smooth = self._smoother.update(np.asarray(score_map, np.float32), time_sec)
-        self._begun += sum(event.state == BEGUN for event in events)
         row = self._blocks.add(time_sec, float(smooth.max()))
+        begun, self._begun = self._begun, sum(event.state == BEGUN for event in events)
         if row is None:
+            self._begun += begun
             return None
-        self._counts.append(self._begun)
-        self._begun = 0
+        self._counts.append(begun)
         self._levels.append(_levels(row, self._high))
         if self._found is None:
             return self._beginning(time_sec)
@@ -237,10 +238,8 @@ class DriftWatch:
             self._found = length, place, max(most, off, key=abs)
             return None
         told = self._told(ENDED, time_sec)
-        # Longer windows hold the drift still.
-        kept = list(self._levels)[-length:]
+        # Half of them are of the drift still, and more of the longer windows.
         self._levels.clear()
-        self._levels.extend(kept)
         self._found = None
         return told
 
