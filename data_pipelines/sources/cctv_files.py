@@ -43,7 +43,7 @@ class CCTVVideo(VideoFile):
 
     def start_hour(self):
         minutes = self.conditions()
-        return minutes[0]["hour"] if minutes else None
+        return minutes[0].get("hour") if minutes else None
 
     def frame_labels(self):
         if self.truth_path is None:
