@@ -385,6 +385,9 @@ def _fit(levels, counts, wanted):
     # Further down events merge, and their number rises with the threshold, or all reach it.
     most = len(counts) - 1 - int(np.argmax(counts[::-1]))
     place = most + int(np.argmax(counts[most:] <= max(WIDE * wanted, LEAST_EVENTS)))
+    if counts[place] < max(wanted, LEAST_EVENTS) and place > most:
+        # A number that falls steeply goes past all that are enough in a single step.
+        place -= 1
     events, above = counts[place], counts[place + 1 :].sum()
     if events < max(wanted, LEAST_EVENTS) or not above:
         return None

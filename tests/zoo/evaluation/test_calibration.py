@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.evaluation import calibration
-from zoo.evaluation.calibration import AlarmCounter, choose, settings_for
+from zoo.evaluation.calibration import STEP, AlarmCounter, choose, settings_for
 from zoo.evaluation.events import BEGUN, EventSettings, EventTracker
 
 FPS = 0.25  # Frames are few, so that hours of them take a second.
@@ -143,6 +143,16 @@ def test_a_ground_without_noise_does_not_lift_the_threshold():
     # Asked for so many that all events are in the tail.
     noisy = choose(counted(2, 60, 0), 30.0).high
     assert choose(counter, 30.0).high == pytest.approx(noisy, rel=0.2)
+
+
+def test_a_number_that_falls_steeply_is_fitted_from_above_the_step():
+    """From 20 to 9 in a step of the thresholds: of the last that are enough, as Hill has it."""
+    levels = np.log(STEP) * np.arange(6)
+    counts = np.array([52, 31, 20, 9, 2, 0])
+    fit = calibration._fit(levels, counts, 2.0)
+    assert fit.events == 20 and fit.level == levels[2]
+    assert fit.slope == pytest.approx(20 / (np.log(STEP) * (10 + 9 + 2)))
+    assert calibration._fit(levels, np.array([9, 9, 2, 0, 0, 0]), 2.0) is None
 
 
 def test_a_few_minutes_have_an_interval_too():
