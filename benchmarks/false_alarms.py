@@ -2,13 +2,16 @@
 
     python benchmarks/false_alarms.py --out runs/false_alarms
 
-makes, seed by seed, the footage of a `synthetic_cctv` camera: hours of normal footage to calibrate
-on, then hours of more of it, then hours with events. What raises alarms in the second is counted,
-and of the third the share of events that an alarm overlaps in time and place, by kind. Every hour
-that is scored leaves a file, so the same command goes on with what was broken off; the footage of a
-seed goes when it is scored. With `--scorer copy`, the error of a copy of the last frame, a seed
-takes about twenty minutes of two cores, most of it for drawing; a model of the zoo scores as fast
-as `benchmarks/scoring.py` says.
+makes, seed by seed, the footage of a `synthetic_cctv` camera: hours of normal footage, then hours
+with events. On some of the normal ones the threshold is calibrated, what raises alarms in the rest
+is counted, and of the events the share that an alarm overlaps in time and place, by kind. People
+come and go by the hour: with `--take first` the first hours of the day are calibrated on, with
+`--take spread` as many minutes of each hour. Every ten minutes that are scored leave a file, so the
+same command goes on with what was broken off; the footage of a seed goes when it is scored.
+
+With `--scorer copy`, the error of a copy of the last frame, a seed of 13 hours takes most of an
+hour of two cores, nearly all of it for drawing; `--fps 2 --size 48 72` is a fifth of that. A model
+of the zoo scores as fast as `benchmarks/scoring.py` says.
 """
 
 import argparse
@@ -35,6 +38,7 @@ from zoo.evaluation.events import BEGUN, ENDED, EventTracker  # noqa: E402
 from zoo.evaluation.scoring import CopyLastFrame  # noqa: E402
 from zoo.training.whole_files import read_json, write_json, write_whole  # noqa: E402
 
+FILE_MINUTES = 10
 BAR = (0.3, 3.0)  # times the rate asked for
 
 
@@ -45,6 +49,7 @@ def main():
     parser.add_argument("--rate", type=float, default=1.0, help="false alarms per hour asked for")
     parser.add_argument("--seeds", type=int, default=10, help="cameras, from seed 0 on")
     parser.add_argument("--calibration-hours", type=int, default=2)
+    parser.add_argument("--take", choices=("first", "spread"), default="first", help="of the day")
     parser.add_argument("--hours", type=int, default=10, help="unseen normal ones of each camera")
     parser.add_argument("--event-hours", type=int, default=1, help="with events")
     parser.add_argument("--size", type=int, nargs=2, default=(96, 144), help="height and width")
@@ -84,37 +89,46 @@ def begin(out, asked):
 
 
 def of_seed(folder, seed, scoring, arguments):
-    """The hours of one camera: dict of `threshold`, `normal` and `events`, lists of dicts."""
-    normal = arguments.calibration_hours + arguments.hours
-    names = [folder / f"hour{hour:02d}.json" for hour in range(normal + arguments.event_hours)]
-    if not all(name.is_file() for name in names[arguments.calibration_hours :]):
+    """What is known of one camera: dict of `threshold`, `normal` and `events`, lists of dicts."""
+    hours = arguments.calibration_hours + arguments.hours
+    files = hours * 60 // FILE_MINUTES
+    taken = taken_of(files, arguments.calibration_hours * 60 // FILE_MINUTES, arguments.take)
+    count = files + arguments.event_hours * 60 // FILE_MINUTES
+    names = {n: folder / f"part{n:03d}.json" for n in range(count) if n not in taken}
+    if not all(name.is_file() for name in names.values()):
         print(f"seed {seed}: footage", file=sys.stderr, flush=True)
         footage = synthetic_cctv.make_archive(
-            folder / "footage", seed, cameras=1, train_hours=normal,
+            folder / "footage", seed, cameras=1, train_hours=hours,
             test_hours=arguments.event_hours, size=tuple(arguments.size), fps=arguments.fps,
-            minutes_per_file=60, conditions=tuple(arguments.conditions),
+            minutes_per_file=FILE_MINUTES, conditions=tuple(arguments.conditions),
         )  # fmt: skip
         videos = data_pipelines.open_source(footage).videos
-        settings = calibrated(folder, videos[: arguments.calibration_hours], scoring, arguments)
-        for hour, video in enumerate(videos):
-            if hour >= arguments.calibration_hours and not names[hour].is_file():
-                print(f"seed {seed}: hour {hour}", file=sys.stderr, flush=True)
-                write_json(names[hour], watched(video, scoring, settings))
+        settings = calibrated(folder, [videos[n] for n in taken], scoring, arguments)
+        for number, name in names.items():
+            if not name.is_file():
+                print(f"seed {seed}: {videos[number].name}", file=sys.stderr, flush=True)
+                write_json(name, watched(videos[number], scoring, settings))
         shutil.rmtree(footage)
-    hours = [read_json(name) for name in names[arguments.calibration_hours :]]
     threshold = read_json(folder / calibrate_setup.FILE)
     return {
         "threshold": threshold["events"]["high"], "rate_interval": threshold["rate_interval"],
-        "normal": hours[: arguments.hours], "events": hours[arguments.hours :],
+        "normal": [read_json(name) for n, name in names.items() if n < files],
+        "events": [read_json(name) for n, name in names.items() if n >= files],
     }  # fmt: skip
 
 
+def taken_of(files, wanted, take):
+    """Numbers of the files to calibrate on, of so many: the first, or spread over all."""
+    every = 1 if take == "first" else files / wanted
+    return [int(number * every) for number in range(wanted)]
+
+
 def calibrated(folder, videos, scoring, arguments):
-    """The settings for events, from the first hours; the score maps of each are kept till then."""
+    """The settings for events; the score maps of each video are kept till they are known."""
     path = folder / calibrate_setup.FILE
     if not path.is_file():
         counter = AlarmCounter(scoring.settings(0.3, 0.5))
-        kept = [folder / f"maps{hour:02d}.npy" for hour in range(len(videos))]
+        kept = [folder / f"maps{number:03d}.npy" for number in range(len(videos))]
         for file, video in zip(kept, videos, strict=True):
             if not file.is_file():
                 print(f"{folder.name}: scoring {video.name}", file=sys.stderr, flush=True)

@@ -23,6 +23,12 @@ def test_boxes_overlap_by_a_pixel(script):
     assert not script.overlap((8, 8, 16, 16), (0, 0, 7, 15))
 
 
+def test_what_is_calibrated_on_is_the_first_or_spread_over_the_day(script):
+    assert script.taken_of(72, 12, "first") == list(range(12))
+    assert script.taken_of(72, 12, "spread") == list(range(0, 72, 6))
+    assert script.taken_of(30, 12, "spread") == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27]
+
+
 def test_cameras_are_pooled(script):
     hour = {"hours": 1.0, "alarms": 2, "false_alarms": 1, "truth": []}
     truth = [{"kind": "run", "found": True}, {"kind": "run", "found": False}]
@@ -67,8 +73,9 @@ def test_it_goes_on_with_the_hours_that_are_there(script, tmp_path, monkeypatch,
     seed = tmp_path / "seed0"
     seed.mkdir()
     hour = {"hours": 1.0, "alarms": 1, "false_alarms": 1, "truth": []}
-    for number in (2, 3):
-        (seed / f"hour{number:02d}.json").write_text(json.dumps(hour))
+    # Two hours of six files each were calibrated on.
+    for number in range(12, 24):
+        (seed / f"part{number:03d}.json").write_text(json.dumps(hour))
     threshold = {"events": {"high": 0.5}, "rate_interval": [0.5, 2.0]}
     (seed / "calibration.json").write_text(json.dumps(threshold))
     monkeypatch.setattr(synthetic_cctv, "make_archive", None)
