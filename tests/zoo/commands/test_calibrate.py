@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 import exports
 import zoo
-from data_pipelines import Source, Video
+from data_pipelines import ClipSpec, Source, Video
 from exports import manifest, verification
 from zoo.commands import calibrate, calibrate_setup
 from zoo.commands.app import app
 from zoo.evaluation.calibration import AlarmCounter, choose, settings_for
 from zoo.evaluation.events import EventSettings, find_events
-from zoo.evaluation.scoring import ModelScorer, to_unit_range
+from zoo.evaluation.scoring import CopyLastFrame, ModelScorer, to_unit_range
 
 SIZE = (32, 48)
 FOUND = {
@@ -191,8 +191,9 @@ class Dated(Street):
             yield 100 + 2 * (frame - 100).clip(0, 77) if self.hour >= 22 else frame
 
 
-def test_hours_of_the_day_that_have_enough_have_a_threshold_of_their_own(served):
-    scoring = calibrate_setup.of_export(exports.load(served))
+def test_hours_of_the_day_that_have_enough_have_a_threshold_of_their_own():
+    clip = ClipSpec(fps=10, size=SIZE, channels=1)
+    scoring = calibrate_setup.Scoring(clip, CopyLastFrame(), window=2)
     videos = [Dated("a", 8.0, 1), Dated("b", 22.0, 2), Dated("c", 23.99, 3)]
     found = calibrate_setup.calibrate(scoring, source(*videos), scoring.settings(0.1, 0.5), 60.0)
     hours = found["cameras"]["door"]["hours"]
