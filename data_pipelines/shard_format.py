@@ -93,9 +93,9 @@ class Index:
         arguments: Dict of how frames were prepared: `fps`, `size`, `channels`, `quality` and what
             limits a shard.
         videos: List of dicts: `name`, `label`, `group`, `split`, `fps`, `frames`, `declared` (how
-            many frames the file says that it has, at this rate, or None), and `source`, what its
-            files were: the name of the first, their number, their bytes, and a check of names,
-            sizes and times of change.
+            many frames the file says that it has, at this rate, or None), `start_hour` (of the
+            clock, or None), and `source`, what its files were: the name of the first, their number,
+            their bytes, and a check of names, sizes and times of change.
         shards: List of `Shard`, in the order of the videos.
     """
 

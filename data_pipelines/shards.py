@@ -389,6 +389,7 @@ def _described(video, form):
         "name": video.name, "label": video.label, "group": video.group, "split": video.split,
         "fps": given_rate(video.fps, form.fps), "source": found,
         "declared": None if video.num_frames is None else video.length_at(form.fps),
+        "start_hour": video.start_hour(),
     }))  # fmt: skip
 
 

@@ -7,16 +7,11 @@ import random
 import re
 
 from data_pipelines.near_duplicates import groups
+from data_pipelines.sources.dated_names import DATE, moment_in
 
 _LOG = logging.getLogger(__name__)
 
 BY = ("camera", "source", "day", "group")
-
-# 2024-05-01, 2024_05_01, 2024.05.01 and 20240501, maybe with the time of day behind it.
-_DATE = re.compile(
-    r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<mark>[-_.]?)(?P<month>\d\d)(?P=mark)(?P<day>\d\d)"
-    r"(?:[-_. T]?(?P<hour>\d\d)[-_.:h]?(?P<minute>\d\d)(?:[-_.:m]?(?P<second>\d\d))?)?(?!\d)"
-)
 
 # cam1, camera-02, ch_07: one or two digits count cameras, more of them clips.
 _NUMBERED_CAMERA = re.compile(
@@ -142,7 +137,7 @@ def _cameras(video, source):
         return [str(source.path)]
     *folders, name = video.name.split("/")
     for folder in folders:
-        told = _DATE.sub("", folder).strip(" -_.")
+        told = DATE.sub("", folder).strip(" -_.")
         if told and told.lower() not in _SIDES and folder != video.label:
             return [told]
     if source.kind == "synthetic_cctv":
@@ -160,9 +155,7 @@ def _recordings(video, source):
 
 
 def _days(video, source):
-    begin = None
-    for found in _DATE.finditer(video.name):
-        begin = _moment(found) or begin
+    begin = moment_in(video.name)
     if begin is None:
         facts = getattr(video, "facts", {})
         try:
@@ -184,21 +177,6 @@ def _groups(video, source):
     return [video.name if video.group is None else video.group]
 
 
-def _moment(found):
-    """`(datetime, whether it has a time of day)`; None where it is no date."""
-    year, month, day, hour, minute, second = (
-        int(found[part] or 0) for part in ("year", "month", "day", "hour", "minute", "second")
-    )
-    try:
-        date = datetime.datetime(year, month, day)
-    except ValueError:
-        return None
-    try:
-        return date.replace(hour=hour, minute=minute, second=second), found["hour"] is not None
-    except ValueError:
-        return date, False
-
-
 def _length_sec(video):
     declared = getattr(video, "facts", {}).get("duration_sec")
     if declared:
@@ -207,7 +185,7 @@ def _length_sec(video):
 
 
 def _before_number(name):
-    date = _DATE.search(name)
+    date = DATE.search(name)
     told = name[: date.start()] if date else _stem(name)
     # Of other numbers nothing tells whether they count cameras or clips: then they count clips.
     numbered = _NUMBERED_CAMERA.match(told)

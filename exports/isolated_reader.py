@@ -60,7 +60,8 @@ def run(reader, folder, inputs_path, outputs_path, about_path):
         folder: Path of the version's folder.
         inputs_path: Path of an `.npz` with uint8 clips (batch, time, height, width, channels).
         outputs_path: Path of the `.npz` to write; its keys are `CLIP/SIGNATURE/OUTPUT`. Of `step`
-            they are `score` and `score_map`, for each of the frames it was given.
+            they are `score`, `score_map` and, where it gives that, `above_threshold`, for each of
+            the frames it was given.
         about_path: Path of the JSON file to write: `refused`, by signature why the reader cannot
             run it, and `seconds`, by signature of the last call, when all is warm.
 
@@ -207,7 +208,8 @@ def stream(step, clip, layout):
         layout: dict, the `state` of `interface.json`.
 
     Returns:
-        Dict of `score` and `score_map`: arrays with an axis of time after the batch.
+        Dict of `score`, `score_map` and `above_threshold`, those that it gives: arrays with an
+        axis of time after the batch.
 
     Example:
 
@@ -229,13 +231,13 @@ def stream(step, clip, layout):
         f"state_{name}": np.zeros([resolve(size) for size in part["shape"]], part["dtype"])
         for name, part in layout.items()
     }
-    found = {"score": [], "score_map": []}
+    found = {"score": [], "score_map": [], "above_threshold": []}
     for number in range(clip.shape[1]):
         answer = step(frame=clip[:, number], **state)
         state = {name: answer[name] for name in state}
-        for output, held in found.items():
-            held.append(answer[output])
-    return {output: np.stack(held, axis=1) for output, held in found.items()}
+        for output in found.keys() & answer.keys():
+            found[output].append(answer[output])
+    return {output: np.stack(held, axis=1) for output, held in found.items() if held}
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from exports import signatures
 
 EXTRA = "assets.extra"
 NAME = f"{EXTRA}/manifest.json"
+FORMAT = 1
 
 
 def describe(model, functions, rollout_steps, name=None):
@@ -39,7 +40,7 @@ def describe(model, functions, rollout_steps, name=None):
 
     functions = list(functions)
     return {
-        "format": 1,
+        "format": FORMAT,
         "model": {
             "class": type(model).__name__,
             "name": name,
@@ -97,7 +98,8 @@ def read(folder):
         The manifest, a dict.
 
     Raises:
-        ValueError: If there is no manifest in the folder, or it is not JSON.
+        ValueError: If there is no manifest in the folder, it is not JSON, or another version of
+            this project wrote it, with another layout.
 
     Example:
 
@@ -107,11 +109,18 @@ def read(folder):
     """
     path = Path(folder) / NAME
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"`folder` must be an export with {NAME}. Received: {folder}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
+    layout = found.get("format") if isinstance(found, dict) else None
+    if layout != FORMAT:
+        raise ValueError(
+            f"{folder} must be an export of the layout {FORMAT}, which this version of the project "
+            f"reads; export the model anew. Received: the layout {layout!r}"
+        )
+    return found
 
 
 def check_files(folder):

@@ -49,6 +49,7 @@ class Export:
         folder: pathlib.Path of the version.
         manifest: dict, as `exports.manifest.describe` gives it, with the hashes of the files.
         verbs: tuple of the signatures' names, `encode` for `serving_default`.
+        calibration: dict, the content of its `calibration.json`; None of one not calibrated.
 
     Example:
 
@@ -61,6 +62,7 @@ class Export:
     def __init__(self, folder, description):
         self.folder = folder
         self.manifest = description
+        self.calibration = saved_model.read_calibration(folder)
         # The signatures hold their weights weakly: the loaded object must live as long.
         self._loaded = tf.saved_model.load(str(folder))
         names = ["encode" if n == "serving_default" else n for n in description["signatures"]]
@@ -146,6 +148,32 @@ class Export:
         """
         return self._run("score", "score_map", clip)
 
+    def above_threshold(self, clip):
+        """Says which frames reach the threshold of a calibrated export.
+
+        That is no event yet: `signatures.add_threshold` says what it is.
+
+        Args:
+            clip: uint8 array (batch, time, height, width, channels).
+
+        Returns:
+            bool array (batch, time).
+
+        Raises:
+            ValueError: As `encode`, or if the export is not calibrated.
+
+        Example:
+
+        ```python
+        export.above_threshold(clip).any()
+        ```
+        """
+        if self.calibration is None:
+            raise ValueError(
+                f"{self.folder} must be calibrated to have a threshold, by `zoo calibrate`"
+            )
+        return self._run("score", signatures.ABOVE, clip)
+
     def rollout(self, context):
         """Predicts the frames that follow, as many as the export fixes (`rollout_steps`).
 
@@ -198,8 +226,9 @@ class Export:
             state: dict of arrays, as `initial_state` or the last `step` gave it.
 
         Returns:
-            Dict: `score` (batch,), `score_map` (batch, height', width'), `prediction` uint8, and
-            `state`, a dict for the next call.
+            Dict: `score` (batch,), `score_map` (batch, height', width'), `prediction` uint8, of a
+            calibrated export `above_threshold` bool (batch,), and `state`, a dict for the next
+            call.
 
         Raises:
             ValueError: If the export has no `step`, or the frame does not fit.
@@ -222,6 +251,10 @@ class Export:
     def weights(self):
         """List of the `tf.Variable`s that the signatures read."""
         return list(self._loaded.weights)
+
+    def without_threshold(self):
+        """The signatures as they were before a calibration: dict from name to function."""
+        return signatures.before_threshold(self._loaded, self.manifest["signatures"])
 
     def signature(self, name):
         """Gives a signature as TensorFlow has it, to lay into another graph.

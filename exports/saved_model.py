@@ -18,15 +18,20 @@ from exports import manifest, signatures, warm_up
 
 PARTIAL = ".partial-"
 INTERFACE = f"{manifest.EXTRA}/interface.json"
+CALIBRATION = f"{manifest.EXTRA}/calibration.json"
+CARD = f"{manifest.EXTRA}/card.json"
 
 
-def export(model, directory, version=None, rollout_steps=8, card=None, name=None, check=None):
+def export(
+    model, directory, version=None, rollout_steps=8, card=None, name=None, check=None,
+    calibration=None,
+):  # fmt: skip
     """Exports a model as `DIRECTORY/VERSION/`.
 
     Beside the SavedModel lies `assets.extra/` with `manifest.json`, with `interface.json`, by which
     clients of TensorFlow's C API find tensors in the graph, with the warm-up requests that
-    TensorFlow Serving runs before it serves, and, where there is one, the model's card as
-    `card.json`.
+    TensorFlow Serving runs before it serves, and, where there are such, the model's card as
+    `card.json` and its calibration as `calibration.json`.
 
     Args:
         model: A built `zoo` model.
@@ -38,6 +43,8 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
         name: str, the preset or run that the model comes from, for the manifest. Default: none.
         check: Function of the unfinished folder's path that raises if the export must not
             appear, such as `lambda folder: exports.verify(folder, model)`. Default: none.
+        calibration: Dict, the content of the model's `calibration.json`; `score` and `step` then
+            give `above_threshold` too, as `signatures.add_threshold` has it. Default: none.
 
     Returns:
         pathlib.Path of the version's folder.
@@ -60,9 +67,12 @@ def export(model, directory, version=None, rollout_steps=8, card=None, name=None
         raise ValueError(f"`card` must be a file. Received: {card}")
     directory = check_directory(directory, version)
     module, functions = signatures.build(model, rollout_steps)
+    if calibration is not None:
+        pooling = getattr(model, "score_pooling", "max")
+        functions = signatures.add_threshold(module, functions, calibration, pooling)
 
     def write(partial):
-        _write(partial, module, functions, card)
+        write_parts(partial, module, functions, card, calibration)
         write_description(partial, manifest.describe(model, functions, rollout_steps, name))
 
     return write_version(directory, write, version, check)
@@ -281,13 +291,54 @@ def _sole_writer(directory):
         os.close(descriptor)
 
 
-def _write(folder, module, functions, card):
+def write_parts(folder, module, functions, card=None, calibration=None):
+    """Writes a SavedModel, and beside it what is known of the model.
+
+    Args:
+        folder: pathlib.Path of the unfinished version.
+        module, functions: As of `signatures.build`.
+        card: Path of the model's card. Default: none.
+        calibration: Dict of JSON values. Default: none.
+
+    Example:
+
+    ```python
+    write_parts(folder, *signatures.build(model))
+    ```
+    """
     # `experimental_debug_stripper` would take the size assertions out of the graph.
     tf.saved_model.save(module, str(folder), signatures=functions)
-    extra = folder / manifest.EXTRA
-    extra.mkdir()
+    (folder / manifest.EXTRA).mkdir()
     if card is not None:
-        shutil.copyfile(card, extra / "card.json")
+        shutil.copyfile(card, folder / CARD)
+    if calibration is not None:
+        text = json.dumps(calibration, indent=2) + "\n"
+        (folder / CALIBRATION).write_text(text, encoding="utf-8")
+
+
+def read_calibration(folder):
+    """Reads the calibration of an export.
+
+    Args:
+        folder: pathlib.Path of the version's folder.
+
+    Returns:
+        Dict, the content of its `calibration.json`; None where there is none.
+
+    Raises:
+        ValueError: If it is not JSON.
+
+    Example:
+
+    ```python
+    read_calibration(Path("served/2"))["events"]["high"]
+    ```
+    """
+    path = folder / CALIBRATION
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
 
 
 def write_description(folder, description):

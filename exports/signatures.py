@@ -12,6 +12,10 @@ import tensorflow as tf
 
 from data_pipelines import transforms
 
+ABOVE = "above_threshold"
+# What a module keeps the signatures under that know no threshold, to be calibrated again.
+_ALONE = "alone_"
+
 
 def build(model, rollout_steps=8):
     """Lays the verbs of a model as served signatures.
@@ -66,6 +70,87 @@ def build(model, rollout_steps=8):
     # variables that the graphs read are all that serving needs.
     module.weights = _captured_variables(functions.values())
     return module, functions
+
+
+def add_threshold(module, functions, calibration, pooling="max"):
+    """Lets `score` and `step` give `above_threshold`: bool (batch, time) and (batch,).
+
+    A frame is above the threshold where the largest mean over the windows of its score map is at
+    or above `high` of the calibration's `events`, the threshold of all cameras. With the pooling
+    "max" that mean is its `score`. It is no event yet: events last for a time, go on down to a
+    lower threshold, and may have thresholds of their own by camera and hour, all of which stands in
+    `calibration.json`. So a frame above the threshold may be too short for one, and a frame within
+    one be below it.
+
+    Args:
+        module: `tf.Module` to save; it keeps the signatures as they were beside these.
+        functions: Dict from the name of a signature to a `tf.function` with one input signature, or
+            a concrete one: as of `build`, or `before_threshold` of a loaded export.
+        calibration: Dict, the content of `calibration.json`.
+        pooling: str, what the model makes of the windows' means to have its score.
+
+    Returns:
+        Dict like `functions`.
+
+    Raises:
+        ValueError: If there is no `score` or `step`, or the calibration breaks a rule.
+
+    Example:
+
+    ```python
+    module, functions = build(model)
+    functions = add_threshold(module, functions, {"events": EventSettings(high=0.02).to_dict()})
+    ```
+    """
+    # Here, since reading an export back needs nothing of the zoo.
+    from zoo.evaluation.calibration import settings_for
+    from zoo.models.error_scorer import largest_window
+
+    settings = settings_for(calibration)
+    if missing := [name for name in ("score", "step") if name not in functions]:
+        raise ValueError(
+            "`calibration` must be of a model that scores frame by frame. Received: one without "
+            f"`{missing[0]}`"
+        )
+    functions = {name: _concrete(function) for name, function in functions.items()}
+    for name, function in functions.items():
+        setattr(module, _ALONE + name, function)
+
+    def with_threshold(name):
+        given, named = functions[name].structured_input_signature
+
+        def answer(**inputs):
+            outputs = functions[name](**inputs)
+            reached = outputs["score"]
+            if pooling != "max":
+                shape = tf.shape(outputs["score_map"])
+                maps = tf.reshape(outputs["score_map"], [1, -1, shape[-2], shape[-1]])
+                reached = tf.reshape(largest_window(maps, settings.window), shape[:-2])
+            return {**outputs, ABOVE: reached >= settings.high}
+
+        specs = {spec.name: spec for spec in given} | named
+        return tf.function(answer, autograph=False).get_concrete_function(**specs)
+
+    return functions | {name: with_threshold(name) for name in ("score", "step")}
+
+
+def before_threshold(loaded, names):
+    """The signatures of a loaded export as they are without a threshold.
+
+    Args:
+        loaded: What `tf.saved_model.load` gave.
+        names: Iterable of str, the names of signatures.
+
+    Returns:
+        Dict from name to concrete function.
+
+    Example:
+
+    ```python
+    before_threshold(tf.saved_model.load("served/1"), ["score", "step"])
+    ```
+    """
+    return {name: getattr(loaded, _ALONE + name, loaded.signatures[name]) for name in names}
 
 
 def state_layout(model):
@@ -279,9 +364,12 @@ def _size_checks(model, name, size):
 def _captured_variables(functions):
     variables = {}
     for function in functions:
-        concrete = getattr(function, "get_concrete_function", lambda: function)()
-        variables.update((id(variable), variable) for variable in concrete.variables)
+        variables.update((id(variable), variable) for variable in _concrete(function).variables)
     return list(variables.values())
+
+
+def _concrete(function):
+    return getattr(function, "get_concrete_function", lambda: function)()
 
 
 def _ratio(name, first, second, heights, widths, stride):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines import transforms
-from exports import isolated_reader, manifest, saved_model
+from exports import isolated_reader, manifest, saved_model, signatures
 
 # Float32 graphs differ from eager calls by fused operations alone; half precision by rounding.
 TOLERANCE = {"float32": 1e-3}
@@ -51,7 +51,8 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
 
     Raises:
         ValueError: If a file is unlike the manifest's, a signature fails, is left out or gives
-            other numbers, embeddings of different clips are equal, or an argument does not fit.
+            other numbers, embeddings of different clips are equal, an argument does not fit, or as
+            of `check_threshold`.
         ImportError: As of `check_runtime`.
 
     Example:
@@ -80,6 +81,7 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
     for key, array in answers.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{folder}: {key} has values that are not finite")
+    check_threshold(folder, description, answers)
     tolerance = TOLERANCE.get(description["dtype"], HALF_TOLERANCE)
     with _full_float32():
         differences = _compare(model, clips, answers) if model is not None else {}
@@ -103,6 +105,49 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
         "tolerance": tolerance,
         "embedding_distance": distance,
     }
+
+
+def check_threshold(folder, description, answers):
+    """Checks that a calibrated export says which frames reach its threshold, and no other does.
+
+    Args:
+        folder: pathlib.Path of the version's folder.
+        description: Dict, its manifest.
+        answers: Dict from `CLIP/SIGNATURE/OUTPUT` to array, as `run_isolated` gives it.
+
+    Raises:
+        ValueError: If `above_threshold` is given without a `calibration.json` or the other way
+            round, or is not what scores and threshold say, but for rounding at the threshold.
+
+    Example:
+
+    ```python
+    check_threshold(folder, manifest.read(folder), run_isolated(folder, {"whole": clip})[0])
+    ```
+    """
+    from zoo.evaluation.calibration import settings_for
+    from zoo.evaluation.scoring import window_means
+
+    calibration = saved_model.read_calibration(folder)
+    for key in [key for key in answers if key.endswith("/score")]:
+        output = f"{key.removesuffix('score')}{signatures.ABOVE}"
+        if (output in answers) != (calibration is not None):
+            raise ValueError(
+                f"{folder} must have {saved_model.CALIBRATION} and give {output}, or neither. "
+                f"Received: {'the one' if calibration else 'the other'} alone"
+            )
+        if calibration is None:
+            continue
+        settings, reached = settings_for(calibration), answers[key]
+        if description["model"]["arguments"].get("score_pooling", "max") != "max":
+            maps = answers[f"{key}_map"]
+            means = window_means(maps.reshape(-1, *maps.shape[-2:]), settings.window)
+            reached = means.max(axis=(1, 2)).reshape(reached.shape)
+        above, sure = answers[output], np.abs(reached / settings.high - 1) > 1e-5
+        if above.shape != reached.shape or (above != (reached >= settings.high))[sure].any():
+            raise ValueError(
+                f"{folder} gives {output} unlike its score and the threshold {settings.high:g}"
+            )
 
 
 def check_runtime(through, dtype):
@@ -286,6 +331,8 @@ def _compare(model, clips, answers):
         tensor = transforms.to_float(clip)
         for key in (key for key in answers if key.startswith(f"{name}/")):
             _, signature, output = key.split("/")
+            if output == signatures.ABOVE:
+                continue
             if signature == "rollout":
                 steps = answers[key].shape[1]
                 own = np.clip(model.rollout(tensor, steps), 0, 1).astype(np.float32)

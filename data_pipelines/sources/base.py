@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines import clips
+from data_pipelines.sources.dated_names import moment_in
 
 _LOG = logging.getLogger(__name__)
 
@@ -145,6 +146,16 @@ class Video:
         wanted = {number - first for number in wanted}
         frames = itertools.islice(self.frames(first), max(wanted) + 1)
         return [frame for number, frame in enumerate(frames) if number in wanted]
+
+    def start_hour(self):
+        """Returns the hour of the clock at which it began, in [0, 24); `None` where nothing tells.
+
+        It is told by the last date with a time of day in the name, in the time zone of whoever
+        named it, as most recorders do. The time of creation in a container is not asked: it may be
+        that of a copy, and is in whatever time zone the recorder took for UTC.
+        """
+        moment, is_timed = moment_in(self.name) or (None, False)
+        return moment.hour + moment.minute / 60 + moment.second / 3600 if is_timed else None
 
     def frame_labels(self):
         """Returns the truth per frame, bool `(num_frames,)`, True = abnormal; `None` if unknown."""

@@ -41,6 +41,10 @@ class CCTVVideo(VideoFile):
         super().__init__(name, path, **about)
         self.truth_path = truth_path
 
+    def start_hour(self):
+        minutes = self.conditions()
+        return minutes[0].get("hour") if minutes else None
+
     def frame_labels(self):
         if self.truth_path is None:
             return np.zeros(self.num_frames, bool)

@@ -48,14 +48,19 @@ class ShardVideo(TimedVideo):
         name: Name within the source.
         folder: `_Folder`.
         runs: List of `_Run`, one going on where the one before it ends.
+        start_hour: Hour of the clock at which the video that was prepared began, or None.
         **about: As of `Video`.
     """
 
-    def __init__(self, name, folder, runs, **about):
+    def __init__(self, name, folder, runs, start_hour=None, **about):
         self._folder, self._runs, self._moments = folder, runs, {}
         self._begins = [run.first for run in runs]
         super().__init__(name, num_frames=sum(run.count for run in runs), **about)
         times = np.concatenate([folder.times(run) for run in runs])
+        self._start_hour = start_hour
+        # Of what is behind a gap, since the beginning of the video that was prepared.
+        even = self._begins[0] / (self.fps or np.nan) if self._begins[0] else 0.0
+        self._first_sec = float(even if np.isnan(times[0]) else times[0])
         self._times = None
         if not np.isnan(times).all():
             even = np.arange(self._begins[0], self._begins[0] + len(times)) / (self.fps or np.nan)
@@ -81,6 +86,11 @@ class ShardVideo(TimedVideo):
         # Where one frame is read after the other, damage ends it.
         return self._folder.gives_ranges
 
+    def start_hour(self):
+        if self._start_hour is None or np.isnan(self._first_sec):
+            return None
+        return (self._start_hour + self._first_sec / 3600) % 24
+
     def timed(self, fps=None, size=None, channels=None, start=0):
         length = self.length_at(fps)
         for begin in range(start, length, _BLOCK):
@@ -105,7 +115,8 @@ class ShardVideo(TimedVideo):
         for run in self._runs:
             self._folder.lost(run.shard)
         return self._folder.parts(self.name, self._runs, label=self.label, group=self.group,
-                                  split=self.split, fps=self.fps)  # fmt: skip
+                                  split=self.split, fps=self.fps,
+                                  start_hour=self._start_hour)  # fmt: skip
 
     def _wanted(self, start, count, fps):
         """Numbers of the frames that are some of those at a rate, and their times or `None`."""
@@ -297,6 +308,8 @@ def open_source(path):
             record += span.count
     for about, row in zip(index.videos, runs, strict=True):
         known = {name: about[name] for name in ("label", "group", "split", "fps")}
+        # As it was written before: without.
+        known["start_hour"] = about.get("start_hour")
         videos += folder.parts(about["name"], row, **known)
     if not videos:
         raise ValueError(f"`source` {path} holds no frame that can be read")

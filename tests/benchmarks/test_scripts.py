@@ -13,7 +13,7 @@ from zoo.evaluation.selection import Candidate
 from zoo.registry import resolve
 
 SCRIPTS = (
-    "archive", "decoding", "foresight", "kill_prepare", "kill_train", "latents",
+    "archive", "decoding", "false_alarms", "foresight", "kill_prepare", "kill_train", "latents",
     "malformed_requests", "memory", "moving_mnist", "mutated_videos", "reconstruction", "scoring",
     "select_scoring", "sharpness", "training_feed",
     "video_gan", "weizmann",

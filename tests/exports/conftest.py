@@ -48,6 +48,7 @@ def brightness():
     def export(folder, added=0.0):
         return exports.export(Brightness(added), folder, rollout_steps=2)
 
+    export.model = Brightness
     return export
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 import time
 import types
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import exports
+from exports import calibrated, verification
 from exports import client as client_lib
 from exports.client import Client, ServingError
 from exports.server import Server
+from zoo.evaluation.events import EventSettings
 
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("tensorflow_serving.apis")
@@ -106,6 +110,26 @@ def faulty():
     for client in clients:
         client.close()
     server.stop(None).wait()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_of_a_calibrated_version_it_gets_which_frames_reach_the_threshold(
+    folder, tmp_path, monkeypatch, way
+):
+    """Its warm-up requests run, or the server would not take it up."""
+    shutil.copytree(folder, tmp_path / "door")
+    monkeypatch.setattr(verification, "run_isolated", lambda *_: ({}, {}))
+    events = EventSettings(high=0.3).to_dict()
+    calibrated.save(exports.load(tmp_path / "door"), {"events": events})
+    clip = np.stack([clip_of(51), clip_of(102)])
+    with Server(tmp_path / "door", grpc_port=0, rest_port=0) as server:
+        with Client(address(server, way), "door", deadline_sec=60) as client:
+            answer = client.predict("score", {"clip": clip})
+            step = client.predict("step", {"frame": clip[:, 0], "state_total": np.zeros(2, "f4")})
+    for above in (answer["above_threshold"], step["above_threshold"][:, None]):
+        assert above.dtype == bool
+        np.testing.assert_array_equal(above, [[False], [True]] * np.ones_like(above))
+    np.testing.assert_allclose(answer["score"], [[0.2, 0.2], [0.4, 0.4]], rtol=1e-6)
 
 
 def test_it_gets_what_the_signatures_give(client):

@@ -65,3 +65,12 @@ def test_a_folder_without_a_manifest_is_no_export(tmp_path):
     (tmp_path / manifest.NAME).write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
         manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("layout", [2, None])
+def test_an_export_of_another_version_of_the_project_is_named(copy, layout):
+    content = json.loads((copy / manifest.NAME).read_text())
+    content["format"] = layout
+    (copy / manifest.NAME).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"of the layout 1, .* Received: the layout {layout}"):
+        manifest.read(copy)

@@ -35,7 +35,7 @@ def exported(tmp_path):
         folder.mkdir(parents=True)
         (folder / "saved_model.pb").write_bytes(b"graph")
         release = "2.17.1" if place == "gate/1" else "2.21.0"
-        manifest.write(folder, {"packages": {"tensorflow": release}})
+        manifest.write(folder, {"format": 1, "packages": {"tensorflow": release}})
     (tmp_path / "exports" / "notes").mkdir()
     return tmp_path / "exports"
 

@@ -2,8 +2,8 @@
 
     zoo calibrate runs/mine --data normal/ --false-alarms-per-hour 1
 
-writes `runs/mine/calibration.json`. Two hours of footage at ten frames per second take as long as
-`zoo evaluate anomaly` takes for them, and a third more.
+writes `runs/mine/calibration.json`, and of an export its next version. Two hours of footage at ten
+frames per second take as long as `zoo evaluate anomaly` takes for them, and a third more.
 """
 
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, emit_json, log, progress
+from zoo.commands.console import check_out, emit_json, log, progress, say
 
 
 def calibrate(
-    name_or_run: Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")],
+    name: Annotated[
+        str, typer.Argument(help="Preset, run folder of `zoo train`, or exported model.")
+    ],
     data: Annotated[Path, typer.Option(help="Footage in which all is normal.")],
     false_alarms_per_hour: Annotated[
         float, typer.Option(help="That many events of normal footage, of one camera, raise alarms.")
@@ -39,25 +41,50 @@ def calibrate(
 
     The interval takes into account that events come in bursts. Of several cameras there is one
     threshold for all, and one for each that has enough footage; a camera is a group of videos, and
-    each of a folder of plain video files is one by itself. Footage too short for the rate is
-    refused, with how much it takes.
+    each of a folder of plain video files is one by itself. Where names of videos tell the time of
+    day at which they began, there is one for each hour of the day that has enough. Footage too
+    short for the rate is refused, with how much it takes.
+
+    An exported model, a folder of versions or one of them, gets another version, whose `score` and
+    `step` give `above_threshold` too, by the threshold for all cameras.
     """
     import zoo
     from zoo.commands import calibrate_setup
     from zoo.training.whole_files import write_json
 
     log()
-    model, run = zoo.load(name_or_run), Path(name_or_run)
-    if out is None and not run.is_dir():
-        raise ValueError(f"`out` must be given for a preset. Received: {name_or_run} without it")
-    out = out or run / calibrate_setup.FILE
-    check_out(out)
-    settings = calibrate_setup.settings_of(model, min_seconds, max_gap_seconds)
-    found = calibrate_setup.calibrate_model(
-        model, data, settings, false_alarms_per_hour, split=split, seed=seed, report=progress()
+    folder, export = Path(name), None
+    is_run = folder.is_dir() and (folder / "config.json").is_file()
+    if folder.is_dir() and not is_run:
+        import exports
+        from exports import calibrated
+
+        if out is not None:
+            raise ValueError(
+                f"`out` must be left out for an export, which gets a new version. Received: {out}"
+            )
+        export = exports.load(folder)
+        calibrated.check(export)
+        scoring = calibrate_setup.of_export(export)
+        known_as = export.manifest["model"]["name"]
+    else:
+        model = zoo.load(name)
+        if out is None and not is_run:
+            raise ValueError(f"`out` must be given for a preset. Received: {name} without it")
+        out = out or folder / calibrate_setup.FILE
+        check_out(out)
+        scoring = calibrate_setup.of_model(model)
+        known_as = folder.name if is_run else name
+    settings = scoring.settings(min_seconds, max_gap_seconds)
+    found = calibrate_setup.calibrate(
+        scoring, data, settings, false_alarms_per_hour, split=split, seed=seed, report=progress()
     )
-    found = {"model": run.name if run.is_dir() else name_or_run, **found}
-    write_json(out, found)
+    found = {"model": known_as, **found}
+    if export is None:
+        write_json(out, found)
+    else:
+        say("scored; writing the next version and comparing it with this one")
+        out = calibrated.save(export, found)
     if as_json:
         emit_json(found | {"out": str(out)})
         return
@@ -70,7 +97,7 @@ def lines(found):
     """Lays out a calibration.
 
     Args:
-        found: Dict, as `calibrate_setup.calibrate_model` returns it.
+        found: Dict, as `calibrate_setup.calibrate` returns it.
 
     Returns:
         List of str.
@@ -79,13 +106,23 @@ def lines(found):
     rows += found["cameras"].items()
     shown = []
     for name, of in rows:
-        if "refused" in of:
-            shown.append(f"{name}: {of['refused']}")
-            continue
-        (low, high), (least, most) = of["threshold_interval"], of["rate_interval"]
-        shown.append(
-            f"{name}: threshold {of['events']['high']:.4g} ({low:.4g} to {high:.4g}) for "
-            f"{of['false_alarms_per_hour']:g} false alarms per hour ({least:.2g} to {most:.2g}), "
-            f"from {of['hours']:.2f} hours"
-        )
+        shown.append(_line(name, of))
+        enough = {hour: at for hour, at in of["hours"].items() if "events" in at}
+        shown += [_line(f"{name}, from {hour}:00 on", at) for hour, at in enough.items()]
+        if short := [hour for hour in of["hours"] if hour not in enough]:
+            why = of["hours"][short[0]]["refused"]
+            shown.append(f"{name}, at the hours {', '.join(short)}: as all day; {why}")
+    if not found["hours"]:
+        shown.append("by hour of the day: none, as no name of a video tells when it began")
     return shown
+
+
+def _line(name, of):
+    if "refused" in of:
+        return f"{name}: {of['refused']}"
+    (low, high), (least, most) = of["threshold_interval"], of["rate_interval"]
+    return (
+        f"{name}: threshold {of['events']['high']:.4g} ({low:.4g} to {high:.4g}) for "
+        f"{of['false_alarms_per_hour']:g} false alarms per hour ({least:.2g} to {most:.2g}), "
+        f"from {of['footage_hours']:.2f} hours"
+    )

@@ -1,5 +1,6 @@
-"""Wires normal footage and model into a calibration: the work behind `zoo calibrate`."""
+"""Wires normal footage and what scores it into a calibration: the work behind `zoo calibrate`."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -17,22 +18,95 @@ from zoo.evaluation.scoring import BLOCK_PIXELS, to_unit_range
 FILE = "calibration.json"
 
 
-def settings_of(model, min_seconds, max_gap_seconds):
-    """What an event of a model is, but for the threshold: its windows are those of its score."""
-    return EventSettings(
-        high=1.0,
-        min_seconds=min_seconds,
-        max_gap_seconds=max_gap_seconds,
-        window=max(1, getattr(model, "score_window", 2 * BLOCK_PIXELS) // BLOCK_PIXELS),
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """What scores footage.
+
+    Attributes:
+        clip: `data_pipelines.ClipSpec`, what frames are brought to.
+        scorer: A scorer as those of `zoo.evaluation.scoring`.
+        window: Cells on a side of the windows that the score of a frame is the largest mean of.
+    """
+
+    clip: object
+    scorer: object
+    window: int
+
+    def settings(self, min_seconds, max_gap_seconds):
+        """What an event is, but for the threshold: its windows are those of the score."""
+        return EventSettings(
+            high=1.0, min_seconds=min_seconds, max_gap_seconds=max_gap_seconds, window=self.window
+        )
+
+
+def of_model(model):
+    """`Scoring` by a model of the zoo; a ValueError if it does not score."""
+    clip, scorers = clip_and_scorers(model)
+    return Scoring(clip, scorers["model"], _window(getattr(model, "score_window", None)))
+
+
+def of_export(export):
+    """`Scoring` by an `exports.Export`; a ValueError if it does not score, or has no size."""
+    about = export.manifest
+    export.signature("step")
+    if about["clip_shape"] is None:
+        raise ValueError(
+            "`model` must be an export that prefers a size of frame, which footage is brought to. "
+            f"Received: {export.folder}, without `clip_shape` in its manifest"
+        )
+    clip = data_pipelines.ClipSpec(
+        fps=about["fps"], size=tuple(about["clip_shape"][1:3]), channels=about["channels"]
     )
+    window = about["model"]["arguments"].get("score_window")
+    return Scoring(clip, ExportScorer(export), _window(window))
 
 
-def calibrate_model(model, data, settings, false_alarms_per_hour, *, split=None, seed=0,
-                    report=None):
-    """Chooses thresholds on normal footage, for all cameras and for each.
+def _window(pixels):
+    return max(1, (pixels or 2 * BLOCK_PIXELS) // BLOCK_PIXELS)
+
+
+class ExportScorer:
+    """Scores videos by the signature `step` of an export, as those of `zoo.evaluation.scoring`.
 
     Args:
-        model: Model of the zoo with the verb `step`.
+        export: `exports.Export`.
+    """
+
+    def __init__(self, export):
+        self.export = export
+        self.warm_up = export.manifest["warm_up"]
+        self._state = None
+
+    def begin(self):
+        """Forgets the video before."""
+        self._state = None
+
+    def advance(self, clip):
+        """Scores the next frames of the video.
+
+        Args:
+            clip: float32 `(frames, height, width, channels)` in [0, 1], made of bytes.
+
+        Returns:
+            Dict of float32 arrays: `score` `(frames,)` and `score_map` `(frames, height', width')`.
+        """
+        frames = np.rint(clip * np.float32(255)).astype(np.uint8)
+        if self._state is None:
+            self._state = self.export.initial_state(1, *frames.shape[1:3])
+        found = {"score": [], "score_map": []}
+        for frame in frames:
+            outputs = self.export.step(frame[None], self._state)
+            self._state = outputs["state"]
+            for name, held in found.items():
+                held.append(outputs[name][0])
+        return {name: np.stack(held) for name, held in found.items()}
+
+
+def calibrate(scoring, data, settings, false_alarms_per_hour, *, split=None, seed=0, report=None):
+    """Chooses thresholds on normal footage: for all cameras, for each, and by hour of the day.
+
+    Args:
+        scoring: `Scoring`.
         data: Path of the footage, or a `data_pipelines.Source`.
         settings: `EventSettings` whose threshold is left open.
         false_alarms_per_hour: float above 0, of one camera.
@@ -41,43 +115,56 @@ def calibrate_model(model, data, settings, false_alarms_per_hour, *, split=None,
         report: Function of (number, videos, name), called before each video, or None.
 
     Returns:
-        Dict of JSON values: what `calibration.to_dict` gives, of all cameras, and `cameras`, a dict
-        of the same by camera, or of `refused`, the reason; `data`, `seed`,
-        `frames_per_second_of_video` and `frame`, what a frame is brought to.
+        Dict of JSON values: what `calibration.to_dict` gives, of all cameras; `hours`, a dict of
+        the same by hour of the clock, "0" to "23", or of `refused`, the reason, with no hour where
+        no video tells when it began; `cameras`, a dict by camera of the same with its `hours`, or
+        of `refused`; `data`, `seed`, `frames_per_second_of_video` and `frame`, what a frame is
+        brought to.
 
     Raises:
-        ValueError: If the model does not score, the footage is too short or is known to be
-            abnormal, or an argument breaks its rule.
+        ValueError: If the footage is too short or is known to be abnormal, or an argument breaks
+            its rule.
     """
-    clip, scorers = clip_and_scorers(model)
+    clip, scorer = scoring.clip, scoring.scorer
     source = data_pipelines.open_source(data)
     if split is None and "train" in source.splits:
         split = "train"
     source = data_pipelines.open_source(source, split=split)
     _check(source, clip, false_alarms_per_hour)
-    counters, scorer = {}, scorers["model"]
+    counters = {}
     for number, video in enumerate(source.videos, 1):
         if report:
             report(number, len(source.videos), printable(video.name))
         scorer.begin()
         counter = counters.setdefault(video.group or video.name, AlarmCounter(settings))
-        counter.add(_timed_maps(video, clip, scorer), warm_up=scorer.warm_up)
-    found = {}
-    for camera, counter in counters.items():
+        counter.add(timed_maps(video, clip, scorer), scorer.warm_up, video.start_hour())
+
+    def chosen(counter):
+        threshold = calibration.choose(counter, false_alarms_per_hour, seed)
+        return calibration.to_dict(threshold, settings, counter.score_rows)
+
+    def chosen_or_refused(counter):
         try:
-            threshold = calibration.choose(counter, false_alarms_per_hour, seed)
-            found[camera] = calibration.to_dict(threshold, settings)
+            return chosen(counter)
         except ValueError as error:
-            found[camera] = {"refused": str(error)}
+            return {"refused": str(error)}
+
+    def hours(counter):
+        by_hour = {hour: counter.of_hour(hour) for hour in counter.hours_of_day}
+        return {"hours": {str(hour): chosen_or_refused(of) for hour, of in by_hour.items()}}
+
     together = AlarmCounter.merged(list(counters.values()))
-    threshold = calibration.choose(together, false_alarms_per_hour, seed)
     return {
-        **calibration.to_dict(threshold, settings),
-        "cameras": found,
+        **chosen(together),
+        **hours(together),
+        "cameras": {
+            camera: chosen_or_refused(counter) | hours(counter)
+            for camera, counter in counters.items()
+        },
         "data": Path(source.path).name,
         "seed": seed,
-        "frames_per_second_of_video": model.fps,
-        "frame": list(model.clip_shape[1:]),
+        "frames_per_second_of_video": clip.fps,
+        "frame": [*clip.size, clip.channels],
     }
 
 
@@ -99,8 +186,16 @@ def _check(source, clip, false_alarms_per_hour):
         calibration.check_hours(seconds / 3600, false_alarms_per_hour)
 
 
-def _timed_maps(video, clip, scorer):
-    """Gives the score maps of a video, each with the seconds since its beginning."""
+def timed_maps(video, clip, scorer):
+    """Gives the score maps of a video, each with the seconds since its beginning.
+
+    Args:
+        video: `data_pipelines.Video`.
+        clip, scorer: As of `Scoring`; the scorer has forgotten the video before.
+
+    Yields:
+        `(time_sec, score_map)`.
+    """
     rate, count = given_rate(video.fps, clip.fps), itertools.count()
     for chunk in data_pipelines.chunks(video, clip):
         for score_map in scorer.advance(to_unit_range(chunk))["score_map"]:

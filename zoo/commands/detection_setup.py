@@ -10,6 +10,7 @@ import data_pipelines
 from data_pipelines.clips import frame_indices, given_rate
 from zoo.commands.anomaly_setup import clip_and_scorers, frame_truth, open_part
 from zoo.commands.card_setup import notes
+from zoo.evaluation.calibration import settings_for
 from zoo.evaluation.detection import (
     EVENT_THRESHOLDS,
     MIN_PIXELS,
@@ -70,8 +71,8 @@ def read_settings(path):
     if path is None:
         return None
     try:
-        return EventSettings.from_dict(read_json(path)["events"])
-    except (KeyError, TypeError, ValueError) as error:
+        return settings_for(read_json(path))
+    except ValueError as error:
         raise ValueError(
             f"`calibration` must hold the settings of `events`. Received: {path}: {error}"
         ) from error

@@ -41,7 +41,8 @@ def export(
     """Export a model as a SavedModel for TensorFlow Serving and for classifiers.
 
     Every signature is run in a process of its own that cannot import this project, and compared
-    with the model, before the version appears in the folder.
+    with the model, before the version appears in the folder. Of a run with a calibration.json, as
+    `zoo calibrate` writes it, `score` and `step` say which frames are above its threshold.
     """
     import zoo
     from exports import verification
@@ -68,6 +69,7 @@ def export(
         version=version,
         rollout_steps=rollout_steps,
         card=_card(name_or_run),
+        calibration=_calibration(name_or_run),
         # Of a run folder its own name: an export tells nothing of the machine that wrote it.
         name=Path(name_or_run).name if Path(name_or_run).is_dir() else name_or_run,
         clip=frames,
@@ -185,6 +187,14 @@ def _footage_of_run(name_or_run):
         return None
     data = read_json(record).get("arguments", {}).get("data")
     return Path(data) if data and Path(data).exists() else None
+
+
+def _calibration(name_or_run):
+    from zoo.commands.calibrate_setup import FILE
+    from zoo.training.whole_files import read_json
+
+    path = Path(name_or_run) / FILE
+    return read_json(path) if path.is_file() else None
 
 
 def _card(name_or_run):

@@ -13,10 +13,12 @@ Annals of Statistics 3 (1975), 1163-1174.
 import collections
 import dataclasses
 import math
+import time
 
 import numpy as np
 
-from zoo.evaluation.events import BEGUN, EventTracker, MapSmoother
+from zoo.evaluation import drift
+from zoo.evaluation.events import BEGUN, EventSettings, EventTracker, MapSmoother
 
 # Thresholds are powers of this, from where the low one is the largest value of an ordinary frame,
 # below which events have no end, to the largest value of all.
@@ -33,7 +35,7 @@ CONFIDENCE = 0.95
 # Fewer events than these at the threshold say nothing of their rate.
 FEWEST_EVENTS = 2.0
 # The tail that is fitted has so many times the events asked for, and so many at least.
-_WIDE, LEAST_EVENTS = 8.0, 10
+WIDE, LEAST_EVENTS = 8.0, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Threshold:
         rate_interval: `(low, high)`, of the rates that the drawings expect at `high`.
         counted: Events that the footage has at the nearest of the thresholds counted at.
         hours: Hours of footage.
+        slope: The number of events falls with this power of the threshold.
     """
 
     high: float
@@ -56,6 +59,24 @@ class Threshold:
     rate_interval: tuple[float, float]
     counted: int
     hours: float
+    slope: float
+
+
+@dataclasses.dataclass
+class _Piece:
+    """Half a minute of a video, the last one a little more or less.
+
+    Attributes:
+        begin_sec: Time of its first frame.
+        hour: Of the clock, 0 to 23, or None.
+        counts: Numbers of events that began, by number of the threshold.
+        seconds: How long it is; 0 until the video has ended.
+    """
+
+    begin_sec: float
+    hour: int | None
+    counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    seconds: float = 0.0
 
 
 class AlarmCounter:
@@ -75,7 +96,9 @@ class AlarmCounter:
     def __init__(self, settings):
         self.settings = settings
         self.seconds = 0.0
-        # By piece of time, numbers of events by number of the threshold.
+        # Quantiles of the frames' scores, minute by minute.
+        self.score_rows = []
+        self._blocks = drift.ScoreBlocks()
         self._pieces = []
         self._maxima = collections.Counter()
         self._least = None
@@ -93,6 +116,7 @@ class AlarmCounter:
             made.seconds += counter.seconds
             made._pieces += counter._pieces
             made._maxima += counter._maxima
+            made.score_rows += counter.score_rows
         # What was counted by all; of videos no longer than the warm-up there are no maps.
         made._least = max((c._least for c in counters if c._maxima), default=None)
         return made
@@ -111,52 +135,114 @@ class AlarmCounter:
     def counts(self):
         """int `(blocks, thresholds)`: events that began, by block of time."""
         numbers = self._numbers().tolist()
-        pieces = np.array([[piece[n] for n in numbers] for piece in self._pieces], int)
+        pieces = np.array([[piece.counts[n] for n in numbers] for piece in self._pieces], int)
         together = round(BLOCK_SECONDS / _PIECE_SECONDS)
         together = min(together, max(1, len(pieces) // _FEWEST_BLOCKS))
         return np.add.reduceat(pieces, np.arange(0, len(pieces), together), axis=0)
 
-    def add(self, timed_maps, warm_up=0):
+    @property
+    def hours_of_day(self):
+        """The hours of the clock that footage is known to be of: sorted list of int."""
+        return sorted({piece.hour for piece in self._pieces} - {None})
+
+    def of_hour(self, hour):
+        """One of what was counted in an hour of the clock, to half a minute, on whichever day."""
+        return self._of([piece for piece in self._pieces if piece.hour == hour])
+
+    def without(self, spans):
+        """One of what was counted but for some times.
+
+        Args:
+            spans: List of `(begin, end)`, times of frames in seconds, both inclusive. The half
+                minutes that they lie in are left out.
+        """
+        return self._of([
+            piece
+            for piece in self._pieces
+            if not any(
+                begin < piece.begin_sec + piece.seconds and end >= piece.begin_sec
+                for begin, end in spans
+            )
+        ])  # fmt: skip
+
+    def _of(self, pieces):
+        made = type(self)(self.settings)
+        made.seconds, made._pieces = sum(piece.seconds for piece in pieces), pieces
+        made._maxima, made._least = self._maxima, self._least
+        return made
+
+    def add(self, timed_maps, warm_up=0, start_hour=None):
         """Counts the events of a video.
 
         Args:
             timed_maps: Iterable of `(time_sec, score_map)`: the time of a frame in seconds, and
                 float32 `(height', width')`.
             warm_up: Frames at the beginning that have no score.
+            start_hour: Hour of the clock at which the video began, in [0, 24); None if not known.
         """
-        self._smoother.begin()
-        trackers, held, offset = {}, [], len(self._pieces)
-        first = last = None
-
-        def count():
-            self._look(held)
-            for smooth, time_sec, largest in held:
-                piece = self._piece(offset + int((time_sec - first) // _PIECE_SECONDS))
-                # One that begins late has missed nothing: no frame before reached it.
-                for number in range(max(self._least, max(trackers, default=self._least)),
-                                    largest + 1):  # fmt: skip
-                    if number not in trackers:
-                        trackers[number] = self._tracker(number, smooth.shape)
-                for number, tracker in trackers.items():
-                    # Of most thresholds there is nothing to see in most frames.
-                    if number >= self._least and (tracker.is_busy or number <= largest):
-                        told = tracker.update(smooth, time_sec)
-                        piece[number] += sum(event.state == BEGUN for event in told)
-            held.clear()
-
+        self.begin(start_hour)
         for number, (time_sec, score_map) in enumerate(timed_maps):
-            first = time_sec if first is None else first
-            last = time_sec
-            if number >= warm_up:
-                smooth = self._smoother.update(np.asarray(score_map, np.float32), time_sec)
-                held.append((smooth, time_sec, self._reached(smooth)))
-            if len(held) == MAPS_A_LOOK:
-                count()
-        if held:
-            count()
-        if first is not None and number:
-            # A frame lasts until the next, the last one as long as those before.
-            self.seconds += float(last - first) * (1 + 1 / number)
+            self.update(time_sec, score_map if number >= warm_up else None)
+        self.end()
+
+    def begin(self, start_hour=None):
+        """Begins with a video, which `end` ends; `add` is both and what is between."""
+        self._smoother.begin()
+        self._trackers, self._held, self._own = {}, [], []
+        self._start_hour, self._first, self._frames = start_hour, None, 0
+
+    def update(self, time_sec, score_map):
+        """Takes in the next frame of a video.
+
+        Args:
+            time_sec: Its time in seconds, not before that of the frame before.
+            score_map: float32 `(height', width')`, or None of one that has no score.
+        """
+        self._first = time_sec if self._first is None else self._first
+        self._last = time_sec
+        self._frames += 1
+        if score_map is None:
+            return
+        smooth = self._smoother.update(np.asarray(score_map, np.float32), time_sec)
+        # Clips of seconds make minutes together.
+        row = self._blocks.add(self.seconds + time_sec - self._first, float(smooth.max()))
+        if row is not None:
+            self.score_rows.append(row)
+        self._held.append((smooth, time_sec, self._reached(smooth)))
+        if len(self._held) == MAPS_A_LOOK:
+            self._count()
+
+    def end(self):
+        """Ends a video."""
+        if self._held:
+            self._count()
+        if self._frames < 2:
+            return
+        # A frame lasts until the next, the last one as long as those before.
+        seconds = float(self._last - self._first) * (1 + 1 / (self._frames - 1))
+        self.seconds += seconds
+        if self._own:
+            self._piece(self._last)
+            for piece in self._own:
+                piece.seconds = _PIECE_SECONDS
+            piece.seconds += seconds - _PIECE_SECONDS * len(self._own)
+
+    def _count(self):
+        self._look(self._held)
+        trackers = self._trackers
+        for smooth, time_sec, largest in self._held:
+            piece = self._piece(time_sec)
+            # One that begins late has missed nothing: no frame before reached it.
+            begin = max(self._least, max(trackers, default=self._least))
+            for number in range(begin, largest + 1):
+                if number not in trackers:
+                    trackers[number] = self._tracker(number, smooth.shape)
+            for number, tracker in trackers.items():
+                # Of most thresholds there is nothing to see in most frames.
+                if number >= self._least and (tracker.is_busy or number <= largest):
+                    told = tracker.update(smooth, time_sec)
+                    piece.counts[number] += sum(event.state == BEGUN for event in told)
+        self._held.clear()
 
     def _look(self, held):
         """Takes in what is ordinary: the median of the largest values of all maps so far."""
@@ -187,10 +273,17 @@ class AlarmCounter:
     def _numbers(self):
         return np.arange(self._least, max(self._maxima) + 2)
 
-    def _piece(self, number):
-        while len(self._pieces) <= number:
-            self._pieces.append(collections.Counter())
-        return self._pieces[number]
+    def _piece(self, time_sec):
+        """The piece of the video that a time is in; those before it are made too."""
+        number = int((time_sec - self._first) // _PIECE_SECONDS)
+        while len(self._own) <= number:
+            begin = len(self._own) * _PIECE_SECONDS
+            hour = None
+            if self._start_hour is not None:
+                hour = int((self._start_hour + begin / 3600) % 24)
+            self._own.append(_Piece(self._first + begin, hour))
+            self._pieces.append(self._own[-1])
+        return self._own[number]
 
 
 def check_hours(hours, false_alarms_per_hour):
@@ -264,6 +357,7 @@ def choose(counter, false_alarms_per_hour, seed=0):
         tuple(map(float, rates)),
         int(counts.sum(0)[nearest]),
         counter.hours,
+        fit.slope,
     )
 
 
@@ -288,9 +382,12 @@ def _fit(levels, counts, wanted):
     The excesses of the logarithms of heights over the level from which the tail begins have the
     mean `1 / slope`; their sum is the area below the counts.
     """
-    # Further down events merge, and their number rises with the threshold.
-    most = int(np.argmax(counts))
-    place = most + int(np.argmax(counts[most:] <= max(_WIDE * wanted, LEAST_EVENTS)))
+    # Further down events merge, and their number rises with the threshold, or all reach it.
+    most = len(counts) - 1 - int(np.argmax(counts[::-1]))
+    place = most + int(np.argmax(counts[most:] <= max(WIDE * wanted, LEAST_EVENTS)))
+    if counts[place] < max(wanted, LEAST_EVENTS) and place > most:
+        # A number that falls steeply goes past all that are enough in a single step.
+        place -= 1
     events, above = counts[place], counts[place + 1 :].sum()
     if events < max(wanted, LEAST_EVENTS) or not above:
         return None
@@ -298,17 +395,18 @@ def _fit(levels, counts, wanted):
     return _Tail(float(levels[place]), int(events), float(events / area))
 
 
-def to_dict(threshold, settings):
+def to_dict(threshold, settings, score_rows=()):
     """What stands in `calibration.json` of a threshold: JSON values.
 
     Args:
         threshold: `Threshold`.
         settings: `EventSettings` that the events were counted with.
+        score_rows: `AlarmCounter.score_rows` of the footage.
 
     Returns:
         Dict of `events` (settings with the threshold, as `EventSettings.from_dict` takes them),
         `false_alarms_per_hour`, `threshold_interval`, `rate_interval`, `confidence`, `counted`,
-        `hours`.
+        `footage_hours`, `slope`, and `scores`, as of `drift.reference`.
     """
     return {
         "events": dataclasses.replace(settings, high=threshold.high).to_dict(),
@@ -317,8 +415,64 @@ def to_dict(threshold, settings):
         "rate_interval": list(threshold.rate_interval),
         "confidence": CONFIDENCE,
         "counted": threshold.counted,
-        "hours": threshold.hours,
+        "footage_hours": threshold.hours,
+        "slope": threshold.slope,
+        "scores": drift.reference(score_rows, threshold.high),
     }
+
+
+def entry_for(calibration, camera=None, wall_sec=None):
+    """What a calibration holds of a camera at a time.
+
+    That of the camera where it has one, else that of all cameras; and of it that of the hour of
+    the clock where there is one, else that of all hours.
+
+    Args:
+        calibration: Dict, the content of `calibration.json`.
+        camera: str, the group or name that the camera's videos had, or None.
+        wall_sec: Seconds since 1970, or None for all hours. Hours are local, as recorders and
+            cameras write them.
+
+    Returns:
+        Dict, as `to_dict` gives it.
+
+    Raises:
+        ValueError: If the calibration is of another layout.
+
+    Example:
+        >>> entry_for({"events": {...}, "cameras": {}}, "door")["events"]
+    """
+    try:
+        entry = calibration.get("cameras", {}).get(camera, {})
+        entry = entry if "events" in entry else calibration
+        if wall_sec is not None:
+            hour = entry.get("hours", {}).get(str(time.localtime(wall_sec).tm_hour), {})
+            entry = hour if "events" in hour else entry
+        entry["events"].keys()
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError(
+            "`calibration` must hold `events`, and by name `cameras` and `hours` where there are "
+            "such, as `zoo calibrate` of this version writes it; calibrate anew"
+        ) from None
+    return entry
+
+
+def settings_for(calibration, camera=None, wall_sec=None):
+    """What makes score maps into events, of a camera at a time.
+
+    Args:
+        calibration, camera, wall_sec: As of `entry_for`.
+
+    Returns:
+        `EventSettings`.
+
+    Raises:
+        ValueError: As of `entry_for`, or if a setting breaks its rule.
+
+    Example:
+        >>> settings_for(json.load(open("calibration.json")), "door", time.time())
+    """
+    return EventSettings.from_dict(entry_for(calibration, camera, wall_sec)["events"])
 
 
 def _words(hours):

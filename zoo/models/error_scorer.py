@@ -74,17 +74,7 @@ class ErrorScorer(VideoModel):
         """`(batch, n, blocks down, blocks across)` -> `(batch, n)`."""
         if self.score_pooling == "mean":
             return tf.reduce_mean(score_map, axis=[2, 3])
-        side = self.score_window // BLOCK
-        size = tf.shape(score_map)[2:4]
-        # A frame smaller than the window is filled up with zeros, and they are not counted.
-        missing = tf.maximum(side - size, 0)
-        windows = tf.pad(score_map, [[0, 0], [0, 0], [0, missing[0]], [0, missing[1]]])
-        counted = tf.reduce_prod(tf.cast(tf.minimum(size, side), tf.float32))
-        # Sums of few blocks, down and then across: a fifth of the time of an average pooling.
-        down, across = (tf.maximum(size[axis], side) - side + 1 for axis in (0, 1))
-        windows = tf.add_n([windows[:, :, first : first + down] for first in range(side)])
-        windows = tf.add_n([windows[:, :, :, first : first + across] for first in range(side)])
-        return tf.reduce_max(windows, axis=[2, 3]) / counted
+        return largest_window(score_map, self.score_window // BLOCK)
 
     def _step(self, clip, state):
         out = self._advance(clip, state)
@@ -131,6 +121,20 @@ class ErrorScorer(VideoModel):
             "score_pooling": self.score_pooling,
             "score_window": self.score_window,
         }
+
+
+def largest_window(score_map, side):
+    """Largest mean over `side` x `side` blocks: `(batch, n, down, across)` -> `(batch, n)`."""
+    size = tf.shape(score_map)[2:4]
+    # A frame smaller than the window is filled up with zeros, and they are not counted.
+    missing = tf.maximum(side - size, 0)
+    windows = tf.pad(score_map, [[0, 0], [0, 0], [0, missing[0]], [0, missing[1]]])
+    counted = tf.reduce_prod(tf.cast(tf.minimum(size, side), tf.float32))
+    # Sums of few blocks, down and then across: a fifth of the time of an average pooling.
+    down, across = (tf.maximum(size[axis], side) - side + 1 for axis in (0, 1))
+    windows = tf.add_n([windows[:, :, first : first + down] for first in range(side)])
+    windows = tf.add_n([windows[:, :, :, first : first + across] for first in range(side)])
+    return tf.reduce_max(windows, axis=[2, 3]) / counted
 
 
 def block_mean(error):

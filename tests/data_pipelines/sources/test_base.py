@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines.sources.base import ImageFiles, Source, natural_order, read_image
+from data_pipelines.sources.base import ImageFiles, Source, Video, natural_order, read_image
 
 
 def test_names_are_ordered_as_people_number_them():
@@ -43,6 +43,20 @@ def test_frames_may_start_later(tmp_path, write_images):
     video = ImageFiles("v", [tmp_path / f"{n}.png" for n in (1, 2, 3)])
     assert [int(f[0, 0, 0]) for f in video.frames(1)] == [20, 30]
     assert video.num_frames == 3 and video.length_is_certain
+
+
+@pytest.mark.parametrize(
+    ("name", "hour"),
+    [
+        ("gate/2024-05-01_08-30-00.mp4", 8.5),
+        ("2024-05-01_08-30/20240502T2315.mp4", 23.25),
+        ("cam1_20240501_000036", 0.01),
+        ("2024-05-01/gate.mp4", None),
+        ("gate_083000.mp4", None),
+    ],
+)
+def test_a_name_with_date_and_time_of_day_tells_when_it_began(name, hour):
+    assert Video(name).start_hour() == (hour if hour is None else pytest.approx(hour))
 
 
 def test_videos_of_a_source_share_what_was_said(numbered, caplog):

@@ -44,6 +44,8 @@ def test_an_archive_is_read_as_one_source_of_several_cameras(archive):
         (f"{split}/camera{camera}/{number:03d}", split, f"camera{camera}", 300)
         for split, numbers in (("train", [0]), ("test", [1, 2]))
         for camera in range(2) for number in numbers]  # fmt: skip
+    hours = [video.start_hour() for video in source.videos if video.group == "camera1"]
+    assert hours == pytest.approx([8.0, 8 + 1 / 60, 8 + 2 / 60])
     sides = data_pipelines.split(source, by="camera", test=0.5)
     assert sorted(tuple({video.group for video in side.videos}) for side in sides) == [
         ("camera0",), ("camera1",)]

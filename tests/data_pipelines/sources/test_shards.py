@@ -161,6 +161,19 @@ def test_what_is_behind_a_gap_is_a_video_of_its_own(folder):
     assert video.files == [folder / name_of(1, 2), folder / name_of(1, 3)]
 
 
+def test_when_a_video_began_stays_known_behind_a_gap_too(folder, array_video, tmp_path):
+    source = open_source(folder)
+    assert [video.start_hour() for video in source.videos] == [None] * 3
+    long = source.videos[1]
+    long.start_hour = lambda: 23.5
+    prepare(source.subset([long]), tmp_path / "dated", quality="lossless")
+    (tmp_path / "dated" / name_of(0, 1)).unlink()
+    first, second = open_source(tmp_path / "dated").videos
+    assert first.start_hour() == 23.5
+    # Of ten frames per second, the first forty.
+    assert second.start_hour() == pytest.approx(23.5 + 4 / 3600)
+
+
 def test_frames_on_disk_of_videos_in_one_shard_are_kept_apart(both, tmp_path):
     source = open_source(both)
     for video, first in zip(source.videos, (201, 221), strict=True):

@@ -1,19 +1,31 @@
 """`zoo calibrate`: normal footage in, a threshold for so many false alarms per hour out."""
 
 import json
+import shutil
+import time
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from typer.testing import CliRunner
 
+import exports
 import zoo
-from data_pipelines import Source, Video
+from data_pipelines import ClipSpec, Source, Video
+from exports import manifest, verification
 from zoo.commands import calibrate, calibrate_setup
 from zoo.commands.app import app
+from zoo.evaluation.calibration import AlarmCounter, choose, settings_for
 from zoo.evaluation.events import EventSettings, find_events
-from zoo.evaluation.scoring import ModelScorer, to_unit_range
+from zoo.evaluation.scoring import CopyLastFrame, ModelScorer, to_unit_range
 
 SIZE = (32, 48)
+FOUND = {
+    "events": EventSettings(high=0.5).to_dict(), "false_alarms_per_hour": 2.0,
+    "threshold_interval": [0.4, 0.7], "rate_interval": [1.0, 4.0], "footage_hours": 2.5,
+    "hours": {},
+}  # fmt: skip
 
 
 class Street(Video):
@@ -55,10 +67,11 @@ def source(*videos):
 def test_the_threshold_gives_about_so_many_events(model):
     videos = [Street("a", group="door", seed=1), Street("b", group="gate", seed=2),
               Street("c", 0.2, group="hall", seed=3)]  # fmt: skip
-    settings = calibrate_setup.settings_of(model, 0.1, 0.5)
+    scoring = calibrate_setup.of_model(model)
+    settings = scoring.settings(0.1, 0.5)
     assert settings.window == 2
-    found = calibrate_setup.calibrate_model(model, source(*videos), settings, 60.0)
-    assert found["hours"] == pytest.approx(6.2 / 60)
+    found = calibrate_setup.calibrate(scoring, source(*videos), settings, 60.0)
+    assert found["footage_hours"] == pytest.approx(6.2 / 60) and found["hours"] == {}
     assert set(found["cameras"]) == {"door", "gate", "hall"}
     assert "at least 2.0 minutes" in found["cameras"]["hall"]["refused"]
     # Six minutes with a flash every six seconds: sixty flashes, of which six are to be events.
@@ -73,33 +86,138 @@ def test_the_threshold_gives_about_so_many_events(model):
     least, most = found["rate_interval"]
     assert least < 60 < most
     shown = calibrate.lines(found)
-    assert [line.partition(":")[0] for line in shown] == ["all cameras", "door", "gate", "hall"]
+    names = ["all cameras", "door", "gate", "hall", "by hour of the day"]
+    assert [line.partition(":")[0] for line in shown] == names
     assert "for 60 false alarms per hour" in shown[0] and "must hold at least" in shown[3]
 
 
 def test_what_cannot_be_calibrated_on_is_said_before_it_is_scored(model, monkeypatch):
     monkeypatch.setattr(ModelScorer, "advance", None)
-    settings = calibrate_setup.settings_of(model, 0.3, 0.5)
+    scoring = calibrate_setup.of_model(model)
+    settings = scoring.settings(0.3, 0.5)
     with pytest.raises(ValueError, match="all is normal. Received: a\\\\nb, with 60 abnormal"):
-        calibrate_setup.calibrate_model(
-            model, source(Street("a\nb", 0.1, abnormal=True)), settings, 60.0)  # fmt: skip
+        calibrate_setup.calibrate(
+            scoring, source(Street("a\nb", 0.1, abnormal=True)), settings, 60.0)  # fmt: skip
     with pytest.raises(ValueError, match="at least 2.0 hours .* Received: 4.0 minutes"):
-        calibrate_setup.calibrate_model(model, source(Street("a", 4.0)), settings, 1.0)
+        calibrate_setup.calibrate(scoring, source(Street("a", 4.0)), settings, 1.0)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Folder of version 1 of an export that scores what is brighter than the street."""
+
+    class Bright(keras.Model):
+        verbs, clip_shape, embedding_dim = ("encode", "score", "step"), (4, *SIZE, 1), 1
+        stride, min_frames, warm_up, channels, fps = 8, 1, 2, 1, 10
+
+        def encode(self, clip):
+            return tf.reduce_mean(clip, axis=[1, 2, 3])
+
+        def score(self, clip):
+            return tf.reduce_max(tf.nn.relu(clip - 104 / 255), axis=[2, 3, 4])
+
+        def initial_state(self, batch, height, width):
+            return {"frames": tf.zeros((batch,), tf.int32)}
+
+        def step(self, frame, state):
+            score_map = tf.nn.relu(frame[:, ::8, ::8, 0] - 104 / 255)
+            state = {"frames": state["frames"] + 1}
+            return {"score": tf.reduce_max(score_map, [1, 2]), "score_map": score_map,
+                    "state": state}  # fmt: skip
+
+    return exports.export(Bright(), tmp_path_factory.mktemp("served"), name="street").parent
+
+
+def test_an_export_is_scored_by_its_own_step(served):
+    """As the very maps that its `step` is known to give, by another way of computing them."""
+    scoring = calibrate_setup.of_export(exports.load(served))
+    settings = scoring.settings(0.1, 0.5)
+    video = Street("a", 4.0, seed=1)
+    counter = AlarmCounter(settings)
+    frames = np.stack(list(video.frames()))[:, ::8, ::8, 0]
+    maps = np.maximum(np.float32(frames) / 255 - 104 / 255, 0)
+    counter.add(((n / 10, m) for n, m in enumerate(maps)), warm_up=2)
+    found = calibrate_setup.calibrate(scoring, source(video), settings, 90.0)
+    assert found["frame"] == [*SIZE, 1] and found["frames_per_second_of_video"] == 10
+    assert found["events"]["high"] == pytest.approx(choose(counter, 90.0).high, rel=1e-5)
+    assert found["counted"] == choose(counter, 90.0).counted > 0
+
+
+def test_an_export_gets_another_version(served, tmp_path, monkeypatch):
+    copy = shutil.copytree(served, tmp_path / "door")
+    asked = []
+
+    def made(scoring, data, settings, rate, **more):
+        asked.append((scoring.scorer.export.folder, settings.min_seconds, rate))
+        return FOUND | {"cameras": {}}
+
+    monkeypatch.setattr(calibrate_setup, "calibrate", made)
+    words = ["calibrate", str(copy), "--data", "normal", "--false-alarms-per-hour", "2"]
+    monkeypatch.setattr(verification, "run_isolated", lambda *_: ({}, {}))
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1] == str(copy / "2")
+    assert asked == [(copy / "1", 0.3, 2.0)]
+    after = exports.load(copy)
+    assert after.calibration["model"] == "street" and after.calibration["events"]["high"] == 0.5
+    clip = np.full((1, 3, *SIZE, 1), 104, np.uint8)
+    clip[:, 1] = 255
+    np.testing.assert_array_equal(after.above_threshold(clip), [[False, True, False]])
+
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "c.json")])
+    assert done.exit_code == 2 and "`--out` must be left out for an export" in done.stderr
+    (copy / "2" / "assets.extra" / "interface.json").write_text("{}")
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1 and "unlike its manifest's: assets.extra/interface" in done.stderr
+    about = json.loads((copy / "2" / manifest.NAME).read_text()) | {"format": 7}
+    (copy / "2" / manifest.NAME).write_text(json.dumps(about))
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1 and "Received: the layout 7" in done.stderr
+    assert len(asked) == 1 and sorted(path.name for path in copy.iterdir()) == ["1", "2"]
+
+
+class Dated(Street):
+    """The flashes of the one hour of the clock are twice as bright."""
+
+    def __init__(self, name, hour, seed):
+        super().__init__(name, 3.0, group="door", seed=seed)
+        self.hour = hour
+
+    def start_hour(self):
+        return self.hour
+
+    def frames(self, start=0):
+        for frame in super().frames(start):
+            yield 100 + 2 * (frame - 100).clip(0, 77) if self.hour >= 22 else frame
+
+
+def test_hours_of_the_day_that_have_enough_have_a_threshold_of_their_own():
+    clip = ClipSpec(fps=10, size=SIZE, channels=1)
+    scoring = calibrate_setup.Scoring(clip, CopyLastFrame(), window=2)
+    videos = [Dated("a", 8.0, 1), Dated("b", 22.0, 2), Dated("c", 23.99, 3)]
+    found = calibrate_setup.calibrate(scoring, source(*videos), scoring.settings(0.1, 0.5), 60.0)
+    hours = found["cameras"]["door"]["hours"]
+    assert set(hours) == set(found["hours"]) == {"0", "8", "22", "23"}
+    # Of the last three minutes 36 seconds are before midnight.
+    assert "at least 2.0 minutes" in hours["23"]["refused"]
+    assert hours["0"]["footage_hours"] == pytest.approx(2 / 60)
+    assert hours["22"]["events"]["high"] > 1.3 * hours["8"]["events"]["high"]
+    at = {hour: time.mktime((2024, 5, 1, hour, 30, 0, 0, 0, -1)) for hour in (8, 22, 23)}
+    for hour, entry in ((8, hours["8"]), (22, hours["22"]), (23, found["cameras"]["door"])):
+        assert settings_for(found, "door", at[hour]).high == entry["events"]["high"]
+    shown = calibrate.lines(found)
+    assert shown[1].startswith("door, from 0:00 on: threshold")
+    assert shown[-1].startswith("door, at the hours 23: as all day; `data` must hold at least")
 
 
 def test_a_calibration_is_written_into_the_run(run_folder, tmp_path, monkeypatch):
-    found = {
-        "events": EventSettings(high=0.5).to_dict(), "false_alarms_per_hour": 2.0,
-        "threshold_interval": [0.4, 0.7], "rate_interval": [1.0, 4.0], "hours": 2.5,
-        "cameras": {"door": {"refused": "too short"}},
-    }  # fmt: skip
     asked = []
 
-    def made(model, data, settings, rate, **more):
+    def made(scoring, data, settings, rate, **more):
         asked.append((settings, rate, more["split"], more["seed"]))
-        return found | {"cameras": {"door": found}}
+        return FOUND | {"cameras": {"door": FOUND}}
 
-    monkeypatch.setattr(calibrate_setup, "calibrate_model", made)
+    monkeypatch.setattr(calibrate_setup, "calibrate", made)
     run = tmp_path / "mine"
     run.mkdir()
     for file in run_folder.iterdir():
@@ -111,6 +229,7 @@ def test_a_calibration_is_written_into_the_run(run_folder, tmp_path, monkeypatch
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
         "door: threshold 0.5 (0.4 to 0.7) for 2 false alarms per hour (1 to 4), from 2.50 hours",
+        "by hour of the day: none, as no name of a video tells when it began",
         str(run / "calibration.json"),
     ]
     written = json.loads((run / "calibration.json").read_text())

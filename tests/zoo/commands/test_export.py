@@ -10,6 +10,7 @@ import zoo
 from exports import saved_model, verification
 from zoo.commands import export
 from zoo.commands.app import app
+from zoo.evaluation.events import EventSettings
 
 SMALL = {
     "filters": (4, 6, 8), "state_filters": (4, 6), "decoder_filters": (6, 6, 6), "latent_dim": 2,
@@ -50,6 +51,8 @@ def test_a_run_is_exported_and_verified_on_its_own_footage(command, tmp_path, fo
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"arguments": {"data": str(footage)}}))
     (run / "card.json").write_text("{}")
+    calibration = {"events": EventSettings(high=1e-4).to_dict()}
+    (run / "calibration.json").write_text(json.dumps(calibration))
     result = command(run, tmp_path / "served", "--rollout-steps", 2, "--json")
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
@@ -60,6 +63,11 @@ def test_a_run_is_exported_and_verified_on_its_own_footage(command, tmp_path, fo
     loaded = exports.load(tmp_path / "served")
     assert loaded.manifest["model"]["name"] == run.name and loaded.manifest["rollout_steps"] == 2
     assert "assets.extra/card.json" in loaded.manifest["files"]
+    assert loaded.calibration == calibration
+    clip = np.random.default_rng(0).integers(0, 255, (1, 12, 32, 48, 1), np.uint8)
+    above = loaded.above_threshold(clip)
+    np.testing.assert_array_equal(above, loaded.score(clip) >= np.float32(1e-4))
+    assert above.any() and not above.all()
 
 
 @pytest.mark.slow

@@ -2,12 +2,13 @@
 
 import functools
 import math
+import time
 
 import numpy as np
 import pytest
 
 from zoo.evaluation import calibration
-from zoo.evaluation.calibration import AlarmCounter, choose
+from zoo.evaluation.calibration import STEP, AlarmCounter, choose, settings_for
 from zoo.evaluation.events import BEGUN, EventSettings, EventTracker
 
 FPS = 0.25  # Frames are few, so that hours of them take a second.
@@ -134,6 +135,26 @@ def test_a_black_beginning_costs_nothing():
     assert choose(counter, 3.0).high == pytest.approx(choose(counted(2, 60, 0), 3.0).high, rel=0.25)
 
 
+def test_a_ground_without_noise_does_not_lift_the_threshold():
+    """All events reach all thresholds from nothing on, of which there are hundreds: no tail yet."""
+    counter = AlarmCounter(SETTINGS)
+    maps = [m * (m > 0.5) for m in street(2, 60, 0)]
+    counter.add((n / FPS, m) for n, m in enumerate(maps))
+    # Asked for so many that all events are in the tail.
+    noisy = choose(counted(2, 60, 0), 30.0).high
+    assert choose(counter, 30.0).high == pytest.approx(noisy, rel=0.2)
+
+
+def test_a_number_that_falls_steeply_is_fitted_from_above_the_step():
+    """From 20 to 9 in a step of the thresholds: of the last that are enough, as Hill has it."""
+    levels = np.log(STEP) * np.arange(6)
+    counts = np.array([52, 31, 20, 9, 2, 0])
+    fit = calibration._fit(levels, counts, 2.0)
+    assert fit.events == 20 and fit.level == levels[2]
+    assert fit.slope == pytest.approx(20 / (np.log(STEP) * (10 + 9 + 2)))
+    assert calibration._fit(levels, np.array([9, 9, 2, 0, 0, 0]), 2.0) is None
+
+
 def test_a_few_minutes_have_an_interval_too():
     """Blocks are shorter then: one block alone would look perfectly sure."""
     counter = counted(0.5, 300, 5)
@@ -149,6 +170,58 @@ def test_a_video_as_short_as_the_warm_up_counts_nothing():
     assert (both.counts == counted(2, 60, 0).counts).all() and both.hours > 2
     with pytest.raises(ValueError, match="must hold frames with a score"):
         choose(AlarmCounter.merged([short]), 1e4)
+
+
+def test_hours_of_the_clock_are_counted_apart_and_together_are_all():
+    counter = AlarmCounter(SETTINGS)
+    maps = list(street(2, 60, 0))
+    counter.add(((n / FPS, m) for n, m in enumerate(maps)), start_hour=23.5)
+    assert counter.hours_of_day == [0, 1, 23]
+    parts = {hour: counter.of_hour(hour) for hour in (23, 0, 1)}
+    assert [round(part.hours, 6) for part in parts.values()] == [0.5, 1.0, 0.5]
+    whole = counter.counts.sum(0)
+    np.testing.assert_array_equal(sum(part.counts.sum(0) for part in parts.values()), whole)
+    # Counted by itself, the middle hour has the same events.
+    alone = AlarmCounter(SETTINGS)
+    alone.add((n / FPS, m) for n, m in enumerate(maps[450:1350]))
+    place = np.argmin(np.abs(counter.thresholds - 1.5))
+    own = np.argmin(np.abs(alone.thresholds - 1.5))
+    assert parts[0].counts[:, place].sum() == alone.counts[:, own].sum() > 5
+    assert counted(2, 60, 0).hours_of_day == []
+
+
+def test_times_that_are_left_out_take_their_events_along():
+    counter = counted(2, 60, 0)
+    less = counter.without([(0.0, 3599.0), (7100.0, 7300.0)])
+    assert less.hours == pytest.approx((3600 - 120) / 3600)
+    place = np.argmin(np.abs(counter.thresholds - 1.2))
+    assert 0 < less.counts[:, place].sum() < counter.counts[:, place].sum()
+    assert counter.without([]).hours == counter.hours
+
+
+def test_settings_are_those_of_the_camera_and_the_hour_as_far_as_there_are_such():
+    def entry(high, **more):
+        return {"events": EventSettings(high=high).to_dict(), **more}
+
+    calibrated = entry(1.0, hours={"8": entry(2.0)}, cameras={
+        "door": entry(3.0, hours={"8": entry(4.0), "9": {"refused": "too short"}}),
+        "hall": {"refused": "too short", "hours": {}},
+    })  # fmt: skip
+    eight, nine = (time.mktime((2024, 5, 1, hour, 59, 0, 0, 0, -1)) for hour in (8, 9))
+    for camera, wall_sec, high in (
+        (None, None, 1.0), (None, eight, 2.0), (None, nine, 1.0), ("door", None, 3.0),
+        ("door", eight, 4.0), ("door", nine, 3.0), ("hall", eight, 2.0), ("other", nine, 1.0),
+    ):  # fmt: skip
+        assert settings_for(calibrated, camera, wall_sec).high == high
+
+
+@pytest.mark.parametrize(
+    "calibrated",
+    [{}, [], {"events": 5}, {"events": {}, "hours": 2.5}, {"events": {}, "cameras": 3}],
+)
+def test_a_calibration_of_another_layout_is_named(calibrated):
+    with pytest.raises(ValueError, match="`calibration` must hold `events`, .* calibrate anew"):
+        settings_for(calibrated, "door", 0.0)
 
 
 def test_a_calibration_goes_to_json_and_back():
