@@ -1,0 +1,1 @@
+"""What `zoo watch` gives out: pictures to a window, a file or a page, and alarms."""
