@@ -90,7 +90,7 @@ class Feed:
         self.name, self.source, self.failure = name, source, None
         self._clip, self._arrivals, self._say = clip, arrivals, say
         self._max_speed, self._images, self._is_named = max_speed, images, is_named
-        self._stopped = threading.Event()
+        self._stopped, self._unseen_at_end = threading.Event(), None
         self._thread = threading.Thread(target=self._run, name=f"feed {name}", daemon=True)
 
     @property
@@ -101,8 +101,12 @@ class Feed:
     @property
     def dropped(self):
         """Frames so far that came too late: to be scored, or to be looked at."""
-        unseen = sum(video.statistics().dropped for video in self.source.videos if video.live)
-        return self._arrivals.dropped[self.name] + unseen
+        return self._arrivals.dropped[self.name] + (
+            self._unseen() if self._unseen_at_end is None else self._unseen_at_end
+        )
+
+    def _unseen(self):
+        return sum(video.statistics().dropped for video in self.source.videos if video.live)
 
     def start(self):
         """Begins to read."""
@@ -110,6 +114,8 @@ class Feed:
 
     def stop(self, seconds=5.0):
         """Ends the thread, if it takes no longer than this."""
+        # What still waits in a camera that is closed counts there as dropped.
+        self._unseen_at_end = self._unseen()
         self._stopped.set()
         for video in self.source.videos:
             if video.live:
