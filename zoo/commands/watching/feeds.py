@@ -29,10 +29,10 @@ _FIRST_YEAR = 1990
 
 
 def open_feeds(given):
-    """Opens sources, each a path or an address, or `NAME=` and such.
+    """Opens sources.
 
     Args:
-        given: List of str.
+        given: List of paths and addresses, each maybe as `NAME=SOURCE`, or of `Source`.
 
     Returns:
         Dict from name, one of a kind each, to `(source, is_named)`: `data_pipelines.Source`, and
@@ -43,21 +43,20 @@ def open_feeds(given):
         OSError: If a remote one does not answer.
     """
     feeds = {}
-    for text in given:
-        named = re.fullmatch(r"([^/:?=]+)=(.+)", text)
+    for place in given:
+        named = isinstance(place, str) and re.fullmatch(r"([^/:?=]+)=(.+)", place)
         # A file may have such a name.
-        name, text = named.groups() if named and not Path(text).exists() else (None, text)
-        source = data_pipelines.open_source(text)
+        name, place = named.groups() if named and not Path(place).exists() else (None, place)
+        source = data_pipelines.open_source(place)
         if name in feeds:
             raise ValueError(
                 f"`source` must have another name for each, as in NAME=ADDRESS. Received: {name} "
                 "twice"
             )
-        shown = name or _name_of(source)
-        place = 1
+        shown, number = name or _name_of(source), 1
         while shown in feeds:
-            place += 1
-            shown = f"{_name_of(source)} ({place})"
+            number += 1
+            shown = f"{_name_of(source)} ({number})"
         feeds[shown] = source, name is not None
     return feeds
 

@@ -226,30 +226,17 @@ class Pictures:
                 output.close()
 
 
-class FileNames:
-    """Gives a file name to each stream: one of a kind, without what no file name should hold.
+def file_name(stream):
+    """A name for a file of a stream, without what no file name should hold.
 
     Args:
-        folder: `Path`.
-        suffix: str, such as `".mp4"`.
+        stream: Its name.
+
+    Returns:
+        str.
+
+    Example:
+        >>> file_name("rtsp://***@gate/live")
+        'rtsp_gate_live'
     """
-
-    def __init__(self, folder, suffix):
-        self._folder, self._suffix, self._used = folder, suffix, set()
-
-    def of(self, stream):
-        """The path for a stream.
-
-        Args:
-            stream: Its name.
-
-        Returns:
-            `Path`.
-        """
-        stem = re.sub(r"[^\w.-]+", "_", stream, flags=re.ASCII)[-60:].lstrip(".") or "_"
-        name, place = stem, 1
-        while name in self._used:
-            place += 1
-            name = f"{stem}-{place}"
-        self._used.add(name)
-        return self._folder / f"{name}{self._suffix}"
+    return re.sub(r"[^\w.-]+", "_", stream, flags=re.ASCII)[-60:].strip("._") or "camera"

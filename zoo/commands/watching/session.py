@@ -13,7 +13,7 @@ from data_pipelines import ClipSpec
 from zoo.commands.console import printable, say
 from zoo.commands.watching.arrivals import Arrivals
 from zoo.commands.watching.feeds import Feed, open_feeds
-from zoo.commands.watching.outputs import FileNames, Outputs, Pictures
+from zoo.commands.watching.outputs import Outputs, Pictures, file_name
 from zoo.commands.watching.watched import open_watched, thresholds
 from zoo.commands.watching.watcher import Counts, Watcher
 from zoo.evaluation.live_scoring import LiveScorer
@@ -59,7 +59,7 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, max_speed=
 
     Args:
         name: Preset, run folder or export.
-        sources: List of str: paths and addresses, each maybe as `NAME=SOURCE`.
+        sources: As of `feeds.open_feeds`.
         wanted: `Wanted`.
         calibration, threshold: As of `watched.thresholds`.
         max_speed: Whether files are read as fast as they are scored.
@@ -165,9 +165,10 @@ def _pictures(wanted, fps):
     if wanted.video is not None:
         from zoo.commands.watching.video_file import VideoFile
 
-        wanted.video.mkdir(parents=True, exist_ok=True)
-        names = FileNames(wanted.video, ".mp4")
-        new_video = lambda stream: VideoFile(names.of(stream), fps)  # noqa: E731
+        def new_video(stream):
+            # What there is of Matroska is playable where the process was killed.
+            return VideoFile(wanted.video / f"{file_name(stream)}.mkv", fps)
+
     return Pictures(Overlay, new_video, page, window)
 
 
