@@ -103,4 +103,6 @@ def lines(report):
             printable(name), str(of["frames"]), str(of["dropped"]), f"{of['seconds']:.1f}",
             "-" if rate is None else f"{rate:.1f}", str(of["events"]),
         ))  # fmt: skip
-    return columns(rows)
+    dropped = report["pictures_dropped"]
+    late = [f"{dropped} pictures were not drawn, as drawing was too slow"] if dropped else []
+    return [*columns(rows), *late]

@@ -64,6 +64,7 @@ def test_json_is_one_object_beside_a_file_of_alarms(run_folder, film, tmp_path):
         (["RUN", "FILM", "--threshold", "0"], "`--threshold` must be above 0. Received: 0.0"),
         (["RUN", "nowhere.avi", "--threshold", "1"], "`SOURCE` nowhere.avi does not exist"),
         (["convlstm_vea", "FILM"], "`NAME_OR_RUN_OR_EXPORT` must be a preset"),
+        (["RUN", "NOTES", "--threshold", "1"], "`SOURCE` must be a video file, or a folder of"),
         (["EMPTY", "FILM"], "`NAME_OR_RUN_OR_EXPORT` must hold a version"),
         (["RUN", "FILM", "--webhook", "http://h/"], "`--webhook` must have --alarms FILE"),
         (["RUN", "FILM", "--alarms", "EMPTY"], "`--alarms` must be a file. Received"),
@@ -71,7 +72,9 @@ def test_json_is_one_object_beside_a_file_of_alarms(run_folder, film, tmp_path):
 )
 def test_wrong_usage_is_named(run_folder, film, tmp_path, words, said):
     (tmp_path / "empty").mkdir()
-    known = {"RUN": run_folder, "FILM": film, "EMPTY": tmp_path / "empty"}
+    (tmp_path / "notes.txt").write_text("what I saw\n" * 50)
+    known = {"RUN": run_folder, "FILM": film, "EMPTY": tmp_path / "empty",
+             "NOTES": tmp_path / "notes.txt"}  # fmt: skip
     done = run(*(known.get(word, word) for word in words))
     assert done.exit_code == 2 and said in done.stderr.splitlines()[-1]
 
@@ -80,7 +83,10 @@ def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, mon
     from zoo.commands.watching import session
 
     of = {"frames": 3, "dropped": 1, "seconds": 0.25, "frames_per_second": 8.0, "events": 0}
-    found = {"sources": {"gate": {**of, "failure": "gone"}, "door": {**of, "failure": None}}}
+    found = {
+        "sources": {"gate": {**of, "failure": "gone"}, "door": {**of, "failure": None}},
+        "pictures_dropped": 0,
+    }
     monkeypatch.setattr(session, "watch", lambda *words, **options: found)
     done = run("mine", "gate", "door")
     assert done.exit_code == 1
@@ -89,7 +95,9 @@ def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, mon
 
 def test_rates_of_too_few_frames_are_left_out():
     of = {"frames": 1, "dropped": 0, "seconds": 0.0, "frames_per_second": None, "events": 0}
-    assert watch.lines({"sources": {"a\nb": of}})[1].split() == ["a\\nb", "1", "0", "0.0", "-", "0"]
+    head, row, late = watch.lines({"sources": {"a\nb": of}, "pictures_dropped": 3})
+    assert row.split() == ["a\\nb", "1", "0", "0.0", "-", "0"]
+    assert late == "3 pictures were not drawn, as drawing was too slow"
 
 
 @pytest.mark.slow

@@ -119,7 +119,8 @@ class Feed:
         for video in self.source.videos:
             if video.live:
                 video.close()
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
 
     def _run(self):
         unexpected = None

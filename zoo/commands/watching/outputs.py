@@ -43,17 +43,19 @@ class Stage:
         """
         with self._changed:
             if wait:
-                self._changed.wait_for(lambda: len(self._queue) < self._limit or self._error)
+                self._changed.wait_for(
+                    lambda: len(self._queue) < self._limit or self._error or self._ended
+                )
             if self._error is not None:
                 raise self._error
-            if len(self._queue) >= self._limit:
+            if len(self._queue) >= self._limit or self._ended:
                 self.dropped += 1
                 return
             self._queue.append(item)
             self._changed.notify_all()
 
     def end(self):
-        """Says that no more items come."""
+        """Says that no more items are wanted: what comes now is dropped."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -130,20 +132,28 @@ class Outputs:
         self._drawing.run(seconds)
         self._say_troubles()
 
+    def stop_drawing(self):
+        """Says that `draw` is not called any more: nothing may wait for it."""
+        self._drawing.end()
+
     def close(self):
         """Tells and draws what is left, and closes the files."""
-        self._drawing.end()
-        self._drawing.run()
-        self._telling.end()
-        self._teller.join()
-        if self._pictures is not None:
-            self._pictures.close()
-        if self._webhook is not None:
-            left = self._webhook.close(_DELIVERY_SECONDS)
-            if left:
-                self._say(f"{left} alarms are not delivered yet; the next watch goes on with them")
-        self._log.close()
-        self._say_troubles()
+        with contextlib.ExitStack() as after:
+            # All of it, whatever fails; from the last to the first.
+            after.callback(self._say_troubles)
+            after.callback(self._log.close)
+            after.callback(self._close_webhook)
+            if self._pictures is not None:
+                after.callback(self._pictures.close)
+            after.callback(self._teller.join)
+            after.callback(self._telling.end)
+            self.stop_drawing()
+            self._drawing.run()
+
+    def _close_webhook(self):
+        left = 0 if self._webhook is None else self._webhook.close(_DELIVERY_SECONDS)
+        if left:
+            self._say(f"{left} alarms are not delivered yet; the next watch goes on with them")
 
     def _run_teller(self):
         with contextlib.suppress(Exception):

@@ -74,12 +74,12 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, max_speed=
         ValueError: If an argument breaks its rule, the model does not score, or nothing says what
             an event is.
     """
+    opened = open_feeds(sources)
     watched = open_watched(name)
     limits = thresholds(watched, name, calibration, threshold)
     scorer = LiveScorer(watched.model)
     # Of cameras the news is told here, under the names that they were given.
     logging.getLogger("data_pipelines.sources.camera_session").setLevel(logging.ERROR)
-    opened = open_feeds(sources)
     clip = ClipSpec(fps=watched.fps, size=watched.size, channels=watched.channels)
     arrivals = Arrivals(opened)
     feeds = {
@@ -100,7 +100,6 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, max_speed=
             scorer.prepare(*watched.size)
             _run(watcher, feeds, arrivals, outputs, interrupted, max_seconds)
         finally:
-            arrivals.stop()
             for feed in feeds.values():
                 feed.stop()
             outputs.close()
@@ -114,11 +113,16 @@ def _run(watcher, feeds, arrivals, outputs, interrupted, max_seconds):
         feed.start()
     with concurrent.futures.ThreadPoolExecutor(1, "scoring") as pool:
         scoring = pool.submit(watcher.run)
-        while not scoring.done():
-            outputs.draw(_LOOK_SECONDS)
-            is_late = ends is not None and time.monotonic() > ends
-            if interrupted.is_set() or is_late or outputs.is_closed:
-                arrivals.stop()
+        try:
+            while not scoring.done():
+                outputs.draw(_LOOK_SECONDS)
+                is_late = ends is not None and time.monotonic() > ends
+                if interrupted.is_set() or is_late or outputs.is_closed:
+                    arrivals.stop()
+        finally:
+            # Where drawing fails, scoring must not wait for it.
+            arrivals.stop()
+            outputs.stop_drawing()
     scoring.result()
 
 

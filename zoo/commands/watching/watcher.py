@@ -1,5 +1,6 @@
 """Scores what arrives, makes events of it, and hands both on."""
 
+import contextlib
 import dataclasses
 import time
 
@@ -35,8 +36,9 @@ class Watcher:
             while taken := self._arrivals.take():
                 self._take(taken)
         finally:
-            for source in list(self._watches):
-                self._leave(source)
+            with contextlib.ExitStack() as after:  # Of all of them, whatever fails.
+                for source in self._watches:
+                    after.callback(self._leave, source)
 
     def _take(self, taken):
         frames = {}

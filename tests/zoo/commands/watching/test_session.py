@@ -136,6 +136,18 @@ def test_sources_side_by_side_score_as_each_does_alone(run_folder, street, tmp_p
     assert report["pictures_dropped"] == 0
 
 
+@pytest.mark.slow
+def test_a_fault_in_drawing_ends_it_and_is_raised(run_folder, street, tmp_path, shown):
+    shown.draw = lambda scored: 1 / (40 - scored.number)
+    with pytest.raises(ZeroDivisionError):
+        session.watch(
+            str(run_folder), [str(street("gate.avi", 12))], Wanted(tmp_path / "a.jsonl", page=0),
+            threshold=1e-9, max_speed=True,
+        )  # fmt: skip
+    states = [alarm["state"] for alarm in told(tmp_path / "a.jsonl")]
+    assert states.count("begun") == states.count("ended") >= 1
+
+
 def nobody_listens():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
