@@ -160,16 +160,12 @@ def test_slow_drawing_drops_pictures_or_holds_up_where_all_are_wanted(keep_all):
 
     thread = threading.Thread(target=show)
     thread.start()
-    if keep_all:
-        while thread.is_alive():
-            outputs.draw(0.01)
-    else:
-        # Of the end of a stream all are told, so this alone waits.
-        while outputs.pictures_dropped < 32:
-            thread.join(0.01)
-    outputs.draw(0.0)
+    # Of the end of a stream all are told, so that waits in any case.
+    while not keep_all and outputs.pictures_dropped < 32:
+        thread.join(0.01)
+    while thread.is_alive():
+        outputs.draw(0.01)
     outputs.close()
-    thread.join(20)
     assert outputs.pictures_dropped == (0 if keep_all else 32)
     assert [image.max() for _, image in page.given] == list(range(40 if keep_all else 8))
 
