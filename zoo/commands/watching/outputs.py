@@ -231,7 +231,7 @@ class Pictures:
 
     def close(self):
         """Closes what is open."""
-        for output in [*self._videos.values(), self._page]:
+        for output in [*self._videos.values(), self._page, self._window]:
             if output is not None:
                 output.close()
 

@@ -143,13 +143,13 @@ def open_outputs(wanted, fps, keep_all):
     """
     from zoo.commands.watching.alarms import AlarmLog
 
-    webhook = pictures = None
-    if wanted.pictures:
-        pictures = _pictures(wanted, fps)
+    webhook = None
     if wanted.webhook is not None:
         from zoo.commands.watching.webhook import Webhook
 
+        wanted.alarms.absolute().parent.mkdir(parents=True, exist_ok=True)
         webhook = Webhook(wanted.webhook, f"{wanted.alarms}.spool")
+    pictures = _pictures(wanted, fps) if wanted.pictures else None
     return Outputs(AlarmLog(wanted.alarms, wanted.stills), _say, webhook, pictures, keep_all)
 
 

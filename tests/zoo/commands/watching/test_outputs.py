@@ -144,8 +144,9 @@ def test_pictures_are_drawn_once_for_all_that_show_them():
     assert [video.name for video in videos] == ["gate", "door", "gate"]
     window.closed = True
     assert pictures.is_closed
+    window.closed = False
     pictures.close()
-    assert all(video.closed for video in videos) and page.closed
+    assert all(video.closed for video in videos) and page.closed and window.closed
 
 
 @pytest.mark.parametrize("keep_all", [False, True])

@@ -200,8 +200,8 @@ def test_a_limit_of_time_ends_it(run_folder, street, tmp_path):
 def test_outputs_that_are_asked_for_are_opened(tmp_path, monkeypatch):
     assert not Wanted().images and Wanted(stills=tmp_path).images and Wanted(page=0).pictures
     found = session.open_outputs(
-        Wanted(tmp_path / "a.jsonl", webhook="http://127.0.0.1:9/"), 10.0, False
+        Wanted(tmp_path / "new" / "a.jsonl", webhook="http://127.0.0.1:9/"), 10.0, False
     )
     monkeypatch.setattr(outputs_module, "_DELIVERY_SECONDS", 0.0)
     found.close()
-    assert list(tmp_path.glob("a.jsonl.spool*"))
+    assert list(tmp_path.glob("new/a.jsonl.spool*"))
