@@ -9,6 +9,7 @@ from zoo.evaluation.events import EventSettings
 from zoo.evaluation.scoring import BLOCK_PIXELS
 from zoo.training.whole_files import read_json
 
+EXPORT_FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
@@ -73,6 +74,12 @@ def _open_export(folder):
     from exports import manifest, saved_model
 
     found = saved_model.locate(folder)
+    written = manifest.read(found).get("format")
+    if written != EXPORT_FORMAT:
+        raise ValueError(
+            f"`name` must be an export of format {EXPORT_FORMAT}, which this version reads; it is "
+            f"to be exported again. Received: {found}, of format {written}"
+        )
     manifest.check_files(found)
     return exports.load(found), found / manifest.EXTRA / calibrate_setup.FILE
 

@@ -1,10 +1,13 @@
 """Sources, model, events and outputs together: what is scored and told is what it should be."""
 
+import itertools
 import json
 import math
 import os
+import re
 import signal
 import socket
+import threading
 
 import cv2
 import numpy as np
@@ -146,6 +149,45 @@ def test_a_fault_in_drawing_ends_it_and_is_raised(run_folder, street, tmp_path, 
         )  # fmt: skip
     states = [alarm["state"] for alarm in told(tmp_path / "a.jsonl")]
     assert states.count("begun") == states.count("ended") >= 1
+
+
+@pytest.fixture
+def camera():
+    """The address of a camera that sends 25 frames a second, of another size every second."""
+    from zoo.commands.watching.page import Page
+
+    page, ended = Page(0), threading.Event()
+
+    def film():
+        for number in itertools.count():
+            size = SIZE if number // 25 % 2 else (32, 48)
+            page.show("gate", np.full((*size, 3), 60 + number % 25, np.uint8))
+            if ended.wait(0.04):
+                return
+
+    thread = threading.Thread(target=film, daemon=True)
+    thread.start()
+    yield f"mjpeg+{page.url}camera/0"
+    ended.set()
+    thread.join(20)
+    page.close()
+
+
+@pytest.mark.slow
+def test_a_camera_is_watched_through_changes_of_its_size(run_folder, tmp_path, camera, capsys):
+    report = session.watch(
+        str(run_folder), [f"gate={camera}"], Wanted(tmp_path / "a.jsonl"), threshold=1e-9,
+        max_frames=60,
+    )  # fmt: skip
+    assert report["sources"]["gate"]["frames"] == 60
+    said = capsys.readouterr().err
+    assert "gate: frames come\n" in said
+    changes = re.findall(r"^gate: its frames change from (\S+) to (\S+);", said, re.MULTILINE)
+    assert {*changes} <= {("64x96", "32x48"), ("32x48", "64x96")} and changes
+    alarms = told(tmp_path / "a.jsonl")
+    # Each change of size ends what went on; boxes lie in the frames that they are of.
+    assert len(alarms) == 2 * len(begun(alarms)) and begun(alarms)
+    assert {tuple(alarm["box"][2:]) for alarm in alarms} <= {(64, 96), (32, 48)}
 
 
 def nobody_listens():

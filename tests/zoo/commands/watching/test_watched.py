@@ -48,6 +48,12 @@ def test_an_export_is_opened_as_it_is_in_its_manifest_or_not_at_all(run_folder, 
         WATCHED, calibration=version / "assets.extra" / "calibration.json"
     )
     assert thresholds(found, "gate").of(["gate"]).high == 0.5
+    manifest = version / "assets.extra" / "manifest.json"
+    content = manifest.read_text()
+    manifest.write_text(content.replace('"format": 1', '"format": 2'))
+    with pytest.raises(ValueError, match="`name` must be an export of format 1.* of format 2"):
+        open_watched(str(version))
+    manifest.write_text(content)
     (version / "saved_model.pb").write_bytes(b"another")
     with pytest.raises(ValueError, match="files unlike its manifest's: saved_model.pb"):
         open_watched(str(version))
