@@ -1,6 +1,7 @@
 """What `zoo watch` reads: each source by a thread of its own, brought to what the model takes."""
 
 import datetime
+import math
 import re
 import threading
 import time
@@ -151,14 +152,19 @@ class Feed:
             self._say(f"{stream.name}: nothing tells its frame rate, which is taken as {rate:g}")
         elif clips.is_too_slow(video.fps, fps):
             self._say_slow(stream.name, video.fps)
-        wait_for, began = self._max_speed, time.monotonic()
-        begin_wall = recorded_at(video) or time.time()
+        began, begin_wall = -math.inf, recorded_at(video) or time.time()
         for time_sec, frame, image, size in recorded_frames(video, self._clip, rate, self._images):
             if not self._max_speed:
-                # As a camera would give it; what is not scored in time is late then, too.
-                self._stopped.wait(max(0.0, began + time_sec - time.monotonic()))
+                # As a camera would give it; what is not scored in time is late then, too. But where
+                # the file itself was late, nothing comes in a rush to make up for it.
+                now = time.monotonic()
+                if now - began - time_sec > _CLOCK_SECONDS:
+                    began = now - time_sec
+                self._stopped.wait(max(0.0, began + time_sec - now))
             arrived = Arrived(stream, time_sec, begin_wall + time_sec, frame, image, size)
-            if self._stopped.is_set() or not self._arrivals.put(self.name, arrived, wait_for):
+            if self._stopped.is_set() or not self._arrivals.put(
+                self.name, arrived, wait=self._max_speed
+            ):
                 return False
         return True
 

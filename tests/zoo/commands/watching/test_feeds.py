@@ -210,6 +210,29 @@ def test_a_file_at_its_own_pace_waits_for_each_frame_and_drops_those_not_taken(f
     np.testing.assert_allclose([one.time_sec for one in all_of(arrivals)], [0.8, 0.9])
 
 
+class Late(Video):
+    """A video whose first frames take long to be decoded."""
+
+    def frames(self, start=0):
+        for number in range(12):
+            time.sleep(1.2 if number in (0, 6) else 0.0)
+            yield np.full((16, 24, 1), number, np.uint8)
+
+
+def test_a_file_that_is_late_itself_gives_nothing_in_a_rush(read, monkeypatch):
+    at, put = [], Arrivals.put
+
+    def noted(self, source, arrived, wait):
+        at.append(time.monotonic())
+        return put(self, source, arrived, wait)
+
+    monkeypatch.setattr(Arrivals, "put", noted)
+    arrivals, _, _ = read(Source("video_files", "gate", [Late("gate", fps=10.0)]))
+    assert [one.frame.max() for one in all_of(arrivals)] == list(range(12))
+    # Frames 0 to 5, and after the second wait 6 to 11, a tenth of a second apart; not at once.
+    assert at[5] - at[0] > 0.25 and at[11] - at[6] > 0.25
+
+
 def test_nothing_is_dropped_at_the_highest_speed(film, read):
     arrivals, feed, _ = read(data_pipelines.open_source(film(frames=25)), limit=2, max_speed=True)
     assert len(all_of(arrivals)) == 10 and feed.dropped == 0
