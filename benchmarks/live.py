@@ -122,6 +122,7 @@ def growth(name, video, frames):
     def look(number):
         if number % max(1, min(WARM_FRAMES, frames // 20)) == 0 and number >= WARM_FRAMES:
             samples.append((number, resident_mib()))
+            print("{} frames: {:.1f} MiB".format(*samples[-1]), file=sys.stderr)
 
     session.watch(
         name, [looped(video, frames, look)], session.Wanted(), threshold=THRESHOLD, max_speed=True
