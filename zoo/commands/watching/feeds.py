@@ -124,20 +124,27 @@ class Feed:
             self._thread.join(seconds)
 
     def _run(self):
-        unexpected = None
+        fault = None
         try:
             for video in self.source.videos:
-                read = self._live if video.live else self._recorded
-                if not read(video, self._stream(video)):
+                if not self._read(video):
                     break
         except Exception as error:
-            if is_expected(error):
-                self.failure = str(error)
-                self._say(f"{self.name}: {error}")
-            else:
-                unexpected = error
+            fault = error
         finally:
-            self._arrivals.end(self.name, unexpected)
+            self._arrivals.end(self.name, fault)
+
+    def _read(self, video):
+        """Puts the frames of a video; returns whether more is wanted."""
+        try:
+            return (self._live if video.live else self._recorded)(video, self._stream(video))
+        except Exception as error:
+            if not is_expected(error):
+                raise
+            # Of a folder the other videos are read.
+            self.failure = str(error)
+            self._say(f"{self.name}: {error}")
+            return True
 
     def _stream(self, video):
         one = len(self.source.videos) == 1
@@ -146,7 +153,6 @@ class Feed:
         return Stream(name, tuple(one for one in known_as if one is not None))
 
     def _recorded(self, video, stream):
-        """Puts the frames of a video; returns whether more is wanted."""
         fps, rate = self._clip.fps, clips.given_rate(video.fps, self._clip.fps)
         if video.fps is None:
             self._say(f"{stream.name}: nothing tells its frame rate, which is taken as {rate:g}")
@@ -156,9 +162,10 @@ class Feed:
         for time_sec, frame, image, size in recorded_frames(video, self._clip, rate, self._images):
             if not self._max_speed:
                 # As a camera would give it; what is not scored in time is late then, too. But where
-                # the file itself was late, nothing comes in a rush to make up for it.
+                # the file itself was late nothing comes in a rush to make up for it, and what it
+                # leaves out is not waited for.
                 now = time.monotonic()
-                if now - began - time_sec > _CLOCK_SECONDS:
+                if not -OUTAGE_SECONDS < now - began - time_sec < _CLOCK_SECONDS:
                     began = now - time_sec
                 self._stopped.wait(max(0.0, began + time_sec - now))
             arrived = Arrived(stream, time_sec, begin_wall + time_sec, frame, image, size)

@@ -233,6 +233,12 @@ def test_a_file_that_is_late_itself_gives_nothing_in_a_rush(read, monkeypatch):
     assert at[5] - at[0] > 0.25 and at[11] - at[6] > 0.25
 
 
+def test_what_a_file_leaves_out_is_not_waited_for(read):
+    video = Clocked([0.0, 0.1, 5000.0, 5000.1, 0.2])
+    arrivals, _, _ = read(Source("video_files", "gate", [video]))
+    assert [one.time_sec for one in all_of(arrivals)] == [0.0, 0.1, 5000.0, 5000.1, 0.2]
+
+
 def test_nothing_is_dropped_at_the_highest_speed(film, read):
     arrivals, feed, _ = read(data_pipelines.open_source(film(frames=25)), limit=2, max_speed=True)
     assert len(all_of(arrivals)) == 10 and feed.dropped == 0
@@ -249,9 +255,9 @@ class Breaking(Video):
 
 
 def test_a_source_that_breaks_off_is_told_and_a_fault_is_raised(read):
-    source = Source("video_files", "gate", [Breaking(OSError("the server has gone"))])
-    arrivals, feed, said = read(source, max_speed=True)
-    assert len(all_of(arrivals)) == 1
+    videos = [Breaking(OSError("the server has gone")), Clocked([0.0, 0.1])]
+    arrivals, feed, said = read(Source("video_files", "gate", videos), max_speed=True)
+    assert len(all_of(arrivals)) == 1 + 2
     assert feed.failure == "the server has gone" and said == ["gate: the server has gone"]
     arrivals, feed, _ = read(Source("video_files", "gate", [Breaking(KeyError("a fault"))]))
     with pytest.raises(KeyError, match="a fault"):
