@@ -14,9 +14,8 @@ from zoo.registry import resolve
 
 SCRIPTS = (
     "archive", "decoding", "false_alarms", "foresight", "kill_prepare", "kill_train", "latents",
-    "malformed_requests", "memory", "moving_mnist", "mutated_videos", "reconstruction", "scoring",
-    "select_scoring", "sharpness", "training_feed",
-    "video_gan", "weizmann",
+    "live", "malformed_requests", "memory", "moving_mnist", "mutated_videos", "reconstruction",
+    "scoring", "select_scoring", "sharpness", "training_feed", "video_gan", "weizmann",
 )  # fmt: skip
 
 
@@ -346,3 +345,19 @@ def test_moments_of_kills_are_spread_over_all_of_the_time(script):
 
     found = script("killing").shares(4, random.Random(0))
     assert [int(4 * share) for share in found] == [0, 1, 2, 3]
+
+
+def test_growth_of_memory_is_that_from_the_first_frames_on(script):
+    numbers = np.arange(1000, 11000, 1000)
+    found = script("live").summary(np.stack([numbers, 500 + numbers / 500], axis=1), 10000)
+    assert found["mib_after_first_frames"] == 502 and found["mib_at_the_end"] == 520
+    assert found["mib_per_1000_frames"] == pytest.approx(2) and found["passes"]
+    assert found["growth"] == pytest.approx(18 / 502, abs=1e-4)
+    assert not script("live").summary(np.array([[1000, 500.0], [9000, 530.0]]), 9000)["passes"]
+
+
+def test_a_looped_video_begins_again_until_its_frames_are_given(script):
+    looked = []
+    looped = script("live").Looped(Steady("steady", 3), 8, looked.append)
+    levels = [frame[0, 0, 0] for _, frame in looped.timed()]
+    assert levels == [0, 1, 2, 0, 1, 2, 0, 1] and looked == list(range(1, 9))

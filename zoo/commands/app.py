@@ -24,6 +24,7 @@ from zoo.commands import (
     serve,
     serve_config,
     train,
+    watch,
 )
 from zoo.commands.console import Command, TensorFlowCommand
 
@@ -40,6 +41,7 @@ EXAMPLES = {
     "evaluate representation": "zoo evaluate representation convlstm_vae --data clips_by_class/",
     "evaluate tracking": "zoo evaluate tracking convlstm_vae --data street/ --json",
     "calibrate": "zoo calibrate runs/mine --data normal/ --false-alarms-per-hour 1",
+    "watch": "zoo watch runs/mine gate=rtsp://192.168.1.20/live --alarms runs/alarms.jsonl",
     "compare": "zoo compare convlstm_vae runs/mine --data ucsd_ped2/ --out runs/comparison.png",
     "embed": "zoo embed convlstm_vae --data footage/ --out runs/embeddings.npz",
     "export": "zoo export runs/mine exported/mine",
@@ -114,6 +116,7 @@ _add("representation", evaluate.representation, group=_evaluate)
 _add("tracking", evaluate.tracking, group=_evaluate)
 _add("compare", compare.compare)
 _add("calibrate", calibrate.calibrate)
+_add("watch", watch.watch)
 _add("embed", embed.embed)
 _add("export", export.export)
 _add("serve", serve.serve)

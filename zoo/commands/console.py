@@ -31,9 +31,11 @@ SECONDS_BETWEEN_LINES = 10
 # What the library calls the value of an option of another name; the first that a command has.
 SYNONYMS = {
     "source": ("data", "clip", "path"),
-    "name": ("name_or_run", "names"),
-    "directory": ("encoder", "model"),
-    "folder": ("encoder", "model"),
+    "name": ("name_or_run", "names", "name_or_run_or_export"),
+    "model": ("name_or_run_or_export",),
+    "directory": ("encoder", "model", "name_or_run_or_export"),
+    "folder": ("encoder", "model", "name_or_run_or_export"),
+    "url": ("webhook",),
 }
 
 

@@ -1,0 +1,195 @@
+"""What `zoo watch` keeps up with: one stream at full speed, several at their pace, and memory.
+
+    python benchmarks/live.py speed
+    python benchmarks/live.py streams --streams 4
+    python benchmarks/live.py memory --frames 100000
+
+A moving pattern of 240x360 is written to a video file, and watched without drawing.
+
+- `speed`: frames per second at full speed, decoding included, beside those of the verb `step` alone
+  on frames that are in memory; in turn, round by round. The bars: 0.8 of `step` alone, and 50
+  frames per second.
+- `streams`: that many streams of 10 frames per second at once, at their own pace. The bar: not a
+  frame dropped.
+- `memory`: resident memory, of the processes that decode as well, after the first 1,000 frames and
+  at the end of a looped source, and its slope. The bar: within 5 %.
+
+Ends with 1 unless the bars hold. Linux only.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import memory
+import numpy as np
+
+import data_pipelines
+import zoo
+from data_pipelines import Source
+from data_pipelines.sources.base import TimedVideo
+from zoo.commands.watching import session
+
+SIZE, FPS = (240, 360), 10
+LEAST_SHARE, LEAST_RATE, WITHIN = 0.8, 50.0, 0.05
+WARM_FRAMES = 1000
+# High enough that nothing is an event: alarms are not what is measured.
+THRESHOLD = 1e6
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("part", choices=("speed", "streams", "memory"))
+    parser.add_argument("--model", default="convlstm_vae", help="preset, run folder or export")
+    parser.add_argument("--frames", type=int, default=600, help="frames to watch at full speed")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--streams", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long streams are watched")
+    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as aside:
+        video = write_pattern(Path(aside) / "pattern.avi", 600)
+        if arguments.part == "speed":
+            found = speed(arguments.model, video, arguments.frames, arguments.rounds)
+        elif arguments.part == "streams":
+            found = streams(arguments.model, video, arguments.streams, arguments.seconds)
+        else:
+            found = growth(arguments.model, video, arguments.frames)
+    found = {"model": arguments.model, **found}
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    else:
+        for name, value in found.items():
+            print(f"{name.replace('_', ' ')}: {value}")
+    sys.exit(not found["passes"])
+
+
+def speed(name, video, frames, rounds):
+    """Frames per second of a watch and of `step` alone, medians over rounds of both in turn."""
+    model, rates = zoo.load(name), {"step": [], "watch": []}
+    for _ in range(rounds):
+        rates["step"].append(step_alone(model, frames))
+        watched = session.watch(
+            name, [looped(video, frames)], session.Wanted(), threshold=THRESHOLD, max_speed=True
+        )
+        (of,) = watched["sources"].values()
+        rates["watch"].append(of["frames_per_second"])
+    shares = [watch / step for watch, step in zip(rates["watch"], rates["step"], strict=True)]
+    found = {f"{way}_frames_per_second": round(statistics.median(rates[way]), 1) for way in rates}
+    share = round(statistics.median(shares), 3)
+    passes = share >= LEAST_SHARE and found["watch_frames_per_second"] >= LEAST_RATE
+    return {**found, "share_of_step": share, "rounds": rates, "passes": passes}
+
+
+def step_alone(model, frames):
+    """Frames per second of the verb `step`, one frame after the other, all of them in memory."""
+    height, width, channels = model.clip_shape[1:]
+    held = np.random.default_rng(0).random((16, 1, height, width, channels), np.float32)
+    state = model.initial_state(1, height, width)
+    began = None
+    for number in range(frames + 1):
+        out = model.step(held[number % 16], state)
+        state = out["state"]
+        float(out["score"][0])
+        # The first call traces the graph.
+        began = time.perf_counter() if began is None else began
+    return frames / (time.perf_counter() - began)
+
+
+def streams(name, video, count, seconds):
+    """Frames scored and dropped of several streams at once, each at its own pace."""
+    sources = [looped(video, round(seconds * FPS)) for _ in range(count)]
+    found = session.watch(name, sources, session.Wanted(), threshold=THRESHOLD)["sources"]
+    scored, dropped = ([of[what] for of in found.values()] for what in ("frames", "dropped"))
+    return {
+        "streams": count,
+        "frames": scored,
+        "dropped": dropped,
+        "passes": not any(dropped) and scored == [round(seconds * FPS)] * count,
+    }
+
+
+def growth(name, video, frames):
+    """Memory after the first frames and at the end, and its slope between, over a looped source."""
+    samples = []
+
+    def look(number):
+        if number % max(1, min(WARM_FRAMES, frames // 20)) == 0 and number >= WARM_FRAMES:
+            samples.append((number, resident_mib()))
+            print("{} frames: {:.1f} MiB".format(*samples[-1]), file=sys.stderr)
+
+    session.watch(
+        name, [looped(video, frames, look)], session.Wanted(), threshold=THRESHOLD, max_speed=True
+    )
+    return summary(np.array(samples, float), frames)
+
+
+def summary(samples, frames):
+    """Lays out samples of memory, rows of frames and MiB."""
+    numbers, mib = samples.T
+    slope = float(np.polyfit(numbers, mib, 1)[0]) * 1000
+    return {
+        "frames": frames,
+        "mib_after_first_frames": round(mib[0], 1),
+        "mib_at_the_end": round(mib[-1], 1),
+        "growth": round(mib[-1] / mib[0] - 1, 4),
+        "mib_per_1000_frames": round(slope, 4),
+        "passes": bool(abs(mib[-1] / mib[0] - 1) <= WITHIN),
+    }
+
+
+def resident_mib():
+    """Resident memory of this process and of those that decode for it."""
+    pages = 0
+    for process in (os.getpid(), *memory.decoders(os.getpid())):
+        try:
+            pages += int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        except OSError:
+            continue
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class Looped(TimedVideo):
+    """A video that begins again at its end, until it has given so many frames."""
+
+    def __init__(self, video, frames, look=None):
+        super().__init__(video.name, fps=video.fps)
+        self._video, self._count, self._look = video, frames, look
+
+    def timed(self, fps=None, size=None, channels=None, start=0):
+        given = 0
+        while True:
+            for _, frame in self._video.timed(fps, size, channels):
+                if given == self._count:
+                    return
+                given += 1
+                if self._look is not None:
+                    self._look(given)
+                yield None, frame
+
+
+def looped(path, frames, look=None):
+    """A source of `Looped` of a file."""
+    (video,) = data_pipelines.open_source(path).videos
+    return Source("video_files", path, [Looped(video, frames, look)])
+
+
+def write_pattern(path, frames):
+    """Writes a video file of waves that move, and returns its path."""
+    down, across = np.mgrid[: SIZE[0], : SIZE[1]]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FPS, SIZE[::-1])
+    for number in range(frames):
+        wave = np.sin((across + 3 * number) / 17) + np.sin((down - number) / 23)
+        writer.write(np.repeat(np.uint8(127 + 60 * wave)[..., None], 3, axis=-1))
+    writer.release()
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Outputs work in stages of their own: alarms are never dropped, pictures are where told to."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from zoo.commands.watching.outputs import Outputs, Pictures, Stage, file_name
+from zoo.commands.watching.scored_frame import ScoredFrame
+from zoo.evaluation.events import Event
+
+IMAGE = np.zeros((4, 6, 1), np.uint8)
+EVENT = Event(1, "begun", 0.5, 1.0, 2.0, 1.0, (0, 0, 2, 3), ((0, 0, 2, 3),))
+
+
+def scored(number=0, camera="gate", image=IMAGE):
+    return ScoredFrame(camera, number, number / 10, 1e9 + number / 10, image, 0.5, None, 0.2, ())
+
+
+def test_a_full_stage_drops_what_comes_unless_it_may_wait():
+    done, ready = [], threading.Event()
+    stage = Stage(done.append, limit=2)
+    for number in range(4):
+        stage.put(number, wait=False)
+    assert stage.dropped == 2
+
+    def put():
+        ready.set()
+        stage.put(4, wait=True)
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    assert ready.wait(20)
+    stage.run(seconds=0.0)
+    thread.join(20)
+    assert done == [0] and stage.dropped == 2
+    stage.end()
+    stage.run()
+    assert done == [0, 1, 4]
+
+
+def test_what_the_function_raises_is_raised_where_items_are_put():
+    stage = Stage(lambda item: 1 / item, limit=1)
+    stage.put(0, wait=True)
+    with pytest.raises(ZeroDivisionError):
+        stage.run()
+    with pytest.raises(ZeroDivisionError):
+        stage.put(1, wait=True)
+
+
+class Log:
+    def __init__(self):
+        self.told, self.stills, self.trouble, self.closed = [], 0, None, False
+
+    def still(self, image, scored, event):
+        self.stills += 1
+        return f"{self.stills}.jpg"
+
+    def tell(self, alarm):
+        self.told.append(alarm)
+
+    def close(self):
+        self.closed = True
+
+
+class Webhook(Log):
+    def close(self, seconds):
+        return 2
+
+
+def test_alarms_go_to_the_log_and_the_webhook_with_their_stills():
+    log, webhook, said = Log(), Webhook(), []
+    outputs = Outputs(log, said.append, webhook)
+    for number in range(200):
+        outputs.tell(scored(number), EVENT)
+    outputs.tell(scored(image=None), EVENT)
+    outputs.show("gate", scored())
+    outputs.close()
+    assert log.told == webhook.told and len(log.told) == 201 and log.closed
+    assert [alarm["still"] for alarm in log.told[:2]] == ["1.jpg", "2.jpg"]
+    assert log.told[-1]["still"] is None and log.told[0]["camera"] == "gate"
+    assert said == ["2 alarms are not delivered yet; the next watch goes on with them"]
+    assert outputs.pictures_dropped == 0 and not outputs.is_closed
+
+
+def test_trouble_is_said_when_it_changes():
+    log, said = Log(), []
+    outputs = Outputs(log, said.append)
+    for trouble in (None, "the disk is full", "the disk is full", None):
+        log.trouble = trouble
+        outputs.draw(0.0)
+    outputs.close()
+    assert said == ["the disk is full", "alarms: the trouble is over"]
+
+
+def test_a_fault_in_telling_is_raised_and_holds_nothing_up():
+    log = Log()
+    log.tell = None
+    outputs = Outputs(log, print)
+    with pytest.raises(TypeError):
+        for _ in range(1000):
+            outputs.tell(scored(), EVENT)
+    outputs.close()
+
+
+class Overlay:
+    def draw(self, scored):
+        return np.full((4, 6, 3), scored.number, np.uint8)
+
+
+class Shown:
+    def __init__(self, name=None):
+        self.name, self.given, self.closed, self.trouble = name, [], False, None
+
+    def show(self, *given):
+        # (camera, image) of a page and a window, (image, wall_sec) of a file.
+        self.given.append(given)
+
+    def close(self):
+        self.closed = True
+
+
+def test_pictures_are_drawn_once_for_all_that_show_them():
+    videos, page, window = [], Shown(), Shown()
+
+    def new_video(name):
+        videos.append(Shown(name))
+        return videos[-1]
+
+    pictures = Pictures(Overlay, new_video, page, window)
+    for stream, number in (("gate", 0), ("door", 1), ("gate", 2)):
+        pictures.show(stream, scored(number))
+    assert [video.name for video in videos] == ["gate", "door"]
+    assert [image.max() for image, _ in videos[0].given] == [0, 2]
+    assert videos[0].given[1][1] == pytest.approx(1e9 + 0.2)
+    assert [(camera, image.max()) for camera, image in page.given] == [
+        ("gate", 0), ("door", 1), ("gate", 2),
+    ]  # fmt: skip
+    assert window.given == page.given and not pictures.is_closed
+    assert set(pictures.outputs) == {"page", "window", "video of gate", "video of door"}
+    pictures.show("gate", None)
+    assert videos[0].closed and not videos[1].closed
+    pictures.show("gate", scored(3))
+    assert [video.name for video in videos] == ["gate", "door", "gate"]
+    window.closed = True
+    assert pictures.is_closed
+    window.closed = False
+    pictures.close()
+    assert all(video.closed for video in videos) and page.closed and window.closed
+
+
+@pytest.mark.parametrize("keep_all", [False, True])
+def test_slow_drawing_drops_pictures_or_holds_up_where_all_are_wanted(keep_all):
+    page = Shown()
+    outputs = Outputs(Log(), print, pictures=Pictures(Overlay, page=page), keep_all=keep_all)
+
+    def show():
+        for number in range(40):
+            outputs.show("gate", scored(number))
+        outputs.show("gate", None)
+
+    thread = threading.Thread(target=show)
+    thread.start()
+    # Of the end of a stream all are told, so that waits in any case.
+    while not keep_all and outputs.pictures_dropped < 32:
+        thread.join(0.01)
+    while thread.is_alive():
+        outputs.draw(0.01)
+    outputs.close()
+    assert outputs.pictures_dropped == (0 if keep_all else 32)
+    assert [image.max() for _, image in page.given] == list(range(40 if keep_all else 8))
+
+
+def test_names_of_files_are_safe():
+    assert [file_name(name) for name in ("a/b c.avi", "../x", "ü", "", "x" * 500)] == [
+        "a_b_c.avi", "x", "camera", "camera", "x" * 60,
+    ]  # fmt: skip

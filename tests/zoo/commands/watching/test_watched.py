@@ -1,0 +1,118 @@
+"""Presets, runs and exports are opened alike, and the settings of events found for each camera."""
+
+import dataclasses
+import json
+
+import pytest
+
+import exports
+import zoo
+from zoo.commands.watching.watched import Thresholds, Watched, open_watched, thresholds
+from zoo.evaluation.events import EventSettings
+
+EVENTS = EventSettings(high=0.5, min_seconds=1.0)
+WATCHED = Watched(None, 10.0, (32, 48), 1, 24, None)
+
+
+def calibration(path, high=0.5, **more):
+    events = dataclasses.replace(EVENTS, high=high).to_dict()
+    path.write_text(json.dumps({"events": events, **more}))
+    return path
+
+
+def test_a_run_is_opened_with_the_calibration_in_it(run_folder, tmp_path):
+    run = tmp_path / "mine"
+    run.mkdir()
+    for file in run_folder.iterdir():
+        if file.is_file():
+            (run / file.name).write_bytes(file.read_bytes())
+    found = open_watched(str(run))
+    assert type(found.model).__name__ == "ConvLSTMVAE" and found.calibration is None
+    assert (found.fps, found.size, found.channels, found.score_window) == (10.0, (32, 48), 1, 16)
+    path = calibration(run / "calibration.json")
+    assert open_watched(str(run)).calibration == path
+
+
+@pytest.mark.slow
+def test_an_export_is_opened_as_it_is_in_its_manifest_or_not_at_all(run_folder, tmp_path):
+    model = zoo.registry.with_scoring(zoo.load(str(run_folder)), score_window=24)
+
+    def check(partial):
+        calibration(partial / "assets.extra" / "calibration.json")
+        exports.manifest.write(partial, exports.manifest.read(partial))
+
+    version = exports.export(model, tmp_path / "gate", check=check)
+    found = open_watched(str(tmp_path / "gate"))
+    assert isinstance(found.model, exports.Export)
+    assert dataclasses.replace(found, model=None) == dataclasses.replace(
+        WATCHED, calibration=version / "assets.extra" / "calibration.json"
+    )
+    assert thresholds(found, "gate").of(["gate"]).high == 0.5
+    manifest = version / "assets.extra" / "manifest.json"
+    content = manifest.read_text()
+    manifest.write_text(content.replace('"format": 1', '"format": 2'))
+    with pytest.raises(ValueError, match="`name` must be an export of format 1.* of format 2"):
+        open_watched(str(version))
+    manifest.write_text(content)
+    (version / "saved_model.pb").write_bytes(b"another")
+    with pytest.raises(ValueError, match="files unlike its manifest's: saved_model.pb"):
+        open_watched(str(version))
+
+
+def test_what_does_not_say_which_frames_it_takes_is_refused(monkeypatch):
+    model = zoo.load("pca", weights=None, **zoo.registry.resolve("pca").small)
+    model.clip_shape = None
+    monkeypatch.setattr(zoo, "load", lambda name: model)
+    with pytest.raises(ValueError, match="`name` must be a model that says which frames"):
+        open_watched("pca")
+
+
+def test_the_settings_of_a_camera_count_before_those_of_all():
+    own = EventSettings(high=0.7)
+    found = Thresholds(EVENTS, {"gate": own})
+    assert found.of(["gate"]) is own is found.of(["somewhere", "gate"])
+    assert found.of(["door"]) is EVENTS is found.of([])
+
+
+def test_a_calibration_is_taken_from_a_file_or_from_beside_the_model(tmp_path):
+    cameras = {
+        "gate": {"events": dataclasses.replace(EVENTS, high=0.7).to_dict()},
+        "door": {"refused": "too short"},
+    }
+    about = {"frames_per_second_of_video": 10.0, "frame": [32, 48, 1]}
+    given = calibration(tmp_path / "given.json", cameras=cameras, **about)
+    beside = dataclasses.replace(WATCHED, calibration=calibration(tmp_path / "beside.json", 0.3))
+    assert thresholds(beside, "mine").of(["gate"]).high == 0.3
+    found = thresholds(beside, "mine", given)
+    assert [found.of([name]).high for name in ("gate", "door", "hall")] == [0.7, 0.5, 0.5]
+    assert found.of(["hall"]) == EVENTS
+
+
+def test_a_threshold_takes_its_place_with_the_windows_of_the_model():
+    found = thresholds(WATCHED, "mine", threshold=0.2).of(["gate"])
+    assert found == EventSettings(high=0.2, window=3)
+    with pytest.raises(ValueError, match="`threshold` must be above 0. Received: -1.0"):
+        thresholds(WATCHED, "mine", threshold=-1.0)
+    with pytest.raises(ValueError, match="`threshold` must not be given beside --calibration"):
+        thresholds(WATCHED, "mine", "some.json", 0.2)
+
+
+def test_without_either_the_two_ways_are_named():
+    with pytest.raises(ValueError, match="`name` must be calibrated.*pca.*zoo calibrate.*X$"):
+        thresholds(WATCHED, "pca")
+
+
+@pytest.mark.parametrize(
+    "about", [{"frames_per_second_of_video": 25.0}, {"frame": [128, 192, 1]}]
+)
+def test_a_calibration_of_another_model_is_refused(tmp_path, about):
+    (name,) = about
+    path = calibration(tmp_path / "other.json", **about)
+    with pytest.raises(ValueError, match=f"`calibration` must be of this model, whose {name}"):
+        thresholds(WATCHED, "mine", path)
+
+
+def test_what_is_no_calibration_is_refused(tmp_path):
+    (tmp_path / "c.json").write_text("{}")
+    with pytest.raises(ValueError, match="`calibration` must hold the settings of `events`"):
+        thresholds(WATCHED, "mine", tmp_path / "c.json")

@@ -1,0 +1,175 @@
+"""What arrives is scored together and made into events, whatever happens to a source."""
+
+import numpy as np
+import pytest
+
+from zoo.commands.watching.arrivals import Arrivals, Arrived, Stream
+from zoo.commands.watching.watched import Thresholds
+from zoo.commands.watching.watcher import Watcher
+from zoo.evaluation.events import EventSettings
+from zoo.evaluation.live_scoring import LiveScore
+
+SETTINGS = EventSettings(high=1.0, min_seconds=0.15, max_gap_seconds=0.0, window=1)
+
+
+class Scorer:
+    """Scores a frame by its brightness, from the second frame of a stream on."""
+
+    def __init__(self):
+        self.batches, self.forgotten, self._seen = [], [], set()
+
+    def advance(self, frames):
+        self.batches.append(sorted(frames))
+        found = {}
+        for name, frame in frames.items():
+            is_warm = name in self._seen
+            self._seen.add(name)
+            score_map = frame[..., 0].astype(np.float32)
+            found[name] = LiveScore(
+                float(score_map.max()) if is_warm else None, score_map if is_warm else None, False
+            )
+        return found
+
+    def forget(self, name):
+        self.forgotten.append(name)
+        self._seen.discard(name)
+
+
+@pytest.fixture
+def watching():
+    """A function of lists of `Arrived` by source that scores them all; what it gives out."""
+
+    def run(sources, **options):
+        out = Given()
+        arrivals = Arrivals(sources, limit=1000)
+        for source, all_of_it in sources.items():
+            for arrived in all_of_it:
+                arrivals.put(source, arrived, wait=False)
+            arrivals.end(source)
+        out.scorer = Scorer()
+        limits = Thresholds(SETTINGS, {"door": EventSettings(**{**SETTINGS.to_dict(), "high": 9})})
+        out.watcher = Watcher(
+            out.scorer, arrivals, limits, lambda *shown: out.shown.append(shown),
+            lambda scored, event: out.told.append((scored, event)), out.said.append, **options,
+        )  # fmt: skip
+        out.watcher.run()
+        return out
+
+    return run
+
+
+class Given:
+    def __init__(self):
+        self.shown, self.told, self.said = [], [], []
+
+    @property
+    def alarms(self):
+        return [
+            (scored.camera, event.state, round(event.time_sec, 3), event.box)
+            for scored, event in self.told
+        ]
+
+
+def frames(levels, name="gate", start=0.0, size=(40, 60), known_as=None):
+    """`Arrived`s a tenth of a second apart, of such levels in one corner; None is lost."""
+    stream, found = Stream(name, known_as or (name,)), []
+    for number, level in enumerate(levels):
+        time_sec, frame = start + number / 10, None
+        if level is not None:
+            frame = np.zeros((4, 6, 1), np.uint8)
+            frame[:2, :3] = level
+        found.append(Arrived(stream, time_sec, 1e9 + time_sec, frame, None, size))
+    return found
+
+
+CORNER = (0, 0, 20, 30)
+
+
+def test_an_event_is_told_when_it_begins_and_when_it_ends(watching):
+    out = watching({"gate": frames([5, 0, 5, 5, 5, 0, 0])})
+    # The first 5 comes while the scorer warms up.
+    assert out.alarms == [("gate", "begun", 0.4, CORNER), ("gate", "ended", 0.4, CORNER)]
+    scored, event = out.told[0]
+    assert (scored.number, scored.score, scored.threshold) == (4, 5.0, 1.0)
+    assert scored.wall_sec == pytest.approx(1e9 + 0.4) and event.start_sec == pytest.approx(0.2)
+    assert [stream for stream, _ in out.shown] == ["gate"] * 8
+    assert [scored and scored.score for _, scored in out.shown] == [None, 0, 5, 5, 5, 0, 0, None]
+    counts = out.watcher.sources["gate"]
+    assert (counts.frames, counts.events) == (7, 1)
+    assert counts.fps == pytest.approx(6 / counts.seconds)
+
+
+def test_what_goes_on_at_the_end_is_told_as_ended(watching):
+    out = watching({"gate": frames([0, 0, 5, 5, 5])})
+    assert [alarm[1] for alarm in out.alarms] == ["begun", "ended"]
+    assert out.alarms[1] == ("gate", "ended", 0.4, CORNER)
+
+
+def test_frames_of_all_sources_go_in_one_batch_each_under_its_own_settings(watching):
+    levels = [0, 0, 5, 5, 5]
+    out = watching({"gate": frames(levels), "door": frames(levels, "door"), "hall": []})
+    assert out.scorer.batches == [["door", "gate"]] * 5
+    assert {alarm[0] for alarm in out.alarms} == {"gate"}
+    assert {scored.threshold for name, scored in out.shown if name == "door" and scored} == {9}
+    assert "hall" not in out.watcher.sources
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (frames([5, 5, 5], start=0.5, size=(80, 60)), "its frames change from 40x60 to 80x60"),
+        (frames([5, 5, 5], start=0.1), "its clock jumps back"),
+        (frames([5, 5, 5], start=60.0), None),
+        ([*frames([None], start=0.5), *frames([5, 5, 5], start=9.0)], None),
+    ],
+    ids=["size", "clock", "outage", "lost"],
+)
+def test_where_nothing_goes_on_a_stream_begins_anew_and_events_end(watching, later, said):
+    out = watching({"gate": [*frames([0, 0, 5, 5, 5]), *later]})
+    assert [alarm[1] for alarm in out.alarms] == ["begun", "ended"]
+    # That of the later frames is too short, as the first of them warms up again.
+    assert [scored and scored.score for _, scored in out.shown][-4:] == [None, 5, 5, None]
+    assert len(out.scorer.forgotten) == 2 and len(out.said) == (said is not None)
+    assert said is None or out.said[0].startswith(f"gate: {said}")
+
+
+def test_boxes_are_in_the_size_of_the_frames_that_they_are_of(watching):
+    longer = [5, 5, 5, 5]
+    out = watching({"gate": [*frames(longer), *frames(longer, start=0.4, size=(80, 60))]})
+    assert [alarm[3] for alarm in out.alarms] == [CORNER, CORNER, (0, 0, 40, 30), (0, 0, 40, 30)]
+
+
+def test_the_videos_of_a_source_are_streams_of_their_own(watching):
+    videos = [*frames([0, 5, 5, 5], "a"), *frames([0, 5, 5, 5], "b", known_as=("b", "door"))]
+    out = watching({"footage": videos})
+    assert [alarm[:2] for alarm in out.alarms] == [("a", "begun"), ("a", "ended")]
+    assert [name for name, scored in out.shown if scored is None] == ["a", "b"]
+    assert [scored.number for name, scored in out.shown if name == "b" and scored] == [0, 1, 2, 3]
+    assert out.watcher.sources["footage"].frames == 8
+
+
+def test_a_source_is_left_after_so_many_frames(watching):
+    out = watching({"gate": frames([0, 5, 5, 5, 0, 0]), "door": frames([0] * 6, "door")},
+                   max_frames=4)  # fmt: skip
+    assert {name: of.frames for name, of in out.watcher.sources.items()} == {"gate": 4, "door": 4}
+    assert [alarm[1] for alarm in out.alarms] == ["begun", "ended"]
+
+
+def test_what_goes_on_is_told_as_ended_also_where_scoring_breaks(watching, monkeypatch):
+    advance = Scorer.advance
+
+    def breaking(self, given):
+        if len(self.batches) == 5:
+            raise OSError("no memory left")
+        return advance(self, given)
+
+    monkeypatch.setattr(Scorer, "advance", breaking)
+    out = Given()
+    arrivals = Arrivals(["gate"], limit=100)
+    for arrived in frames([0, 0, 5, 5, 5, 5]):
+        arrivals.put("gate", arrived, wait=False)
+    watcher = Watcher(Scorer(), arrivals, Thresholds(SETTINGS), lambda *shown: None,
+                      lambda scored, event: out.told.append((scored, event)), None)  # fmt: skip
+    with pytest.raises(OSError, match="no memory left"):
+        watcher.run()
+    assert [alarm[1] for alarm in out.alarms] == ["begun", "ended"]
