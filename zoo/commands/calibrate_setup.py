@@ -42,7 +42,7 @@ class Scoring:
 def of_model(model):
     """`Scoring` by a model of the zoo; a ValueError if it does not score."""
     clip, scorers = clip_and_scorers(model)
-    return Scoring(clip, scorers["model"], _window(getattr(model, "score_window", None)))
+    return Scoring(clip, scorers["model"], window_cells(getattr(model, "score_window", None)))
 
 
 def of_export(export):
@@ -58,10 +58,11 @@ def of_export(export):
         fps=about["fps"], size=tuple(about["clip_shape"][1:3]), channels=about["channels"]
     )
     window = about["model"]["arguments"].get("score_window")
-    return Scoring(clip, ExportScorer(export), _window(window))
+    return Scoring(clip, ExportScorer(export), window_cells(window))
 
 
-def _window(pixels):
+def window_cells(pixels):
+    """Cells on a side of a score's window of so many pixels; None is that of most models."""
     return max(1, (pixels or 2 * BLOCK_PIXELS) // BLOCK_PIXELS)
 
 

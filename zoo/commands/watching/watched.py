@@ -6,7 +6,6 @@ from pathlib import Path
 from zoo.commands import calibrate_setup
 from zoo.commands.detection_setup import read_settings
 from zoo.evaluation.events import EventSettings
-from zoo.evaluation.scoring import BLOCK_PIXELS
 from zoo.training.whole_files import read_json
 
 EXPORT_FORMAT = 1
@@ -20,7 +19,7 @@ class Watched:
         fps: Frames per second that it was trained at.
         size: `(height, width)` that frames are brought to.
         channels: 1 or 3.
-        score_window: Pixels on a side of the window that its score is the largest mean of.
+        score_window: Pixels on a side of the window that its score is the largest mean of, or None.
         calibration: `Path` of the calibration that lies beside it, or None.
     """
 
@@ -64,7 +63,7 @@ def open_watched(name):
             f"Received: {name}, of clip_shape={shape} and fps={fps}"
         )
     return Watched(
-        model, fps, tuple(shape[1:3]), shape[3], window or 2 * BLOCK_PIXELS,
+        model, fps, tuple(shape[1:3]), shape[3], window,
         beside if beside.is_file() else None,
     )  # fmt: skip
 
@@ -130,11 +129,9 @@ def thresholds(watched, name, calibration=None, threshold=None):
                 "`threshold` must not be given beside --calibration, which has one. Received: "
                 f"threshold={threshold}"
             )
-        settings = calibrate_setup.settings_of(
-            watched, EventSettings.min_seconds, EventSettings.max_gap_seconds
-        )
         try:
-            return Thresholds(dataclasses.replace(settings, high=threshold))
+            window = calibrate_setup.window_cells(watched.score_window)
+            return Thresholds(EventSettings(threshold, window=window))
         except ValueError:
             raise ValueError(f"`threshold` must be above 0. Received: {threshold}") from None
     path = calibration or watched.calibration

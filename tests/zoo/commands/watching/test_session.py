@@ -62,8 +62,9 @@ def begun(alarms):
 def test_events_are_those_that_the_calibration_counts(run_folder, street, tmp_path, stills):
     model = zoo.load(str(run_folder))
     street("a/one.avi", 45, seed=1), street("a/two.avi", 30, seed=2)
-    settings = calibrate_setup.settings_of(model, 0.1, 0.5)
-    found = calibrate_setup.calibrate_model(model, tmp_path / "a", settings, 400.0)
+    scoring = calibrate_setup.of_model(model)
+    settings = scoring.settings(0.1, 0.5)
+    found = calibrate_setup.calibrate(scoring, tmp_path / "a", settings, 400.0)
     # Events are counted at powers of STEP; at the nearest of them it says how many there were.
     number = round(math.log(found["events"]["high"]) / math.log(STEP))
     found["events"]["high"], found["cameras"] = STEP**number, {}
