@@ -26,6 +26,10 @@ def watch(
     threshold: Annotated[
         float | None, typer.Option(help="Score from which an event is one, uncalibrated.")
     ] = None,
+    recalibrate: Annotated[
+        bool,
+        typer.Option("--recalibrate", help="Let the threshold follow what is ordinary, hourly."),
+    ] = False,
     alarms: Annotated[
         Path | None, typer.Option(help="File to add alarms to; by default standard output.")
     ] = None,
@@ -54,9 +58,11 @@ def watch(
     """Score video live, with constant memory, and tell of events.
 
     What an event is stands in the calibration; that of a camera by its own name counts before that
-    of all. Files play at their own pace, and what is not scored in time is dropped and counted, as
-    of cameras; --max-speed drops nothing of them. A camera that is not there is waited for. An
-    interrupt ends all events that go on, and the files.
+    of all, that of the hour of the day before that of all hours. Scores that drift from those of
+    the calibration are told, and with --recalibrate the threshold follows them. Files play at their
+    own pace, and what is not scored in time is dropped and counted, as of cameras; --max-speed
+    drops nothing of them. A camera that is not there is waited for. An interrupt ends all events
+    that go on, and the files.
     """
     from zoo.commands.watching import session
 
@@ -75,7 +81,8 @@ def watch(
     wanted = session.Wanted(alarms, stills, webhook, video, page, window)
     report = session.watch(
         name_or_run_or_export, source, wanted, calibration=calibration, threshold=threshold,
-        max_speed=max_speed, max_seconds=max_seconds, max_frames=max_frames,
+        recalibrate=recalibrate, max_speed=max_speed, max_seconds=max_seconds,
+        max_frames=max_frames,
     )  # fmt: skip
     if as_json:
         emit_json(report)

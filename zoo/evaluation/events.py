@@ -207,11 +207,23 @@ class EventTracker:
         self.frame_size = tuple(frame_size)
         self.clock_jumps = 0
         self._smoother = MapSmoother(settings.window, settings.smoothing_seconds)
-        # As the maps are: a cell of float32 0.7 reaches a threshold of 0.7.
-        self._low, self._high = np.float32(settings.low), np.float32(settings.high)
+        self.set_threshold(settings.high)
         self._tracks = []
         self._told = 0
         self._grid = self._time_sec = None
+
+    def set_threshold(self, high):
+        """Changes the threshold; what goes on is judged by it from the next frame on.
+
+        Args:
+            high: float above 0, in the place of that of `settings`.
+
+        Raises:
+            ValueError: If it is not above 0.
+        """
+        self.settings = dataclasses.replace(self.settings, high=high)
+        # As the maps are: a cell of float32 0.7 reaches a threshold of 0.7.
+        self._low, self._high = np.float32(self.settings.low), np.float32(high)
 
     def update(self, score_map, time_sec):
         """Takes in the score map of the next frame.

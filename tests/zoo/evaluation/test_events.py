@@ -273,3 +273,16 @@ def test_settings_go_through_json():
     values["hihg"] = values.pop("high")
     with pytest.raises(ValueError, match="`values` must name high, .*Received: hihg"):
         EventSettings.from_dict(values)
+
+
+def test_another_threshold_counts_from_the_next_frame_on():
+    tracker = EventTracker(EventSettings(high=1.0, min_seconds=0.0, window=1), SIZE)
+    score_map = np.full((4, 4), 1.5, np.float32)
+    assert [event.state for event in tracker.update(score_map, 0.0)] == ["begun"]
+    tracker.set_threshold(4.0)
+    # Below the low threshold of now, half of the high one, it is out of sight.
+    assert tracker.update(score_map, 0.1) == []
+    assert tracker.settings == EventSettings(high=4.0, min_seconds=0.0, window=1)
+    assert [event.state for event in tracker.update(3 * score_map, 0.2)] == ["going"]
+    with pytest.raises(ValueError, match="`high` must be above 0"):
+        tracker.set_threshold(0.0)

@@ -53,22 +53,22 @@ class Wanted:
         return self.pictures or self.stills is not None
 
 
-def watch(name, sources, wanted, *, calibration=None, threshold=None, max_speed=False,
-          max_seconds=None, max_frames=None):
+def watch(name, sources, wanted, *, calibration=None, threshold=None, recalibrate=False,
+          max_speed=False, max_seconds=None, max_frames=None):
     """Watches until all sources have ended, a limit is reached, or it is interrupted.
 
     Args:
         name: Preset, run folder or export.
         sources: As of `feeds.open_feeds`.
         wanted: `Wanted`.
-        calibration, threshold: As of `watched.thresholds`.
+        calibration, threshold, recalibrate: As of `watched.thresholds`.
         max_speed: Whether files are read as fast as they are scored.
         max_seconds: Seconds after which it ends, or None.
         max_frames: Frames after which a source is left, or None.
 
     Returns:
         Dict of JSON values: `sources`, a dict by name of `frames`, `dropped`, `seconds`,
-        `frames_per_second`, `events` and `failure`; `pictures_dropped`.
+        `frames_per_second`, `events`, `drifts` and `failure`; `pictures_dropped`.
 
     Raises:
         ValueError: If an argument breaks its rule, the model does not score, or nothing says what
@@ -76,7 +76,7 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, max_speed=
     """
     opened = open_feeds(sources)
     watched = open_watched(name)
-    limits = thresholds(watched, name, calibration, threshold)
+    limits = thresholds(watched, name, calibration, threshold, recalibrate)
     scorer = LiveScorer(watched.model)
     # Of cameras the news is told here, under the names that they were given.
     logging.getLogger("data_pipelines.sources.camera_session").setLevel(logging.ERROR)
@@ -186,6 +186,7 @@ def report(feeds, counts, pictures_dropped):
                 "seconds": round(of.seconds, 3),
                 "frames_per_second": of.fps and round(of.fps, 2),
                 "events": of.events,
+                "drifts": of.drifts,
                 "failure": feeds[name].failure,
             }
             for name in feeds

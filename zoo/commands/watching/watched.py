@@ -5,10 +5,15 @@ from pathlib import Path
 
 from zoo.commands import calibrate_setup
 from zoo.commands.detection_setup import read_settings
+from zoo.evaluation.calibration import FEWEST_EVENTS, entry_for, settings_for
+from zoo.evaluation.drift import DriftWatch
 from zoo.evaluation.events import EventSettings
+from zoo.evaluation.rolling_calibration import RollingCalibration
 from zoo.training.whole_files import read_json
 
-EXPORT_FORMAT = 1
+# Of live footage, by which a threshold is calibrated anew: half a day, or what the rate needs.
+WINDOW_HOURS = 12.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
@@ -73,41 +78,58 @@ def _open_export(folder):
     from exports import manifest, saved_model
 
     found = saved_model.locate(folder)
-    written = manifest.read(found).get("format")
-    if written != EXPORT_FORMAT:
-        raise ValueError(
-            f"`name` must be an export of format {EXPORT_FORMAT}, which this version reads; it is "
-            f"to be exported again. Received: {found}, of format {written}"
-        )
     manifest.check_files(found)
     return exports.load(found), found / manifest.EXTRA / calibrate_setup.FILE
 
 
 class Thresholds:
-    """What an event of each camera is.
+    """What an event of each camera is, and whether its scores are still those calibrated on.
 
     Args:
-        everywhere: `EventSettings` of cameras that have none of their own.
-        cameras: Dict from names of cameras to theirs.
+        calibration: Dict, the content of `calibration.json`; of a threshold by itself its `events`
+            alone.
+        recalibrate: Whether thresholds follow what is ordinary, in place of the hour of the day.
     """
 
-    def __init__(self, everywhere, cameras=()):
-        self._everywhere, self._cameras = everywhere, dict(cameras)
+    def __init__(self, calibration, recalibrate=False):
+        self._calibration, self._recalibrate = calibration, recalibrate
 
-    def of(self, names):
-        """The settings of a camera.
+    def of(self, names, wall_sec):
+        """The settings of a camera at a time.
 
         Args:
             names: What it may be called, in the order in which they count.
+            wall_sec: Seconds since 1970.
 
         Returns:
             `EventSettings`.
         """
-        own = (self._cameras[name] for name in names if name in self._cameras)
-        return next(own, self._everywhere)
+        when = None if self._recalibrate else wall_sec
+        return settings_for(self._calibration, self._camera(names), when)
+
+    def drift(self, names):
+        """`zoo.evaluation.drift.DriftWatch` of a camera, None of a threshold by itself.
+
+        Raises:
+            ValueError: If the footage of the calibration was too short to tell drift by.
+        """
+        entry = entry_for(self._calibration, self._camera(names))
+        return DriftWatch(entry) if "false_alarms_per_hour" in entry else None
+
+    def rolling(self, names):
+        """`RollingCalibration` of a camera, None where thresholds are to stay."""
+        if not self._recalibrate:
+            return None
+        entry = entry_for(self._calibration, self._camera(names))
+        hours = max(WINDOW_HOURS, FEWEST_EVENTS / entry["false_alarms_per_hour"])
+        return RollingCalibration(entry, window_hours=hours)
+
+    def _camera(self, names):
+        known = self._calibration.get("cameras", {})
+        return next((name for name in names if "events" in known.get(name, {})), None)
 
 
-def thresholds(watched, name, calibration=None, threshold=None):
+def thresholds(watched, name, calibration=None, threshold=None, recalibrate=False):
     """What an event is: by a calibration, or from a threshold on.
 
     Args:
@@ -116,12 +138,14 @@ def thresholds(watched, name, calibration=None, threshold=None):
         calibration: Path of what `zoo calibrate` wrote; None for that beside the run or in the
             export.
         threshold: float above 0, in place of a calibration; or None.
+        recalibrate: As of `Thresholds`.
 
     Returns:
         `Thresholds`.
 
     Raises:
-        ValueError: If there is neither, both are given, or the calibration is of another model.
+        ValueError: If there is neither, both are given, the calibration is of another model, or a
+            threshold by itself is to be calibrated anew.
     """
     if threshold is not None:
         if calibration is not None:
@@ -129,9 +153,14 @@ def thresholds(watched, name, calibration=None, threshold=None):
                 "`threshold` must not be given beside --calibration, which has one. Received: "
                 f"threshold={threshold}"
             )
+        if recalibrate:
+            raise ValueError(
+                "`recalibrate` must have a calibration to go on from. Received: "
+                f"threshold={threshold}"
+            )
         try:
             window = calibrate_setup.window_cells(watched.score_window)
-            return Thresholds(EventSettings(threshold, window=window))
+            return Thresholds({"events": EventSettings(threshold, window=window).to_dict()})
         except ValueError:
             raise ValueError(f"`threshold` must be above 0. Received: {threshold}") from None
     path = calibration or watched.calibration
@@ -142,7 +171,8 @@ def thresholds(watched, name, calibration=None, threshold=None):
             f"footage by `zoo calibrate {name} --data NORMAL --false-alarms-per-hour 1 --out "
             "FILE`, or --threshold X"
         )
-    everywhere, found = read_settings(path), read_json(path)
+    read_settings(path)  # So that what is wrong with it is said of the file.
+    found = read_json(path)
     for what, of_model in (
         ("frames_per_second_of_video", watched.fps),
         ("frame", [*watched.size, watched.channels]),
@@ -152,9 +182,4 @@ def thresholds(watched, name, calibration=None, threshold=None):
                 f"`calibration` must be of this model, whose {what} is {of_model}. Received: "
                 f"{path}, of {found[what]}"
             )
-    # Of a camera with too little footage there is only a refusal; that of all counts for it.
-    cameras = {
-        camera: EventSettings.from_dict(of["events"])
-        for camera, of in found.get("cameras", {}).items() if "events" in of
-    }  # fmt: skip
-    return Thresholds(everywhere, cameras)
+    return Thresholds(found, recalibrate)

@@ -63,16 +63,24 @@ class Watcher:
         if watch is None or watch.stream != arrived.stream:
             if watch is not None:
                 self._leave(source)
-            settings = self._thresholds.of(arrived.stream.known_as)
-            watch = self._watches[source] = _Watch(source, arrived.stream, settings)
+            watch = self._watches[source] = self._begin(source, arrived.stream)
             self.sources.setdefault(source, Counts())
         return watch
+
+    def _begin(self, source, stream):
+        drift = None
+        try:
+            drift = self._thresholds.drift(stream.known_as)
+        except ValueError as error:
+            self._say(f"{stream.name}: drift is not watched: {error}")
+        return _Watch(source, stream, drift, self._thresholds.rolling(stream.known_as))
 
     def _check_going_on(self, watch, arrived):
         """Begins a stream anew where its state says nothing about the frame that comes."""
         last = watch.last
         if watch.tracker is None:
-            watch.tracker = EventTracker(watch.settings, arrived.size)
+            settings = self._thresholds.of(watch.stream.known_as, arrived.wall_sec)
+            watch.tracker = EventTracker(settings, arrived.size)
         elif watch.tracker.frame_size != arrived.size:
             self._say(
                 f"{watch.stream.name}: its frames change from {_shown(watch.tracker.frame_size)} "
@@ -87,12 +95,16 @@ class Watcher:
             self._break_off(watch)
 
     def _note(self, source, watch, arrived, of):
-        events = ()
+        if watch.rolling is None:  # That of the hour of the day, where it has its own.
+            settings = self._thresholds.of(watch.stream.known_as, arrived.wall_sec)
+            watch.tracker.set_threshold(settings.high)
+        threshold, events = watch.tracker.settings.high, ()
         if of.score_map is not None:
             events = tuple(watch.tracker.update(of.score_map, arrived.time_sec))
+            self._look_ahead(watch, arrived.time_sec, of.score_map, events)
         watch.last = ScoredFrame(
             watch.stream.name, watch.frames, arrived.time_sec, arrived.wall_sec, arrived.image,
-            of.score, of.score_map, watch.settings.high, events,
+            of.score, of.score_map, threshold, events,
         )  # fmt: skip
         watch.frames += 1
         counts = self.sources[source]
@@ -101,6 +113,15 @@ class Watcher:
         self._show(watch.stream.name, watch.last)
         if counts.frames == self._max_frames:
             self._arrivals.close(source)
+
+    def _look_ahead(self, watch, time_sec, score_map, events):
+        """Says whether scores drift, and moves the threshold for the frames to come."""
+        if watch.drift and (drift := watch.drift.update(time_sec, score_map, events)):
+            self.sources[watch.source].drifts += drift.state == BEGUN
+            self._say(f"{watch.stream.name}: {drift}")
+        if watch.rolling and (settings := watch.rolling.update(time_sec, score_map, events)):
+            watch.tracker.set_threshold(settings.high)
+            self._say(f"{watch.stream.name}: the threshold is {settings.high:.4g} from now on")
 
     def _break_off(self, watch):
         """Ends all events of a stream; what comes next is taken as its beginning."""
@@ -128,10 +149,11 @@ class Counts:
     Attributes:
         frames: Frames scored.
         events: Events that began.
+        drifts: Drifts of the scores that began.
     """
 
     def __init__(self):
-        self.frames = self.events = 0
+        self.frames = self.events = self.drifts = 0
         self._began = self._ended = None
 
     def frame(self):
@@ -154,8 +176,8 @@ class Counts:
 class _Watch:
     """A stream that is being scored."""
 
-    def __init__(self, source, stream, settings):
-        self.source, self.stream, self.settings = source, stream, settings
+    def __init__(self, source, stream, drift, rolling):
+        self.source, self.stream, self.drift, self.rolling = source, stream, drift, rolling
         self.tracker = self.last = None
         self.frames = 0
 

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import time
 
+import numpy as np
 import pytest
 
 import exports
 import zoo
 from zoo.commands.watching.watched import Thresholds, Watched, open_watched, thresholds
+from zoo.evaluation import drift
 from zoo.evaluation.events import EventSettings
 
 EVENTS = EventSettings(high=0.5, min_seconds=1.0)
@@ -47,11 +50,11 @@ def test_an_export_is_opened_as_it_is_in_its_manifest_or_not_at_all(run_folder, 
     assert dataclasses.replace(found, model=None) == dataclasses.replace(
         WATCHED, calibration=version / "assets.extra" / "calibration.json"
     )
-    assert thresholds(found, "gate").of(["gate"]).high == 0.5
+    assert thresholds(found, "gate").of(["gate"], 0.0).high == 0.5
     manifest = version / "assets.extra" / "manifest.json"
     content = manifest.read_text()
     manifest.write_text(content.replace('"format": 1', '"format": 2'))
-    with pytest.raises(ValueError, match="`name` must be an export of format 1.* of format 2"):
+    with pytest.raises(ValueError, match="must be an export of the layout 1,.* the layout 2"):
         open_watched(str(version))
     manifest.write_text(content)
     (version / "saved_model.pb").write_bytes(b"another")
@@ -67,11 +70,35 @@ def test_what_does_not_say_which_frames_it_takes_is_refused(monkeypatch):
         open_watched("pca")
 
 
-def test_the_settings_of_a_camera_count_before_those_of_all():
-    own = EventSettings(high=0.7)
-    found = Thresholds(EVENTS, {"gate": own})
-    assert found.of(["gate"]) is own is found.of(["somewhere", "gate"])
-    assert found.of(["door"]) is EVENTS is found.of([])
+def test_the_settings_of_a_camera_and_of_an_hour_count_before_those_of_all():
+    def of(high):
+        return {"events": dataclasses.replace(EVENTS, high=high).to_dict()}
+
+    hour = str(time.localtime(0.0).tm_hour)
+    calibrated = {**of(0.5), "cameras": {"gate": {**of(0.7), "hours": {hour: of(0.8)}}}}
+    found = Thresholds(calibrated)
+    assert found.of(["gate"], 0.0) == dataclasses.replace(EVENTS, high=0.8)
+    assert found.of(["somewhere", "gate"], 3600.0).high == 0.7
+    assert found.of(["door"], 0.0).high == found.of([], 0.0).high == 0.5
+    # What follows all hours has none of its own.
+    assert Thresholds(calibrated, recalibrate=True).of(["gate"], 0.0).high == 0.7
+
+
+def test_drift_and_rolling_are_of_the_camera_and_of_a_calibration_alone():
+    events = EVENTS.to_dict()
+    alone = Thresholds({"events": events})
+    assert alone.drift(["gate"]) is None and alone.rolling(["gate"]) is None
+    maps = np.random.default_rng(0).lognormal(size=(30, 3))
+    whole = {"events": events, "false_alarms_per_hour": 0.1, "slope": 4.0}
+    own = {**whole, "events": {**events, "high": 0.7}}
+    found = Thresholds(
+        {**whole, "scores": drift.reference(maps, 0.5), "cameras": {"gate": own}}, recalibrate=True
+    )
+    assert isinstance(found.drift(["door"]), drift.DriftWatch)
+    with pytest.raises(ValueError, match="it was written without"):
+        found.drift(["gate"])
+    # Half a day is too little for one alarm in ten hours.
+    assert [found.rolling([name]).settings.high for name in ("gate", "door")] == [0.7, 0.5]
 
 
 def test_a_calibration_is_taken_from_a_file_or_from_beside_the_model(tmp_path):
@@ -82,19 +109,21 @@ def test_a_calibration_is_taken_from_a_file_or_from_beside_the_model(tmp_path):
     about = {"frames_per_second_of_video": 10.0, "frame": [32, 48, 1]}
     given = calibration(tmp_path / "given.json", cameras=cameras, **about)
     beside = dataclasses.replace(WATCHED, calibration=calibration(tmp_path / "beside.json", 0.3))
-    assert thresholds(beside, "mine").of(["gate"]).high == 0.3
+    assert thresholds(beside, "mine").of(["gate"], 0.0).high == 0.3
     found = thresholds(beside, "mine", given)
-    assert [found.of([name]).high for name in ("gate", "door", "hall")] == [0.7, 0.5, 0.5]
-    assert found.of(["hall"]) == EVENTS
+    assert [found.of([name], 0.0).high for name in ("gate", "door", "hall")] == [0.7, 0.5, 0.5]
+    assert found.of(["hall"], 0.0) == EVENTS
 
 
 def test_a_threshold_takes_its_place_with_the_windows_of_the_model():
-    found = thresholds(WATCHED, "mine", threshold=0.2).of(["gate"])
+    found = thresholds(WATCHED, "mine", threshold=0.2).of(["gate"], 0.0)
     assert found == EventSettings(high=0.2, window=3)
     with pytest.raises(ValueError, match="`threshold` must be above 0. Received: -1.0"):
         thresholds(WATCHED, "mine", threshold=-1.0)
     with pytest.raises(ValueError, match="`threshold` must not be given beside --calibration"):
         thresholds(WATCHED, "mine", "some.json", 0.2)
+    with pytest.raises(ValueError, match="`recalibrate` must have a calibration to go on from"):
+        thresholds(WATCHED, "mine", threshold=0.2, recalibrate=True)
 
 
 def test_without_either_the_two_ways_are_named():

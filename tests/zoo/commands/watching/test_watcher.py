@@ -1,5 +1,9 @@
 """What arrives is scored together and made into events, whatever happens to a source."""
 
+import dataclasses
+import time
+import types
+
 import numpy as np
 import pytest
 
@@ -10,6 +14,13 @@ from zoo.evaluation.events import EventSettings
 from zoo.evaluation.live_scoring import LiveScore
 
 SETTINGS = EventSettings(high=1.0, min_seconds=0.15, max_gap_seconds=0.0, window=1)
+
+
+def of(high):
+    return {"events": dataclasses.replace(SETTINGS, high=high).to_dict()}
+
+
+LIMITS = Thresholds({**of(1.0), "cameras": {"door": of(9.0)}})
 
 
 class Scorer:
@@ -39,7 +50,7 @@ class Scorer:
 def watching():
     """A function of lists of `Arrived` by source that scores them all; what it gives out."""
 
-    def run(sources, **options):
+    def run(sources, limits=LIMITS, **options):
         out = Given()
         arrivals = Arrivals(sources, limit=1000)
         for source, all_of_it in sources.items():
@@ -47,7 +58,6 @@ def watching():
                 arrivals.put(source, arrived, wait=False)
             arrivals.end(source)
         out.scorer = Scorer()
-        limits = Thresholds(SETTINGS, {"door": EventSettings(**{**SETTINGS.to_dict(), "high": 9})})
         out.watcher = Watcher(
             out.scorer, arrivals, limits, lambda *shown: out.shown.append(shown),
             lambda scored, event: out.told.append((scored, event)), out.said.append, **options,
@@ -148,6 +158,61 @@ def test_the_videos_of_a_source_are_streams_of_their_own(watching):
     assert out.watcher.sources["footage"].frames == 8
 
 
+def test_the_threshold_is_that_of_the_hour_of_the_day(watching):
+    hours = {
+        str(time.localtime(1e9 + 3600 * later).tm_hour): of(1.0 + 3 * later) for later in (0, 2)
+    }
+    later = [dataclasses.replace(arrived, wall_sec=1e9 + 7200) for arrived in frames([5] * 3)]
+    out = watching(
+        {"gate": [*frames([0, 5, 5, 5]), *later]}, Thresholds({**of(3.0), "hours": hours})
+    )
+    assert [scored.threshold for _, scored in out.shown if scored] == [1.0] * 4 + [7.0] * 3
+
+
+class Following(Thresholds):
+    """Tells of a drift with the third score, and of another threshold with the sixth."""
+
+    def __init__(self):
+        super().__init__(of(1.0), recalibrate=True)
+        self.given = {"drift": [], "rolling": []}
+
+    def drift(self, names):
+        return self._told("drift", {3: types.SimpleNamespace(state="begun")})
+
+    def rolling(self, names):
+        return self._told("rolling", {6: dataclasses.replace(SETTINGS, high=4.0)})
+
+    def _told(self, name, answers):
+        def update(time_sec, score_map, events):
+            self.given[name].append((round(time_sec, 3), score_map.max(), len(events)))
+            return answers.get(len(self.given[name]))
+
+        return types.SimpleNamespace(update=update)
+
+
+def test_drift_is_told_and_the_threshold_follows_for_the_frames_to_come(watching):
+    limits = Following()
+    out = watching({"gate": frames([0, 0, 0, 2, 2, 2, 2, 0])}, limits)
+    # Each is given what every frame with a score gave, with what was told of it.
+    found = [(0.1, 0, 0), (0.2, 0, 0), (0.3, 2, 0), (0.4, 2, 0), (0.5, 2, 1), (0.6, 2, 1),
+             (0.7, 0, 0)]  # fmt: skip
+    assert limits.given == {"drift": found, "rolling": found}
+    assert out.said[0].startswith("gate: ") and out.watcher.sources["gate"].drifts == 1
+    assert out.said[1:] == ["gate: the threshold is 4 from now on"]
+    thresholds = [scored.threshold for _, scored in out.shown if scored]
+    assert thresholds == [1.0] * 7 + [4.0]
+
+
+def test_footage_too_short_to_tell_drift_by_is_said_once(watching):
+    limits = Thresholds(
+        {**of(1.0), "false_alarms_per_hour": 60.0, "scores": {"refused": "it had 3 minutes"}}
+    )
+    out = watching({"gate": frames([0, 0, 5, 5])}, limits)
+    assert [line.partition(" Received")[0] for line in out.said] == [
+        "gate: drift is not watched: `calibrated` must hold `scores` to tell drift by."
+    ]
+
+
 def test_a_source_is_left_after_so_many_frames(watching):
     out = watching({"gate": frames([0, 5, 5, 5, 0, 0]), "door": frames([0] * 6, "door")},
                    max_frames=4)  # fmt: skip
@@ -168,7 +233,7 @@ def test_what_goes_on_is_told_as_ended_also_where_scoring_breaks(watching, monke
     arrivals = Arrivals(["gate"], limit=100)
     for arrived in frames([0, 0, 5, 5, 5, 5]):
         arrivals.put("gate", arrived, wait=False)
-    watcher = Watcher(Scorer(), arrivals, Thresholds(SETTINGS), lambda *shown: None,
+    watcher = Watcher(Scorer(), arrivals, LIMITS, lambda *shown: None,
                       lambda scored, event: out.told.append((scored, event)), None)  # fmt: skip
     with pytest.raises(OSError, match="no memory left"):
         watcher.run()
