@@ -6,6 +6,7 @@ fitted head has `classes`, `log_probabilities(rows)` and `predict(rows, clips)`;
 into the graph of a served classifier.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from exports import attention_head
@@ -42,6 +43,54 @@ def fitter(head):
         "neighbours": NearestNeighbours.fit,
         "attention": attention_head.fit,
     }[head]
+
+
+def taught_mirrored(fit):
+    """Makes a fitter learn from each window and from its mirror image alike.
+
+    Args:
+        fit: Function as of `fitter`.
+
+    Returns:
+        Function like it, of rows that are pairs: an array (windows, 2, dim), or an object array of
+        arrays (2, ...), each of what a window gives and what its mirror image does. What it gives
+        is the fitted head as `head`, and decides by the first of each pair.
+
+    Example:
+
+    ```python
+    taught_mirrored(fitter("attention"))(pairs, labels, groups, clips).head
+    ```
+    """
+
+    def fit_both(rows, labels, groups, clips):
+        labels, groups, clips = (np.concatenate([given] * 2) for given in (labels, groups, clips))
+        rows = np.concatenate([_side(rows, 0), _side(rows, 1)])
+        return _OfPairs(fit(rows, labels, groups, clips))
+
+    return fit_both
+
+
+class _OfPairs:
+    """A fitted head that is given pairs and decides by the first of each."""
+
+    def __init__(self, head):
+        self.head, self.classes = head, head.classes
+
+    def log_probabilities(self, rows):
+        return self.head.log_probabilities(_side(rows, 0))
+
+    def predict(self, rows, clips=None):
+        return self.head.predict(_side(rows, 0), clips)
+
+
+def _side(rows, number):
+    if rows.dtype != object:
+        return rows[:, number]
+    found = np.empty(len(rows), object)
+    for place, row in enumerate(rows):
+        found[place] = row[number]
+    return found
 
 
 def as_graph(fitted):

@@ -34,6 +34,9 @@ def train(
         Path | None, typer.Option(help="Folder of versions to write the classifier into.")
     ] = None,
     head: Annotated[str, typer.Option(help=HEADS)] = "logistic",
+    mirrored: Annotated[
+        bool, typer.Option(help="Learn from mirror images too: left and right mean the same.")
+    ] = False,
     fine_tune: Annotated[
         int, typer.Option(min=0, help="Steps to train encoder and attention head together.")
     ] = 0,
@@ -79,6 +82,7 @@ def train(
             test_groups=[name.strip() for name in test_groups.split(",")] if test_groups else None,
             with_baselines=baselines,
             head=head,
+            mirrored=mirrored,
             model=model,
             fine_tune=fine_tune,
             seed=seed,

@@ -64,14 +64,14 @@ def exported(model, name=None):
 
 def about(report):
     """What a classifier's manifest says of its training, from the report of it."""
-    names = ("head", "window", "window_stride", "clip_fps", "accuracy", "calibration_error",
-             "split")  # fmt: skip
+    names = ("head", "mirrored", "window", "window_stride", "clip_fps", "accuracy",
+             "calibration_error", "split")  # fmt: skip
     return {name: report[name] for name in names} | {"clips": report["trained_on"]}
 
 
 def train_classifier(
     export, videos, window=16, stride=8, test_groups=None, with_baselines=True, head="logistic",
-    model=None, fine_tune=0, seed=0,
+    mirrored=False, model=None, fine_tune=0, seed=0,
 ):  # fmt: skip
     """Fits and measures a classifier.
 
@@ -84,6 +84,8 @@ def train_classifier(
             `fine_tune`, a part of the groups.
         with_baselines: bool.
         head: str, one of `exports.heads.TAKES`.
+        mirrored: bool, whether the mirror image of each window is learnt from as well: where left
+            and right mean the same. What is described beside the encoder is, too.
         model: The model of the zoo that `export` is of, to fine-tune.
         fine_tune: int, steps that the encoder is trained for together with the head. The test
             groups then decide alone, and what is given was not trained on them.
@@ -109,7 +111,7 @@ def train_classifier(
     from zoo.evaluation.representation import split_groups
 
     started = time.monotonic()
-    fit = heads.fitter(head)
+    fit = fitter_of(heads.fitter(head), mirrored)
     verb = heads.TAKES[head]
     check_fine_tuning(fine_tune, head, model)
     labels, groups = labels_of(videos)
@@ -122,6 +124,8 @@ def train_classifier(
     describers = {"encoder": describer(export, verb)}
     if with_baselines:
         describers |= baseline_describers(export, verb)
+    if mirrored:
+        describers = in_pairs(describers)
     if fine_tune:
         describers["frames"] = lambda windows: np.stack(windows)
     rows, clips = describe(videos, describers, export.manifest, window, stride, fps)
@@ -134,6 +138,7 @@ def train_classifier(
     )
     kept = np.ones(len(labels), bool) if test_groups is None else ~np.isin(groups, test_groups)
     fitted = fit(rows["encoder"][kept], labels[kept], groups[kept], clips[kept])
+    fitted = fitted.head if mirrored else fitted
     before = {}
     if fine_tune:
         tested = folds[0][1]
@@ -141,8 +146,13 @@ def train_classifier(
             decisions[tested], labels[tested], clips[tested], classes
         )["accuracy"]
         say(f"fine-tuning the encoder on {kept.sum()} windows")
-        taught = rows["frames"][kept]
-        attention_head.fine_tune(fitted, model, taught, labels[kept], fine_tune, seed)
+        taught, known = rows["frames"][kept], labels[kept]
+        if mirrored:
+            images = taught.copy()
+            for number, frames in enumerate(taught):
+                images[number] = mirror_image(frames)
+            taught, known = np.concatenate([taught, images]), np.concatenate([known, known])
+        attention_head.fine_tune(fitted, model, taught, known, fine_tune, seed)
         again = describer_of_model(model, verb)
         grids = [as_rows(again([rows["frames"][number]])) for number in tested]
         decisions[tested] = fitted.log_probabilities(np.concatenate(grids))
@@ -161,10 +171,11 @@ def train_classifier(
     }
     if with_baselines:
         report["baselines"] = baselines(
-            rows, head, fit, labels, groups, clips, test_groups
+            rows, head, fit, labels, groups, clips, test_groups, mirrored
         )
     return report | {
         "head": head,
+        "mirrored": mirrored,
         "window": window,
         "window_stride": stride,
         "clip_fps": fps,
@@ -174,7 +185,7 @@ def train_classifier(
     }, fitted
 
 
-def baselines(rows, head, fit, labels, groups, clips, test_groups):
+def baselines(rows, head, fit, labels, groups, clips, test_groups, mirrored):
     """Accuracies of what a classifier is held against, with all labels."""
     from exports import comparison
     from zoo.evaluation.probes import LinearProbe
@@ -193,8 +204,15 @@ def baselines(rows, head, fit, labels, groups, clips, test_groups):
         "motion_energy": accuracy(rows["motion_energy"]),
     }  # fmt: skip
     if head != "logistic":
-        found["linear_probe"] = accuracy(pooled(rows))
+        found["linear_probe"] = accuracy(pooled(rows), fit=fitter_of(LinearProbe.fit, mirrored))
     return found
+
+
+def fitter_of(fit, mirrored):
+    """What fits rows as `describe` gives them, pairs with mirror images or not."""
+    from exports import heads
+
+    return heads.taught_mirrored(fit) if mirrored else fit
 
 
 def pooled(rows):
@@ -237,9 +255,11 @@ def evaluate_classifier(classifier, source, *, with_baselines=True, seed=0):
     describers = {
         "decisions": lambda windows: classifier.log_probabilities(np.stack(windows)),
     }
+    mirrored = about.get("mirrored", False)
     if with_baselines:
-        describers["encoder"] = describer(classifier, verb)
-        describers |= baseline_describers(classifier, verb)
+        described = {"encoder": describer(classifier, verb)}
+        described |= baseline_describers(classifier, verb)
+        describers |= in_pairs(described) if mirrored else described
     rows, clips = describe(
         videos, describers, classifier.manifest, about["window"], about["window_stride"],
         about["clip_fps"],
@@ -255,11 +275,12 @@ def evaluate_classifier(classifier, source, *, with_baselines=True, seed=0):
             "groups left out."
         )
     if with_baselines:
-        fit = heads.fitter(about["head"])
+        fit = fitter_of(heads.fitter(about["head"]), mirrored)
+        probe = fitter_of(LinearProbe.fit, mirrored)
         pixels = comparison.same_distances(rows["pixels"])
         ways = {
             "head": ([rows["encoder"]], fit, None),
-            "linear_probe": ([pooled(rows)], LinearProbe.fit, None),
+            "linear_probe": ([pooled(rows)], probe, None),
             "random_weights": ([rows[f"random_{seed}"] for seed in RANDOM_SEEDS], fit, None),
             "pixel_pca": ([pixels], LinearProbe.fit, comparison.pixel_pca),
             "motion_energy": ([rows["motion_energy"]], LinearProbe.fit, None),
@@ -543,6 +564,24 @@ def baseline_describers(encoder, verb):
     return found | {"motion_energy": comparison.motion_energy, "pixels": comparison.pixel_rows}
 
 
+# Of no descriptor of a model, and so without mirror images.
+_PLAIN = ("pixels", "motion_energy")
+
+
+def in_pairs(describers):
+    """Describers that give each window beside its mirror image, `(windows, 2, ...)`."""
+
+    def pairs(run):
+        return lambda windows: np.stack([run(windows), run([*map(mirror_image, windows)])], axis=1)
+
+    return {name: run if name in _PLAIN else pairs(run) for name, run in describers.items()}
+
+
+def mirror_image(frames):
+    """Frames `(time, height, width, channels)` with left and right exchanged."""
+    return np.ascontiguousarray(frames[:, :, ::-1])
+
+
 def describe(videos, describers, manifest, window, stride, fps=None):
     """Runs every window of every video through every describer.
 
@@ -595,8 +634,9 @@ def describe(videos, describers, manifest, window, stride, fps=None):
 
 
 def as_rows(array):
-    """Vectors as they are; grids and frames, whose sizes may differ, as an object array."""
-    if array.ndim == 2:
+    """Vectors, and pairs of them, as they are; grids and frames, whose sizes may differ, as an
+    object array."""
+    if array.ndim < 4:
         return array
     rows = np.empty(len(array), object)
     for number, row in enumerate(array):

@@ -86,7 +86,7 @@ def run(*arguments):
 def test_clips_are_classified_beside_the_baselines(encoder, data):
     result = run(
         "train", "--encoder", encoder, "--data", data, "--window", 8, "--head", "neighbours",
-        "--json",
+        "--mirrored", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     baselines = json.loads(result.stdout)["baselines"]
@@ -112,16 +112,30 @@ def test_clips_are_classified_and_the_classifier_says_how(actions, encoder):
     assert about["encoder_sha256"] == digest
 
 
+def test_windows_are_described_beside_their_mirror_images():
+    first_column = {name: lambda windows: np.stack([w[0, 0, 0] for w in windows])
+                    for name in ("encoder", "pixels")}  # fmt: skip
+    found = classify_setup.in_pairs(first_column)
+    windows = [draw("move", number, 0)[None] for number in range(3)]
+    pairs = found["encoder"](windows)
+    assert pairs.shape == (3, 2, windows[0].shape[-1])
+    for window, (own, image) in zip(windows, pairs, strict=True):
+        assert (own == window[0, 0, 0]).all() and (image == window[0, 0, -1]).all()
+    assert found["pixels"](windows).ndim == 2
+
+
 def test_given_groups_are_tested_and_the_others_trained_on(encoder, data, tmp_path):
     result = run(
         "train", "--encoder", encoder, "--data", data, "--test-groups", "person1",
-        "--no-baselines", "--window", 8, "--head", "neighbours", "--out", tmp_path / "out",
+        "--no-baselines", "--window", 8, "--head", "neighbours", "--mirrored",
+        "--out", tmp_path / "out",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("accuracy 1.000, 2 clips, given groups: person1\n")
     assert "baseline" not in result.stdout
-    clips = classifier.load(tmp_path / "out").about["clips"]
-    assert len(clips) == 4 and not any("person1" in name for name in clips)
+    about = classifier.load(tmp_path / "out").about
+    clips = about["clips"]
+    assert about["mirrored"] and len(clips) == 4 and not any("person1" in name for name in clips)
 
 
 def test_what_happens_in_files_and_folders_is_told_with_times(actions, data, tmp_path):
