@@ -74,7 +74,7 @@ class Decoding:
         self._file = _remote_file(path)
         self._worker = _pool.take()
         if isinstance(path, list):
-            asked = {"operation": "images", "paths": [os.fspath(image) for image in path]}
+            asked = {"operation": "images", "paths": [os.path.abspath(image) for image in path]}
         else:
             asked = {"operation": "decode", **_file_asked(path, self._file)}
         self._messages = self._worker.ask({**asked, **request}, stall_sec, self._file, limit_sec)
@@ -168,7 +168,8 @@ def _remote_file(path):
 
 def _file_asked(path, file):
     if file is None:
-        return {"path": os.fspath(path)}
+        # A worker may have begun in another folder than the one worked in now.
+        return {"path": os.path.abspath(path)}
     return {"path": path.name, "served": {"size": file.size, "identity": file.identity}}
 
 

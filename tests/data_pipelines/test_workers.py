@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -164,3 +165,13 @@ def test_memory_is_limited(tmp_path, write_video, monkeypatch):
     path = write_video(tmp_path / "a.avi", frames=3, size=(2160, 3840))
     with pytest.raises(ValueError, match="Cannot allocate memory|ended with status"):
         list(workers.Decoding(path))
+
+
+def test_a_relative_path_is_of_the_folder_worked_in_now(tmp_path, write_video, monkeypatch):
+    for number, folder in enumerate(("one", "two"), 1):
+        write_video(tmp_path / folder / "a.avi", frames=5 * number)
+        monkeypatch.chdir(tmp_path / folder)
+        # The process of the first folder is the one that is asked in the second.
+        assert workers.probe(Path("a.avi"))["num_frames"] == 5 * number
+        assert sum(1 for _ in workers.Decoding(Path("a.avi"))) == 5 * number
+    assert len(workers._pool._idle) == 1

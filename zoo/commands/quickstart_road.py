@@ -74,7 +74,7 @@ class Road:
         report, head = classify_setup.train_classifier(encoder, videos)
         classifier.save(
             self.out / "classifier", encoder, head, temperature=report["temperature"], limit=0.5,
-            about=classify_setup.about(report, videos),
+            about=classify_setup.about(report),
         )  # fmt: skip
         write_json(self.out / "classifier.json", report)
         copy = figures["baselines"]["copy_last_frame"]["auc_live"]

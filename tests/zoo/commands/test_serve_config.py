@@ -12,7 +12,7 @@ def command(tmp_path):
     """A function of further words that runs the command over a folder with one export."""
     folder = tmp_path / "exports" / "door" / "1"
     folder.mkdir(parents=True)
-    manifest.write(folder, {"packages": {"tensorflow": "2.21.0"}})
+    manifest.write(folder, {"format": manifest.FORMAT, "packages": {"tensorflow": "2.21.0"}})
 
     def run(*words):
         out = ("--out", str(tmp_path / "out"))
