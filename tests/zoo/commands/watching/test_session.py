@@ -226,7 +226,7 @@ def test_a_camera_that_is_not_there_is_a_state_and_the_rest_go_on(
     assert report["sources"]["gate.avi"]["events"] == 1
     assert report["sources"]["door"] == {
         "frames": 0, "dropped": 0, "seconds": 0.0, "frames_per_second": None, "events": 0,
-        "failure": None,
+        "drifts": 0, "failure": None,
     }  # fmt: skip
     said = capsys.readouterr().err.splitlines()
     assert said == ["door: not there: [Errno 111] Connection refused"]
