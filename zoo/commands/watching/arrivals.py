@@ -15,10 +15,13 @@ class Stream:
     Args:
         name: Shown to people; one of a kind.
         known_as: Tuple of names that a calibration may have it under.
+        tells_hour: Whether its frames are known to be of the hour of the day of their `wall_sec`,
+            as calibrations take it.
     """
 
     name: str
     known_as: tuple
+    tells_hour: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Arrivals:
             bool: whether more is wanted of this source.
         """
         with self._changed:
+            if not self._is_wanted(source):
+                return False
             queue = self._queues[source]
             if wait:
                 self._changed.wait_for(

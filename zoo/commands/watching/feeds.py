@@ -11,6 +11,7 @@ import data_pipelines
 from data_pipelines import clips, transforms
 from data_pipelines.batching import first_frame
 from data_pipelines.sources.base import TimedVideo
+from data_pipelines.sources.dated_names import moment_in
 from zoo.commands.console import is_expected, printable
 from zoo.commands.watching.arrivals import Arrived, Stream
 from zoo.evaluation.events import OUTAGE_SECONDS
@@ -112,14 +113,17 @@ class Feed:
         """Begins to read."""
         self._thread.start()
 
-    def stop(self, seconds=5.0):
-        """Ends the thread, if it takes no longer than this."""
+    def end(self):
+        """Says that no more is wanted, without waiting."""
         # What still waits in a camera that is closed counts there as dropped.
         self._unseen_at_end = self._unseen()
         self._stopped.set()
         for video in self.source.videos:
             if video.live:
                 video.close()
+
+    def join(self, seconds=5.0):
+        """Waits for the thread to end, so long at most."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
@@ -150,7 +154,8 @@ class Feed:
         one = len(self.source.videos) == 1
         name = self.name if one else f"{self.name}/{video.name}"
         known_as = [self.name] * self._is_named + [video.group, video.name]
-        return Stream(name, tuple(one for one in known_as if one is not None))
+        tells_hour = video.live or video.start_hour() is not None
+        return Stream(name, tuple(one for one in known_as if one is not None), tells_hour)
 
     def _recorded(self, video, stream):
         fps, rate = self._clip.fps, clips.given_rate(video.fps, self._clip.fps)
@@ -205,9 +210,10 @@ class Feed:
                 is_slow = rate is not None and rate < _SLOW * self._clip.fps
                 if is_slow:
                     self._say_slow(stream.name, rate)
+            wall_sec = time.time() - now + timed.time_sec
             frame = prepared(timed.frame, self._clip)
             arrived = Arrived(
-                stream, time_sec - began, time.time() - now + timed.time_sec, frame,
+                stream, time_sec - began, wall_sec, frame,
                 timed.frame if self._images else None, timed.frame.shape[:2],
             )
             if not self._arrivals.put(self.name, arrived, wait=False):
@@ -241,7 +247,9 @@ def recorded_frames(video, clip, rate, images=False):
     also = video.timed(clip.fps) if scales and images else None
     begin_sec = number = 0
     for clock_sec, frame in video.timed(clip.fps, clip.size, clip.channels):
-        image = next(also)[1] if also else frame
+        _, image = next(also, (None, None)) if also else (None, frame)
+        if image is None:
+            raise OSError(f"{video.name} broke off as it was decoded a second time, for pictures")
         time_sec = begin_sec + number / rate
         # Clocks of containers are coarse; where this one stood still or was put, it is right.
         if clock_sec is not None and abs(clock_sec - time_sec) > _CLOCK_SECONDS:
@@ -261,11 +269,19 @@ def prepared(frame, clip):
 
 
 def recorded_at(video):
-    """When a video file says that it was recorded, in seconds since 1970; None where it does not.
+    """When a video was recorded, in seconds since 1970; None where nothing tells.
+
+    What calibrations take its hour from counts before what its container says.
 
     Args:
         video: `data_pipelines.Video`.
     """
+    moment, is_timed = moment_in(video.name) or (None, False)
+    if is_timed:
+        return moment.timestamp()
+    if (hour := video.start_hour()) is not None:
+        today = datetime.datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        return (today + datetime.timedelta(hours=hour)).timestamp()
     said = (getattr(video, "facts", None) or {}).get("creation_time")
     try:
         at = datetime.datetime.fromisoformat(said)
@@ -283,7 +299,7 @@ class SourceClock:
     """
 
     def __init__(self):
-        self._offset_sec = None
+        self._offset_sec, self._last_sec = None, -math.inf
 
     def seconds(self, timed):
         """The time of a frame in seconds of `time.monotonic()`, never before that of the last.
@@ -291,12 +307,14 @@ class SourceClock:
         Args:
             timed: `TimedFrame` that has a frame.
         """
-        if timed.stream_sec is None:
-            return timed.time_sec
-        if self._offset_sec is None:
-            self._offset_sec = timed.time_sec - timed.stream_sec
-        time_sec = timed.stream_sec + self._offset_sec
-        return min(max(time_sec, timed.time_sec - _CLOCK_SECONDS), timed.time_sec + _CLOCK_SECONDS)
+        time_sec = timed.time_sec
+        if timed.stream_sec is not None:
+            if self._offset_sec is None:
+                self._offset_sec = time_sec - timed.stream_sec
+            own_sec = timed.stream_sec + self._offset_sec
+            time_sec = min(max(own_sec, time_sec - _CLOCK_SECONDS), time_sec + _CLOCK_SECONDS)
+        self._last_sec = max(self._last_sec, time_sec)
+        return self._last_sec
 
 
 class StateNews:

@@ -100,9 +100,13 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, recalibrat
             scorer.prepare(*watched.size)
             _run(watcher, feeds, arrivals, outputs, interrupted, max_seconds)
         finally:
-            for feed in feeds.values():
-                feed.stop()
-            outputs.close()
+            try:
+                for feed in feeds.values():
+                    feed.end()
+                for feed in feeds.values():
+                    feed.join()
+            finally:
+                outputs.close()
     return report(feeds, watcher.sources, outputs.pictures_dropped)
 
 
@@ -144,10 +148,11 @@ def open_outputs(wanted, fps, keep_all):
     from zoo.commands.watching.alarms import AlarmLog
 
     webhook = None
+    if wanted.alarms is not None:
+        wanted.alarms.absolute().parent.mkdir(parents=True, exist_ok=True)
     if wanted.webhook is not None:
         from zoo.commands.watching.webhook import Webhook
 
-        wanted.alarms.absolute().parent.mkdir(parents=True, exist_ok=True)
         webhook = Webhook(wanted.webhook, f"{wanted.alarms}.spool")
     pictures = _pictures(wanted, fps) if wanted.pictures else None
     return Outputs(AlarmLog(wanted.alarms, wanted.stills), _say, webhook, pictures, keep_all)

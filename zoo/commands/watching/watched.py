@@ -99,7 +99,7 @@ class Thresholds:
 
         Args:
             names: What it may be called, in the order in which they count.
-            wall_sec: Seconds since 1970.
+            wall_sec: Seconds since 1970; None where nothing tells the hour of the day.
 
         Returns:
             `EventSettings`.

@@ -75,12 +75,15 @@ class Watcher:
             self._say(f"{stream.name}: drift is not watched: {error}")
         return _Watch(source, stream, drift, self._thresholds.rolling(stream.known_as))
 
+    def _settings(self, stream, arrived):
+        wall_sec = arrived.wall_sec if stream.tells_hour else None
+        return self._thresholds.of(stream.known_as, wall_sec)
+
     def _check_going_on(self, watch, arrived):
         """Begins a stream anew where its state says nothing about the frame that comes."""
         last = watch.last
         if watch.tracker is None:
-            settings = self._thresholds.of(watch.stream.known_as, arrived.wall_sec)
-            watch.tracker = EventTracker(settings, arrived.size)
+            watch.tracker = EventTracker(self._settings(watch.stream, arrived), arrived.size)
         elif watch.tracker.frame_size != arrived.size:
             self._say(
                 f"{watch.stream.name}: its frames change from {_shown(watch.tracker.frame_size)} "
@@ -96,8 +99,7 @@ class Watcher:
 
     def _note(self, source, watch, arrived, of):
         if watch.rolling is None:  # That of the hour of the day, where it has its own.
-            settings = self._thresholds.of(watch.stream.known_as, arrived.wall_sec)
-            watch.tracker.set_threshold(settings.high)
+            watch.tracker.set_threshold(self._settings(watch.stream, arrived).high)
         threshold, events = watch.tracker.settings.high, ()
         if of.score_map is not None:
             events = tuple(watch.tracker.update(of.score_map, arrived.time_sec))

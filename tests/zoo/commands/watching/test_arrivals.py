@@ -84,3 +84,13 @@ def test_what_broke_a_thread_is_raised_where_its_frames_are_taken():
     arrivals.end("gate", KeyError("a fault"))
     with pytest.raises(KeyError, match="a fault"):
         arrivals.take()
+
+
+def test_of_a_source_that_was_left_no_more_is_wanted():
+    arrivals = Arrivals(["gate", "door"])
+    arrivals.close("gate")
+    assert times(arrivals.take()) == {"gate": None}
+    for wait in (False, True):
+        assert not arrivals.put("gate", arrived(1), wait)
+    arrivals.put("door", arrived(2), wait=False)
+    assert times(arrivals.take()) == {"door": 2.0}

@@ -19,9 +19,10 @@ from zoo.commands import calibrate_setup
 from zoo.commands.watching import outputs as outputs_module
 from zoo.commands.watching import session
 from zoo.commands.watching.outputs import Pictures
+from zoo.commands.watching.scored_frame import ScoredFrame
 from zoo.commands.watching.session import Wanted
 from zoo.evaluation.calibration import STEP
-from zoo.evaluation.events import EventSettings
+from zoo.evaluation.events import Event, EventSettings
 from zoo.evaluation.scoring import ModelScorer, score_video, to_unit_range
 
 SIZE = (64, 96)
@@ -153,15 +154,16 @@ def test_a_fault_in_drawing_ends_it_and_is_raised(run_folder, street, tmp_path, 
 
 
 @pytest.fixture
-def camera():
-    """The address of a camera that sends 25 frames a second, of another size every second."""
+def camera(tmp_path):
+    """The address of a camera that sends another size after each event that is told of it."""
     from zoo.commands.watching.page import Page
 
-    page, ended = Page(0), threading.Event()
+    page, ended, log = Page(0), threading.Event(), tmp_path / "a.jsonl"
 
     def film():
         for number in itertools.count():
-            size = SIZE if number // 25 % 2 else (32, 48)
+            events = len(begun(told(log))) if log.exists() else 0
+            size = (32, 48) if events % 2 else SIZE
             page.show("gate", np.full((*size, 3), 60 + number % 25, np.uint8))
             if ended.wait(0.04):
                 return
@@ -184,7 +186,7 @@ def test_a_camera_is_watched_through_changes_of_its_size(run_folder, tmp_path, c
     said = capsys.readouterr().err
     assert "gate: frames come\n" in said
     changes = re.findall(r"^gate: its frames change from (\S+) to (\S+);", said, re.MULTILINE)
-    assert {*changes} <= {("64x96", "32x48"), ("32x48", "64x96")} and changes
+    assert {*changes} <= {("64x96", "32x48"), ("32x48", "64x96")} and changes, said
     alarms = told(tmp_path / "a.jsonl")
     # Each change of size ends what went on; boxes lie in the frames that they are of.
     assert len(alarms) == 2 * len(begun(alarms)) and begun(alarms)
@@ -238,6 +240,14 @@ def test_a_limit_of_time_ends_it(run_folder, street, tmp_path):
         threshold=1.0, max_seconds=0.0,
     )  # fmt: skip
     assert report["sources"]["gate.avi"]["frames"] < 120
+
+
+def test_alarms_go_into_a_folder_that_may_be_new(tmp_path):
+    found = session.open_outputs(Wanted(tmp_path / "new" / "a.jsonl"), 10.0, False)
+    event = Event(1, "begun", 0.0, 0.1, 2.0, 0.1, (0, 0, 8, 8), ())
+    found.tell(ScoredFrame("gate", 0, 0.1, 1e9, None, 2.0, None, 1.0, (event,)), event)
+    found.close()
+    assert [alarm["track"] for alarm in told(tmp_path / "new" / "a.jsonl")] == [1]
 
 
 def test_outputs_that_are_asked_for_are_opened(tmp_path, monkeypatch):

@@ -167,6 +167,11 @@ def test_the_threshold_is_that_of_the_hour_of_the_day(watching):
         {"gate": [*frames([0, 5, 5, 5]), *later]}, Thresholds({**of(3.0), "hours": hours})
     )
     assert [scored.threshold for _, scored in out.shown if scored] == [1.0] * 4 + [7.0] * 3
+    # Of a file that does not tell it, it is that of all hours.
+    untold = dataclasses.replace(later[0].stream, tells_hour=False)
+    later = [dataclasses.replace(arrived, stream=untold) for arrived in later]
+    out = watching({"gate": later}, Thresholds({**of(3.0), "hours": hours}))
+    assert {scored.threshold for _, scored in out.shown if scored} == {3.0}
 
 
 class Following(Thresholds):
