@@ -101,7 +101,8 @@ class AlarmCounter:
         self._blocks = drift.ScoreBlocks()
         self._pieces = []
         self._maxima = collections.Counter()
-        self._least = None
+        # From which threshold on is counted, and what was ordinary of late.
+        self._least = self._ordinary = None
         self._smoother = MapSmoother(settings.window, settings.smoothing_seconds)
 
     @classmethod
@@ -124,7 +125,7 @@ class AlarmCounter:
     @property
     def thresholds(self):
         """float64 `(thresholds,)`, rising; None where there was no map."""
-        return None if self._least is None else STEP ** self._numbers().astype(float)
+        return STEP ** self._numbers().astype(float) if self._maxima else None
 
     @property
     def hours(self):
@@ -165,6 +166,15 @@ class AlarmCounter:
             )
         ])  # fmt: skip
 
+    def following(self):
+        """An empty one for what comes next of the same camera.
+
+        It begins with what was ordinary here, so that it holds no maps back to learn that.
+        """
+        made = type(self)(self.settings)
+        made._least = made._ordinary = self._ordinary
+        return made
+
     def _of(self, pieces):
         made = type(self)(self.settings)
         made.seconds, made._pieces = sum(piece.seconds for piece in pieces), pieces
@@ -188,7 +198,7 @@ class AlarmCounter:
     def begin(self, start_hour=None):
         """Begins with a video, which `end` ends; `add` is both and what is between."""
         self._smoother.begin()
-        self._trackers, self._held, self._own = {}, [], []
+        self._trackers, self._held, self._unseen, self._own = {}, [], [], []
         self._start_hour, self._first, self._frames = start_hour, None, 0
 
     def update(self, time_sec, score_map):
@@ -208,13 +218,19 @@ class AlarmCounter:
         row = self._blocks.add(self.seconds + time_sec - self._first, float(smooth.max()))
         if row is not None:
             self.score_rows.append(row)
-        self._held.append((smooth, time_sec, self._reached(smooth)))
-        if len(self._held) == MAPS_A_LOOK:
+        largest = self._reached(smooth)
+        self._held.append((smooth, time_sec, largest))
+        self._unseen.append(largest)
+        if len(self._unseen) == MAPS_A_LOOK:
+            self._look()
+        # Maps are held only until the first look, so that live no frame has to wait for many.
+        if self._least is not None:
             self._count()
 
     def end(self):
         """Ends a video."""
-        if self._held:
+        if self._unseen:
+            self._look()
             self._count()
         if self._frames < 2:
             return
@@ -228,7 +244,6 @@ class AlarmCounter:
             piece.seconds += seconds - _PIECE_SECONDS * len(self._own)
 
     def _count(self):
-        self._look(self._held)
         trackers = self._trackers
         for smooth, time_sec, largest in self._held:
             piece = self._piece(time_sec)
@@ -244,14 +259,18 @@ class AlarmCounter:
                     piece.counts[number] += sum(event.state == BEGUN for event in told)
         self._held.clear()
 
-    def _look(self, held):
+    def _look(self):
         """Takes in what is ordinary: the median of the largest values of all maps so far."""
-        self._maxima.update(largest for _, _, largest in held)
+        self._maxima.update(self._unseen)
+        self._unseen.clear()
         half, seen = self._maxima.total() / 2, 0
         for ordinary in sorted(self._maxima):
             seen += self._maxima[ordinary]
             if seen >= half:
                 break
+        # A few maps are no measure for those that come after.
+        if self._ordinary is None or self._maxima.total() >= MAPS_A_LOOK:
+            self._ordinary = ordinary
         # Below an earlier one nothing was counted of what came then.
         self._least = ordinary if self._least is None else max(self._least, ordinary)
 

@@ -72,6 +72,7 @@ class RollingCalibration:
         self._level = self._first * WIDE ** (-1 / slope)
         self._every_sec, self._window_hours = 3600 * every_hours, window_hours
         self._parts, self._waited_sec = collections.deque(), 0.0
+        self._counter = AlarmCounter(self.settings)
         self._begin()
 
     def update(self, time_sec, score_map, events=()):
@@ -102,7 +103,7 @@ class RollingCalibration:
         return settings
 
     def _begin(self):
-        self._counter = AlarmCounter(self.settings)
+        self._counter = self._counter.following()
         self._counter.begin()
         self._frame, self._alarms = None, {}
 

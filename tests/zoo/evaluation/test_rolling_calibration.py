@@ -107,3 +107,36 @@ def test_it_outlives_jumps_pauses_and_frames_of_another_size(calibrated):
 def test_arguments_out_of_range_are_named(calibrated, arguments, message):
     with pytest.raises(ValueError, match=message):
         RollingCalibration(entry_for(calibrated), **arguments)
+
+
+def test_after_the_first_look_no_frame_waits_for_more_than_one_map_to_be_counted(
+    calibrated, monkeypatch
+):
+    """Live, all cameras would wait too; nor at the end of an hour, or of what breaks off."""
+    counted, update = [], EventTracker.update
+
+    def noted(self, score_map, time_sec):
+        counted.append(time_sec)
+        return update(self, score_map, time_sec)
+
+    monkeypatch.setattr(EventTracker, "update", noted)
+    rolling = RollingCalibration(calibrated, window_hours=1, every_hours=0.5)
+    most, counters = 0, set()
+    for number, score_map in enumerate(street(1.5, 5)):
+        counted.clear()
+        # It breaks off for a minute, too, after few maps of the second half hour.
+        rolling.update(number / FPS + 60 * (number > 460), score_map)
+        counters.add(id(rolling._counter))
+        if number >= calibration.MAPS_A_LOOK:
+            most = max(most, len(set(counted)))
+            assert all(time_sec >= (number - 1) / FPS for time_sec in counted)
+    assert most == 1 and len(rolling._parts) >= 2
+
+
+def test_what_was_ordinary_is_handed_on_but_not_for_ever(calibrated):
+    """A loud half hour must not hide for good what is ordinary after it."""
+    rolling = RollingCalibration(calibrated, window_hours=1, every_hours=0.5)
+    watched(rolling, street(0.75, 6, scale=5.0))
+    watched(rolling, street(2.0, 7), begin_sec=1e5)
+    leasts = [part.thresholds[0] for part in rolling._parts]
+    assert leasts[-1] < 0.5
