@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -17,7 +18,8 @@ class DurableLines:
 
     The file is opened anew each time: it may be moved away, as logs are, and its disk may come
     back. A line that was torn by a kill or a power cut is ended, and what a full disk took in part
-    is taken back, so that no line is added to the rest of another. Not for several threads at once.
+    is taken back, so that no line is added to the rest of another. Several processes may add to the
+    same file, but not several threads through one object.
 
     Args:
         path: File, which may be there.
@@ -74,6 +76,10 @@ def _append(path, data):
     with open(descriptor, "rb+", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return _write_all(file, data)
+        # Closing the file lets go of it. What another process adds is not taken back with what a
+        # full disk took in part. Some network disks have no locks, but they have lines.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         if is_new:
             sync_folder(path.parent)
         size = os.fstat(descriptor).st_size

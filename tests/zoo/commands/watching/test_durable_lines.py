@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 from zoo.commands.watching import durable_lines
 from zoo.commands.watching.durable_lines import DurableLines
@@ -126,3 +127,21 @@ def test_what_could_not_be_brought_to_the_disk_is_taken_back(tmp_path, monkeypat
     assert path.read_bytes() == b"a\n" and list(lines.held) == [b"b\n"]
     lines.write()
     assert path.read_bytes() == b"a\nb\n"
+
+
+def test_what_is_taken_back_is_not_what_another_process_added_meanwhile(tmp_path, monkeypatch):
+    path = tmp_path / "lines"
+    mine, other = DurableLines(path), DurableLines(path)
+    adding = threading.Thread(target=other.add, args=(b"other\n",))
+
+    def fsync(descriptor, fsync=os.fsync):
+        if threading.current_thread() is adding or os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            return fsync(descriptor)
+        adding.start()
+        adding.join(0.5)  # It waits for its turn; else it would have added its line by now.
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    mine.add(b"mine\n")
+    adding.join(20)
+    assert path.read_bytes() == b"other\n" and list(mine.held) == [b"mine\n"]
