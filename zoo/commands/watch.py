@@ -89,6 +89,8 @@ def watch(
     else:
         for line in lines(report):
             say(line)
+    if report["alarms_lost"]:
+        raise ValueError(f"{report['alarms_lost']} alarms could not be written")
     failed = [name for name, of in report["sources"].items() if of["failure"]]
     if failed:
         raise ValueError(f"{len(failed)} of {len(report['sources'])} sources could not be read")

@@ -86,11 +86,16 @@ def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, mon
     found = {
         "sources": {"gate": {**of, "failure": "gone"}, "door": {**of, "failure": None}},
         "pictures_dropped": 0,
+        "alarms_lost": 0,
     }
     monkeypatch.setattr(session, "watch", lambda *words, **options: found)
     done = run("mine", "gate", "door")
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == "zoo: 1 of 2 sources could not be read"
+    found["alarms_lost"] = 2
+    done = run("mine", "gate", "door")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == "zoo: 2 alarms could not be written"
 
 
 def test_rates_of_too_few_frames_are_left_out():

@@ -17,6 +17,8 @@ RETRY_SECONDS = 5.0
 
 _JPEG_QUALITY = 90
 
+_LAST_SEC = 253_402_300_799.0  # The last second of the year 9999.
+
 
 def alarm_of(scored, event, still=None):
     """What is told of an event that began or ended.
@@ -60,12 +62,13 @@ def alarm_of(scored, event, still=None):
 
 
 def utc(wall_sec):
-    """Seconds since 1970 in ISO 8601.
+    """Seconds since 1970 in ISO 8601; what a broken clock makes of them is brought into its years.
 
     Example:
         >>> utc(0.25)
         '1970-01-01T00:00:00.250Z'
     """
+    wall_sec = min(max(wall_sec, 0.0), _LAST_SEC)
     time = datetime.datetime.fromtimestamp(wall_sec, datetime.UTC)
     return time.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
@@ -130,10 +133,9 @@ class AlarmLog:
         try:
             self._stills.mkdir(parents=True, exist_ok=True)
             write_whole(path, lambda aside: aside.write_bytes(to_jpeg(image, _JPEG_QUALITY)))
-        except OSError as error:
-            self._still_trouble = (
-                f"no stills can be written to {self._stills}: {error.strerror or error}"
-            )
+        except Exception as error:  # Whatever a picture does, the alarm is told.
+            reason = getattr(error, "strerror", None) or error
+            self._still_trouble = f"no stills can be written to {self._stills}: {reason}"
             return None
         self._still_trouble = None
         return str(path)
@@ -153,15 +155,20 @@ class AlarmLog:
                 self._to_output(line.decode())
 
     def close(self):
-        """Tries for the last time to write what is held."""
+        """Tries for the last time to write what is held.
+
+        Returns:
+            List of bytes, the lines of alarms that no file has taken.
+        """
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
             if self._lines is not None:
                 self._lines.write()
-            else:
-                self._to_output("")
+                return list(self._lines.held)
+            self._to_output("")
+            return []
 
     def _to_output(self, text):
         try:

@@ -93,11 +93,15 @@ class Outputs:
         webhook: `zoo.commands.watching.webhook.Webhook`, or None.
         pictures: `Pictures`, or None where nothing is drawn.
         keep_all: Whether scoring waits for pictures that are not drawn yet; they are dropped else.
+
+    Attributes:
+        alarms_lost: Alarms that, when all was closed, no file had taken.
     """
 
     def __init__(self, log, say, webhook=None, pictures=None, keep_all=False):
         self._log, self._webhook, self._pictures = log, webhook, pictures
         self._say, self._said, self._keep_all = say, {}, keep_all
+        self.alarms_lost = 0
         self._drawing = Stage(lambda item: pictures.show(*item), _MOST_PICTURES)
         self._telling = Stage(self._tell, _MOST_ALARMS)
         # What it raises is raised by the next `tell`.
@@ -141,7 +145,7 @@ class Outputs:
         with contextlib.ExitStack() as after:
             # All of it, whatever fails; from the last to the first.
             after.callback(self._say_troubles)
-            after.callback(self._log.close)
+            after.callback(self._close_log)
             after.callback(self._close_webhook)
             if self._pictures is not None:
                 after.callback(self._pictures.close)
@@ -149,6 +153,14 @@ class Outputs:
             after.callback(self._telling.end)
             self.stop_drawing()
             self._drawing.run()
+
+    def _close_log(self):
+        lines = self._log.close()
+        self.alarms_lost = len(lines)
+        if lines:
+            self._say(f"{len(lines)} alarms could not be written, and are here alone:")
+        for line in lines:
+            self._say(line.decode().rstrip())
 
     def _close_webhook(self):
         left = 0 if self._webhook is None else self._webhook.close(_DELIVERY_SECONDS)

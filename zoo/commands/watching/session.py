@@ -68,7 +68,8 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, recalibrat
 
     Returns:
         Dict of JSON values: `sources`, a dict by name of `frames`, `dropped`, `seconds`,
-        `frames_per_second`, `events`, `drifts` and `failure`; `pictures_dropped`.
+        `frames_per_second`, `events`, `drifts` and `failure`; `pictures_dropped`
+        and `alarms_lost`.
 
     Raises:
         ValueError: If an argument breaks its rule, the model does not score, or nothing says what
@@ -107,7 +108,7 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, recalibrat
                     feed.join()
             finally:
                 outputs.close()
-    return report(feeds, watcher.sources, outputs.pictures_dropped)
+    return report(feeds, watcher.sources, outputs)
 
 
 def _run(watcher, feeds, arrivals, outputs, interrupted, max_seconds):
@@ -181,7 +182,7 @@ def _pictures(wanted, fps):
     return Pictures(Overlay, new_video, page, window)
 
 
-def report(feeds, counts, pictures_dropped):
+def report(feeds, counts, outputs):
     """What was watched, as a dict of JSON values; see `watch`."""
     return {
         "sources": {
@@ -197,7 +198,8 @@ def report(feeds, counts, pictures_dropped):
             for name in feeds
             for of in [counts.get(name, Counts())]
         },
-        "pictures_dropped": pictures_dropped,
+        "pictures_dropped": outputs.pictures_dropped,
+        "alarms_lost": outputs.alarms_lost,
     }
 
 

@@ -99,15 +99,15 @@ class Webhook:
             seconds: How long at most.
 
         Returns:
-            Number of alarms that were not delivered; those in `spool` are sent when it is opened
-            next.
+            Number of alarms that were not delivered and are in `spool`: they are sent when it is
+            opened next.
         """
         with self._condition:
             self._is_closing = True
             self._condition.notify_all()
             self._condition.wait_for(lambda: not self._has_more(), seconds)
             self._lines.write()
-            left = len(self._lines.held)
+            left = 0
             with contextlib.suppress(OSError):
                 left += sum(1 for _ in self._spooled())
             self._is_closed = True

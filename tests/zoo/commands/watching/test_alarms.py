@@ -181,3 +181,8 @@ def test_a_jpeg_has_its_colours():
     image[..., 0] = 255  # Red.
     decoded = cv2.imdecode(np.frombuffer(to_jpeg(image, 95), np.uint8), cv2.IMREAD_COLOR)
     assert decoded[..., 2].mean() > 240 and decoded[..., 0].mean() < 20
+
+
+def test_a_clock_that_is_out_of_its_mind_ends_nothing():
+    assert alarms.utc(1e12) == "9999-12-31T23:59:59.000Z"
+    assert alarms.utc(-1e12) == "1970-01-01T00:00:00.000Z"

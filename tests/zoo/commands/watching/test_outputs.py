@@ -51,6 +51,7 @@ def test_what_the_function_raises_is_raised_where_items_are_put():
 class Log:
     def __init__(self):
         self.told, self.stills, self.trouble, self.closed = [], 0, None, False
+        self.held = []
 
     def still(self, image, scored, event):
         self.stills += 1
@@ -61,11 +62,23 @@ class Log:
 
     def close(self):
         self.closed = True
+        return self.held
 
 
 class Webhook(Log):
     def close(self, seconds):
         return 2
+
+
+def test_alarms_that_no_file_has_taken_are_said_at_the_end_and_counted():
+    log, said = Log(), []
+    log.held = [b'{"id": 1}\n', b'{"id": 2}\n']
+    outputs = Outputs(log, said.append)
+    outputs.close()
+    assert outputs.alarms_lost == 2
+    assert said == [
+        "2 alarms could not be written, and are here alone:", '{"id": 1}', '{"id": 2}',
+    ]  # fmt: skip
 
 
 def test_alarms_go_to_the_log_and_the_webhook_with_their_stills():

@@ -119,6 +119,8 @@ def test_nothing_is_encoded_where_nobody_looks_and_once_for_all_who_do(page, mon
 
 
 def test_a_viewer_that_takes_nothing_holds_nobody_up_and_misses_pictures(page, monkeypatch):
+    # Not cut off before it looks again, however long the rest takes.
+    monkeypatch.setattr(page_module._Handler, "timeout", 600.0)
     encoded = []
 
     def to_jpeg(image, quality, to_jpeg=page_module.to_jpeg):

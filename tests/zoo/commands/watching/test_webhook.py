@@ -180,6 +180,7 @@ def test_a_server_that_hangs_is_given_up_and_tried_again(receiver, spool, eventu
     tell(sender, 1, 2)
     eventually(lambda: "timed out" in (sender.trouble or ""))
     tell(sender, 3)  # Does not hang.
+    sender._timeout_seconds = LONG
     receiver.release.set()
     eventually(lambda: sender.trouble is None and not sender._has_more())
     # The first was answered after all, to nobody: it comes again.
@@ -221,7 +222,7 @@ PROGRAM = """
 import sys
 from zoo.commands.watching import webhook
 webhook.FIRST_PAUSE_SECONDS = webhook.LONGEST_PAUSE_SECONDS = 0.01
-sender = webhook.Webhook(*sys.argv[1:3])
+sender = webhook.Webhook(*sys.argv[1:3], timeout_seconds=300)
 for number in range(int(sys.argv[3]), 10**9):
     sender.tell({"id": number})
     print(number, flush=True)
