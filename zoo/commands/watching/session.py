@@ -79,8 +79,6 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, recalibrat
     watched = open_watched(name)
     limits = thresholds(watched, name, calibration, threshold, recalibrate)
     scorer = LiveScorer(watched.model)
-    # Of cameras the news is told here, under the names that they were given.
-    logging.getLogger("data_pipelines.sources.camera_session").setLevel(logging.ERROR)
     clip = ClipSpec(fps=watched.fps, size=watched.size, channels=watched.channels)
     arrivals = Arrivals(opened)
     feeds = {
@@ -95,7 +93,7 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, recalibrat
     watcher = Watcher(
         scorer, arrivals, limits, outputs.show, outputs.tell, _say, max_frames=max_frames
     )
-    with interrupts() as interrupted:
+    with interrupts() as interrupted, cameras_told_here():
         try:
             # Before the first frame, as many would come while it takes its time.
             scorer.prepare(*watched.size)
@@ -201,6 +199,18 @@ def report(feeds, counts, outputs):
         "pictures_dropped": outputs.pictures_dropped,
         "alarms_lost": outputs.alarms_lost,
     }
+
+
+@contextlib.contextmanager
+def cameras_told_here():
+    """Silences the log of cameras: their news is told here, under the names they were given."""
+    log = logging.getLogger("data_pipelines.sources.camera_session")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @contextlib.contextmanager

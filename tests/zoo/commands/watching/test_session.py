@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import math
 import os
 import re
@@ -240,6 +241,14 @@ def test_a_limit_of_time_ends_it(run_folder, street, tmp_path):
         threshold=1.0, max_seconds=0.0,
     )  # fmt: skip
     assert report["sources"]["gate.avi"]["frames"] < 120
+
+
+def test_the_log_of_cameras_is_as_it_was_afterwards():
+    log = logging.getLogger("data_pipelines.sources.camera_session")
+    with pytest.raises(OSError), session.cameras_told_here():
+        assert not log.isEnabledFor(logging.WARNING)
+        raise OSError
+    assert log.level == logging.NOTSET
 
 
 def test_alarms_go_into_a_folder_that_may_be_new(tmp_path):
