@@ -79,9 +79,7 @@ class RollingCalibration:
         """Takes in the next frame.
 
         Args:
-            time_sec: Time of the frame in seconds.
-            score_map: float32 `(height', width')`.
-            events: Iterable of `Event`, what was told of this frame.
+            time_sec, score_map, events: As of `zoo.evaluation.drift.DriftWatch.update`.
 
         Returns:
             `EventSettings` with another threshold, from now on; else None. A change by less than
