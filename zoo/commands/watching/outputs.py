@@ -229,6 +229,9 @@ class Pictures:
             video = self._videos.pop(stream, None)
             if video is not None:
                 video.close()
+            for output in (self._page, self._window):
+                if output is not None:
+                    output.end(stream)
             return
         if stream not in self._overlays:
             self._overlays[stream] = self._new_overlay()

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import ipaddress
+import itertools
 import json
 import socket
 import threading
@@ -41,18 +42,29 @@ img { max-width: 100%; display: block }
 </style>
 <body>
 <script>
-let shown = 0;
+const figures = new Map();
 async function look() {
   try {
     const cameras = await (await fetch("cameras")).json();
-    for (; shown < cameras.length; shown++) {
-      const figure = document.createElement("figure"), image = new Image();
-      const address = `camera/${shown}`;
-      image.src = address;
-      image.onerror = () => setTimeout(() => { image.src = `${address}?${Date.now()}` }, 2000);
-      figure.append(Object.assign(document.createElement("figcaption"),
-                                  { textContent: cameras[shown] }), image);
-      document.body.append(figure);
+    for (const [number, figure] of figures) {
+      if (!(number in cameras)) {
+        figure.remove();
+        figures.delete(number);
+      }
+    }
+    for (const number in cameras) {
+      if (!figures.has(number)) {
+        const figure = document.createElement("figure"), image = new Image();
+        const address = `camera/${number}`;
+        image.src = address;
+        image.onerror = () => setTimeout(() => {
+          if (figures.has(number)) image.src = `${address}?${Date.now()}`;
+        }, 2000);
+        figure.append(document.createElement("figcaption"), image);
+        document.body.append(figure);
+        figures.set(number, figure);
+      }
+      figures.get(number).firstChild.textContent = cameras[number];
     }
   } catch {}
   setTimeout(look, 2000);
@@ -65,8 +77,9 @@ look();
 class Page:
     """Serves a page of all cameras, and a stream of each, to this machine's browsers.
 
-    `/` is the page, `/cameras` a JSON list of the names, `/camera/NUMBER` the stream of one of them
-    (`multipart/x-mixed-replace`), which `zoo watch` takes as a source, too. A viewer gets the
+    `/` is the page, `/cameras` a JSON object of the names by number, `/camera/NUMBER` the stream of
+    one of them (`multipart/x-mixed-replace`), which `zoo watch` takes as a source, too. Numbers go
+    up from 0 as cameras come; that of one that has ended is not used again. A viewer gets the
     newest picture whenever it has taken the one before; encoding and sending is done in threads of
     the viewers, and nothing is encoded where nobody looks. Nobody is asked who they are: another
     `host` than the default is for networks that are trusted.
@@ -94,7 +107,7 @@ class Page:
     trouble = None
 
     def __init__(self, port, host="127.0.0.1"):
-        self._streams = {}
+        self._streams, self._numbers = {}, itertools.count()
         self._changed = threading.Condition()
         try:
             self._server = _Server(host, port, self)
@@ -118,8 +131,22 @@ class Page:
             image: uint8 `(height, width, 1 or 3)`, grey or RGB. It is kept, not copied.
         """
         with self._changed:
-            stream = self._streams.setdefault(camera, _Stream())
-            stream.image, stream.number = image, stream.number + 1
+            if camera not in self._streams:
+                self._streams[camera] = _Stream(next(self._numbers))
+            stream = self._streams[camera]
+            stream.image, stream.count = image, stream.count + 1
+            self._changed.notify_all()
+
+    def end(self, camera):
+        """Ends the stream of a camera, whose last picture goes; `show` of it begins another.
+
+        Args:
+            camera: Its name, which need not be there.
+        """
+        with self._changed:
+            stream = self._streams.pop(camera, None)
+            if stream is not None:
+                stream.is_ended = True
             self._changed.notify_all()
 
     def close(self):
@@ -132,34 +159,37 @@ class Page:
         self._server.end_all()
 
     def names(self):
-        """The names of the cameras so far, in the order in which they came."""
+        """The names of the cameras that there are, by number, in the order in which they came."""
         with self._changed:
-            return list(self._streams)
+            return {stream.number: name for name, stream in self._streams.items()}
 
     def pictures(self, number):
-        """Yields the pictures of a camera, JPEG, the newest ones alone, until it is closed.
+        """Yields the pictures of a camera, JPEG, the newest ones alone, until it ends.
 
         Args:
-            number: Of the camera, from 0.
+            number: Of the camera; of one that has ended there are none.
         """
         with self._changed:
-            stream = list(self._streams.values())[number]
+            streams = self._streams.values()
+            stream = next((stream for stream in streams if stream.number == number), None)
         seen = 0
-        while not self._server.is_ending:
+        while stream is not None:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: stream.number > seen or self._server.is_ending, _REPEAT_SECONDS
+                    lambda: stream.count > seen or stream.is_ended or self._server.is_ending,
+                    _REPEAT_SECONDS,
                 )
-                seen = stream.number
-            if not self._server.is_ending:
-                yield stream.jpeg()
+                seen = stream.count
+                if stream.is_ended or self._server.is_ending:
+                    return
+            yield stream.jpeg()
 
 
 class _Stream:
     """The newest picture of a camera; encoded once for all who look."""
 
-    def __init__(self):
-        self.image, self.number = None, 0
+    def __init__(self, number):
+        self.number, self.image, self.count, self.is_ended = number, None, 0, False
         self._encoding = threading.Lock()
         self._encoded, self._jpeg = None, None
 
@@ -230,9 +260,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/":
             self._answer("text/html; charset=utf-8", _HTML)
         elif path == "/cameras":
-            listed = json.dumps([printable(name) for name in names])
+            listed = json.dumps({of: printable(name) for of, name in names.items()})
             self._answer("application/json", listed.encode())
-        elif number in map(str, range(len(names))):
+        elif number in map(str, names):
             self._stream(int(number))
         else:
             self.send_error(404)

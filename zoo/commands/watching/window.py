@@ -1,5 +1,6 @@
 """Pictures in windows, where there is a screen."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -72,6 +73,20 @@ class Window:
         except cv2.error as error:  # The screen is gone.
             self.trouble = f"no window can be shown any more: {printable(str(error).strip())}"
             self.closed = True
+
+    def end(self, camera):
+        """Takes away the window of a camera that has ended; `show` of it opens another.
+
+        Args:
+            camera: Its name, which need not have one.
+        """
+        import cv2
+
+        if self._is_open.pop(printable(camera), False) and self.trouble is None:
+            # That the user has closed it meanwhile is no error, nor that the screen is gone.
+            with contextlib.suppress(cv2.error):
+                cv2.destroyWindow(printable(camera))
+                cv2.waitKey(1)
 
     def close(self):
         """Closes all windows."""

@@ -124,10 +124,14 @@ class Overlay:
 class Shown:
     def __init__(self, name=None):
         self.name, self.given, self.closed, self.trouble = name, [], False, None
+        self.ended = []
 
     def show(self, *given):
         # (camera, image) of a page and a window, (image, wall_sec) of a file.
         self.given.append(given)
+
+    def end(self, camera):
+        self.ended.append(camera)
 
     def close(self):
         self.closed = True
@@ -153,6 +157,7 @@ def test_pictures_are_drawn_once_for_all_that_show_them():
     assert set(pictures.outputs) == {"page", "window", "video of gate", "video of door"}
     pictures.show("gate", None)
     assert videos[0].closed and not videos[1].closed
+    assert page.ended == window.ended == ["gate"]
     pictures.show("gate", scored(3))
     assert [video.name for video in videos] == ["gate", "door", "gate"]
     window.closed = True

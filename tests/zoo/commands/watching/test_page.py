@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import urllib.parse
+import weakref
 
 import numpy as np
 import pytest
@@ -54,14 +55,14 @@ def threads():
 
 
 def test_the_page_lists_the_cameras_as_they_come(page):
-    assert json.loads(answer(page, "/cameras")[1]) == []
+    assert json.loads(answer(page, "/cameras")[1]) == {}
     page.show("gate\n", level(1))
     page.show("<script>", level(1))
     status, body, headers = answer(page, "/cameras?x=1")
-    assert (status, json.loads(body)) == (200, ["gate\\n", "<script>"])
+    assert (status, json.loads(body)) == (200, {"0": "gate\\n", "1": "<script>"})
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     status, body, headers = answer(page, "/")
-    assert status == 200 and b"camera/${shown}" in body and b"textContent" in body
+    assert status == 200 and b"camera/${number}" in body and b"textContent" in body
     assert headers["Content-Type"] == "text/html; charset=utf-8"
 
 
@@ -148,6 +149,27 @@ def test_a_picture_is_sent_again_when_none_comes(page, monkeypatch):
     page.show("gate", level(100))
     with viewer(page) as asked:
         assert [p.mean() for p in itertools.islice(pictures(asked), 5)] == [100.0] * 5
+
+
+def test_a_camera_that_has_ended_goes_and_its_viewers_are_told(page):
+    for camera, number in (("gate", 50), ("door", 100)):
+        page.show(camera, level(number))
+    kept = weakref.ref(page._streams["gate"].image)
+    with viewer(page, 0) as gate, viewer(page, 1) as door:
+        found, others = pictures(gate), pictures(door)
+        next(found), next(others)
+        page.end("gate")
+        assert list(found) == []
+        page.show("door", level(200))
+        assert next(p for p in others if p.mean() > 190).mean() == 200.0
+    assert kept() is None and answer(page, "/camera/0")[0] == 404
+    assert json.loads(answer(page, "/cameras")[1]) == {"1": "door"}
+    page.end("gate")
+    # What comes under its name again is another, which nobody takes for the one before.
+    page.show("gate", level(70))
+    assert json.loads(answer(page, "/cameras")[1]) == {"1": "door", "2": "gate"}
+    with viewer(page, 2) as again:
+        assert next(pictures(again)).mean() == 70.0
 
 
 def test_viewers_who_are_gone_leave_nothing_behind(page, monkeypatch, eventually):

@@ -97,6 +97,9 @@ class Shown:
     def show(self, stream, image):
         pass
 
+    def end(self, stream):
+        pass
+
     def close(self):
         pass
 

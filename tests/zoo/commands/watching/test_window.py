@@ -31,6 +31,11 @@ class Screen:
             raise self.error
         self.shown[name] = picture
 
+    def destroy(self, name):
+        if name in self.gone or self.error:
+            raise cv2.error("no such window")
+        del self.shown[name]
+
 
 @pytest.fixture
 def screen(monkeypatch):
@@ -41,6 +46,7 @@ def screen(monkeypatch):
     monkeypatch.setattr(cv2, "imshow", screen.imshow)
     monkeypatch.setattr(cv2, "waitKey", lambda milliseconds: screen.key)
     monkeypatch.setattr(cv2, "destroyAllWindows", screen.shown.clear)
+    monkeypatch.setattr(cv2, "destroyWindow", screen.destroy)
     monkeypatch.setattr(
         cv2, "getWindowProperty", lambda name, which: 0.0 if name in screen.gone else 1.0
     )
@@ -102,6 +108,22 @@ def test_a_closed_window_stays_closed_and_the_last_one_ends_it(screen):
     screen.gone.add("door")
     window.show("door", PICTURE)
     assert window.closed
+
+
+def test_the_window_of_a_camera_that_has_ended_goes(screen):
+    window = Window()
+    for camera in ("gate\n", "door", "hall"):
+        window.show(camera, PICTURE)
+    window.end("gate\n")
+    window.end("nowhere")
+    assert list(screen.shown) == ["door", "hall"] and not window.closed
+    # That its user has closed it just now is no error, nor is it the last one that they closed.
+    screen.gone.add("door")
+    window.end("door")
+    window.show("hall", PICTURE)
+    assert not window.closed and window.trouble is None
+    window.show("gate\n", PICTURE)
+    assert "gate\\n" in screen.shown
 
 
 def test_a_screen_that_is_gone_is_trouble_and_ends_it(screen):
