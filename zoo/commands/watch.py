@@ -89,8 +89,11 @@ def watch(
     else:
         for line in lines(report):
             say(line)
-    if report["alarms_lost"]:
-        raise ValueError(f"{report['alarms_lost']} alarms could not be written")
+    for count, lost in (
+        ("alarms_lost", "written"), ("webhook_lost", "delivered, or kept to be delivered later"),
+    ):  # fmt: skip
+        if report[count]:
+            raise ValueError(f"{report[count]} alarms could not be {lost}")
     failed = [name for name, of in report["sources"].items() if of["failure"]]
     if failed:
         raise ValueError(f"{len(failed)} of {len(report['sources'])} sources could not be read")
@@ -112,6 +115,8 @@ def lines(report):
             printable(name), str(of["frames"]), str(of["dropped"]), f"{of['seconds']:.1f}",
             "-" if rate is None else f"{rate:.1f}", str(of["events"]),
         ))  # fmt: skip
-    dropped = report["pictures_dropped"]
-    late = [f"{dropped} pictures were not drawn, as drawing was too slow"] if dropped else []
-    return [*columns(rows), *late]
+    said = {
+        "pictures_dropped": "pictures were not drawn, as drawing was too slow",
+        "stills_missed": "alarms have no still, as it could not be written or too many waited",
+    }
+    return [*columns(rows), *(f"{report[of]} {what}" for of, what in said.items() if report[of])]

@@ -1,6 +1,7 @@
 """`zoo watch`: footage and cameras in, lines of JSON out, and a clean end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -85,24 +86,58 @@ def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, mon
     of = {"frames": 3, "dropped": 1, "seconds": 0.25, "frames_per_second": 8.0, "events": 0}
     found = {
         "sources": {"gate": {**of, "failure": "gone"}, "door": {**of, "failure": None}},
-        "pictures_dropped": 0,
-        "alarms_lost": 0,
-    }
+        "pictures_dropped": 0, "stills_missed": 0, "alarms_lost": 0, "webhook_waiting": 0,
+        "webhook_lost": 0,
+    }  # fmt: skip
     monkeypatch.setattr(session, "watch", lambda *words, **options: found)
     done = run("mine", "gate", "door")
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == "zoo: 1 of 2 sources could not be read"
-    found["alarms_lost"] = 2
-    done = run("mine", "gate", "door")
-    assert done.exit_code == 1
-    assert done.stderr.splitlines()[-1] == "zoo: 2 alarms could not be written"
+    for lost, said in (
+        ("webhook_lost", "2 alarms could not be delivered, or kept to be delivered later"),
+        ("alarms_lost", "2 alarms could not be written"),
+    ):
+        found[lost] = 2
+        done = run("mine", "gate", "door")
+        assert done.exit_code == 1 and done.stderr.splitlines()[-1] == f"zoo: {said}"
 
 
 def test_rates_of_too_few_frames_are_left_out():
     of = {"frames": 1, "dropped": 0, "seconds": 0.0, "frames_per_second": None, "events": 0}
-    head, row, late = watch.lines({"sources": {"a\nb": of}, "pictures_dropped": 3})
+    report = {"sources": {"a\nb": of}, "pictures_dropped": 3, "stills_missed": 2}
+    head, row, late, missed = watch.lines(report)
     assert row.split() == ["a\\nb", "1", "0", "0.0", "-", "0"]
     assert late == "3 pictures were not drawn, as drawing was too slow"
+    assert missed == "2 alarms have no still, as it could not be written or too many waited"
+
+
+def closed_pipe():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return open(writer, "wb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [(lambda: open("/dev/full", "wb"), "No space left on device"), (closed_pipe, "Broken pipe")],
+)
+def test_alarms_that_standard_output_does_not_take_are_told_and_a_failure(
+    run_folder, film, output, reason
+):
+    with output() as nowhere:
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo", "watch", str(run_folder), str(film), "--threshold",
+             "1e-9", "--max-speed", "--max-frames", "30"],
+            stdout=nowhere, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+    said = done.stderr.splitlines()
+    alarms = [json.loads(line) for line in said if line.startswith("{")]
+    states = [alarm["state"] for alarm in alarms]
+    assert states.count("begun") == states.count("ended") >= 1
+    assert any(line.startswith(f"standard output cannot be written: {reason}") for line in said)
+    assert f"{len(alarms)} alarms could not be written, and are here alone:" in said
+    assert said[-1] == f"zoo: {len(alarms)} alarms could not be written" and done.returncode == 1
 
 
 @pytest.mark.slow

@@ -3,19 +3,22 @@
 import datetime
 import json
 import re
-import sys
+import shutil
 import threading
 import uuid
 from pathlib import Path
 
 from zoo.commands.console import printable
-from zoo.commands.watching.durable_lines import DurableLines
+from zoo.commands.watching.durable_lines import DurableLines, PrintedLines
 from zoo.training.whole_files import write_whole
 
 # Between attempts to write what a full disk has not taken.
 RETRY_SECONDS = 5.0
 
 _JPEG_QUALITY = 90
+
+# What stills leave of a disk, so that alarms have room on it for long.
+SPARED_BYTES = 64 << 20
 
 _LAST_SEC = 253_402_300_799.0  # The last second of the year 9999.
 
@@ -81,13 +84,16 @@ def json_line(alarm):
 class AlarmLog:
     """A file of alarms, a line of JSON each, which are on the disk before `tell` returns.
 
-    On a full disk they wait in memory and are written in their order once there is room.
+    On a full disk they wait in memory and are written in their order once there is room; so they do
+    where standard output takes none. A disk that is nearly full gets no more stills.
 
     Args:
         path: File, which is appended to; None for standard output.
         stills: Folder of JPEG files, made where it is not there; None for no stills.
 
     Attributes:
+        wants_stills: Whether there is a folder for them.
+        stills_missed: Stills that could not be written.
         trouble: None, or a sentence on what cannot be written.
 
     Example:
@@ -101,16 +107,15 @@ class AlarmLog:
     """
 
     def __init__(self, path, stills=None):
-        self._lines = None if path is None else DurableLines(path)
+        self._lines = PrintedLines() if path is None else DurableLines(path)
         self._stills = None if stills is None else Path(stills)
+        self.wants_stills, self.stills_missed = stills is not None, 0
         self._lock = threading.Lock()
-        self._timer = None
-        self._output_trouble = self._still_trouble = None
+        self._timer = self._still_trouble = None
 
     @property
     def trouble(self):
-        said = [self._output_trouble or (self._lines and self._lines.trouble), self._still_trouble]
-        return "; ".join(filter(None, said)) or None
+        return "; ".join(filter(None, [self._lines.trouble, self._still_trouble])) or None
 
     def still(self, image, scored, event):
         """Writes a picture of an alarm.
@@ -132,9 +137,12 @@ class AlarmLog:
         path = self._stills / name
         try:
             self._stills.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(self._stills).free < SPARED_BYTES:
+                raise OSError(f"less than {SPARED_BYTES >> 20} MiB are left there")
             write_whole(path, lambda aside: aside.write_bytes(to_jpeg(image, _JPEG_QUALITY)))
         except Exception as error:  # Whatever a picture does, the alarm is told.
             reason = getattr(error, "strerror", None) or error
+            self.stills_missed += 1
             self._still_trouble = f"no stills can be written to {self._stills}: {reason}"
             return None
         self._still_trouble = None
@@ -146,39 +154,23 @@ class AlarmLog:
         Args:
             alarm: Dict of `alarm_of`.
         """
-        line = json_line(alarm)
         with self._lock:
-            if self._lines is not None:
-                self._lines.add(line)
-                self._try_again_later()
-            else:
-                self._to_output(line.decode())
+            self._lines.add(json_line(alarm))
+            self._try_again_later()
 
     def close(self):
         """Tries for the last time to write what is held.
 
         Returns:
-            List of bytes, the lines of alarms that no file has taken.
+            `(lines, lost)`: list of bytes, the lines of alarms that nothing has taken; and how many
+            more there were, when too many waited already.
         """
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            if self._lines is not None:
-                self._lines.write()
-                return list(self._lines.held)
-            self._to_output("")
-            return []
-
-    def _to_output(self, text):
-        try:
-            # What cannot be written stays in its buffer, for the next time.
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            self._output_trouble = None
-        except (OSError, ValueError) as error:  # A full disk or a reader that is gone; closed.
-            reason = getattr(error, "strerror", None) or error
-            self._output_trouble = f"alarms cannot be written to standard output: {reason}"
+            self._lines.write()
+            return list(self._lines.held), self._lines.lost
 
     def _try_again_later(self):
         if self._lines.held and self._timer is None:

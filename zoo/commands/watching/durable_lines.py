@@ -2,9 +2,11 @@
 
 import collections
 import contextlib
+import errno
 import fcntl
 import os
 import stat
+import sys
 from pathlib import Path
 
 from zoo.training.whole_files import sync_folder
@@ -26,6 +28,7 @@ class DurableLines:
 
     Attributes:
         held: Deque of the lines, bytes, that are not in the file yet.
+        lost: Lines that were let go, as `MOST_HELD` waited already.
         trouble: None, or a sentence on why there are some, or that some are lost.
 
     Example:
@@ -40,8 +43,8 @@ class DurableLines:
     def __init__(self, path):
         self.path = Path(path)
         self.held = collections.deque()
+        self.lost = 0
         self.trouble = None
-        self._lost = ""
 
     def add(self, line):
         """Adds a line.
@@ -49,25 +52,61 @@ class DurableLines:
         Args:
             line: Bytes that end with a line break and hold no other.
         """
+        if len(self.held) >= MOST_HELD:
+            self.write()  # There may be room just now.
         if len(self.held) < MOST_HELD:
             self.held.append(line)
         else:
-            self._lost = f"; more than {MOST_HELD} waited at once, and later ones are lost"
+            self.lost += 1
         self.write()
 
     def write(self):
         """Writes what is held, if the disk takes it now."""
+        lost = f"; more than {MOST_HELD} waited at once, and later ones are lost" * bool(self.lost)
         if self.held:
             try:
-                _append(self.path, b"".join(self.held))
+                self._put(b"".join(self.held))
             except OSError as error:
                 self.trouble = (
                     f"{self.path} cannot be written: {error.strerror or error}; what is told waits "
-                    f"in memory until it can{self._lost}"
+                    f"in memory until it can{lost}"
                 )
                 return
             self.held.clear()
-        self.trouble = f"{self.path} was out of reach{self._lost}" if self._lost else None
+        self.trouble = f"{self.path} was out of reach{lost}" if lost else None
+
+    def _put(self, data):
+        _append(self.path, data)
+
+
+class PrintedLines(DurableLines):
+    """The same for standard output: what it does not take waits, and nothing is printed twice.
+
+    Example:
+        >>> lines = PrintedLines()
+        >>> lines.add(b"{}\\n")
+        {}
+    """
+
+    def __init__(self):
+        super().__init__("standard output")
+        self._taken = 0  # Bytes of the first line that is held.
+
+    def _put(self, data):
+        try:
+            sys.stdout.flush()
+            # Else what is not taken would wait in a buffer, and be lost there unseen.
+            output = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+            while self._taken < len(data):
+                taken = output.write(memoryview(data)[self._taken :])
+                if taken is None:
+                    raise OSError(errno.EAGAIN, "it takes no more now")
+                self._taken += taken
+        except (AttributeError, ValueError):
+            raise OSError(errno.EBADF, "it is closed") from None
+        finally:
+            while self.held and self._taken >= len(self.held[0]):
+                self._taken -= len(self.held.popleft())
 
 
 def _append(path, data):

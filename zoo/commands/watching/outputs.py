@@ -2,12 +2,15 @@
 
 import collections
 import contextlib
+import dataclasses
 import re
 import threading
 
-# Alarms that wait, each maybe with its picture: more than there are in a burst. They are never
-# dropped; were the disk to hang for longer, scoring would wait for it.
+# Alarms that wait: more than there are in a burst. They are never dropped; were the disk to hang
+# for longer, scoring would wait for it.
 _MOST_ALARMS = 64
+# Of their pictures so many bytes wait, or one picture; alarms are told without their still then.
+_MOST_STILL_BYTES = 64 << 20
 _MOST_PICTURES = 8
 
 # How long the end waits for a web server to take the alarms that are left; they are kept anyway.
@@ -95,13 +98,18 @@ class Outputs:
         keep_all: Whether scoring waits for pictures that are not drawn yet; they are dropped else.
 
     Attributes:
-        alarms_lost: Alarms that, when all was closed, no file had taken.
+        alarms_lost: Alarms that, when all was closed, neither file nor standard output had taken.
+        webhook_waiting: Alarms that, then, were not delivered, and that the next watch goes on
+            with.
+        webhook_lost: Alarms that, then, were neither delivered nor kept for that.
     """
 
     def __init__(self, log, say, webhook=None, pictures=None, keep_all=False):
         self._log, self._webhook, self._pictures = log, webhook, pictures
         self._say, self._said, self._keep_all = say, {}, keep_all
-        self.alarms_lost = 0
+        self.alarms_lost = self.webhook_waiting = self.webhook_lost = 0
+        # Of the pictures of alarms that wait.
+        self._still_bytes, self._stills_left, self._counting = 0, 0, threading.Lock()
         self._drawing = Stage(lambda item: pictures.show(*item), _MOST_PICTURES)
         self._telling = Stage(self._tell, _MOST_ALARMS)
         # What it raises is raised by the next `tell`.
@@ -114,12 +122,27 @@ class Outputs:
         return self._drawing.dropped
 
     @property
+    def stills_missed(self):
+        """Stills that were asked for and not written: no room on the disk, or too many waited."""
+        return self._stills_left + self._log.stills_missed
+
+    @property
     def is_closed(self):
         """Whether whoever looks on has closed the window."""
         return self._pictures is not None and self._pictures.is_closed
 
     def tell(self, scored, event):
         """Takes in an event that began or ended; see `Watcher`."""
+        image = scored.image if self._log.wants_stills else None
+        if image is not None:
+            with self._counting:
+                if self._still_bytes and self._still_bytes + image.nbytes > _MOST_STILL_BYTES:
+                    self._stills_left += 1
+                    image = None
+                else:
+                    self._still_bytes += image.nbytes
+        # All else of the frame is not told.
+        scored = dataclasses.replace(scored, image=image, score_map=None)
         self._telling.put((scored, event), wait=True)
 
     def show(self, stream, scored):
@@ -155,17 +178,27 @@ class Outputs:
             self._drawing.run()
 
     def _close_log(self):
-        lines = self._log.close()
-        self.alarms_lost = len(lines)
+        lines, lost = self._log.close()
+        self.alarms_lost = len(lines) + lost
         if lines:
             self._say(f"{len(lines)} alarms could not be written, and are here alone:")
         for line in lines:
             self._say(line.decode().rstrip())
+        if lost:
+            self._say(f"{lost} more alarms could not be written, and are gone")
 
     def _close_webhook(self):
-        left = 0 if self._webhook is None else self._webhook.close(_DELIVERY_SECONDS)
+        if self._webhook is None:
+            return
+        left = self.webhook_waiting = self._webhook.close(_DELIVERY_SECONDS)
+        self.webhook_lost = self._webhook.lost
         if left:
             self._say(f"{left} alarms are not delivered yet; the next watch goes on with them")
+        if self.webhook_lost:
+            self._say(
+                f"{self.webhook_lost} alarms were not delivered, and could not be kept for the "
+                "next watch"
+            )
 
     def _run_teller(self):
         with contextlib.suppress(Exception):
@@ -175,7 +208,11 @@ class Outputs:
         from zoo.commands.watching.alarms import alarm_of
 
         scored, event = item
-        still = self._log.still(scored.image, scored, event) if scored.image is not None else None
+        still = None
+        if scored.image is not None:
+            still = self._log.still(scored.image, scored, event)
+            with self._counting:
+                self._still_bytes -= scored.image.nbytes
         alarm = alarm_of(scored, event, still)
         self._log.tell(alarm)
         if self._webhook is not None:

@@ -21,6 +21,9 @@ from zoo.evaluation.live_scoring import LiveScorer
 # How soon an interrupt is noticed.
 _LOOK_SECONDS = 0.2
 
+# What the report has of `Outputs`.
+_COUNTED = ("pictures_dropped", "stills_missed", "alarms_lost", "webhook_waiting", "webhook_lost")
+
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
@@ -68,8 +71,8 @@ def watch(name, sources, wanted, *, calibration=None, threshold=None, recalibrat
 
     Returns:
         Dict of JSON values: `sources`, a dict by name of `frames`, `dropped`, `seconds`,
-        `frames_per_second`, `events`, `drifts` and `failure`; `pictures_dropped`
-        and `alarms_lost`.
+        `frames_per_second`, `events`, `drifts` and `failure`; and what `Outputs` counts:
+        `pictures_dropped`, `stills_missed`, `alarms_lost`, `webhook_waiting` and `webhook_lost`.
 
     Raises:
         ValueError: If an argument breaks its rule, the model does not score, or nothing says what
@@ -196,8 +199,7 @@ def report(feeds, counts, outputs):
             for name in feeds
             for of in [counts.get(name, Counts())]
         },
-        "pictures_dropped": outputs.pictures_dropped,
-        "alarms_lost": outputs.alarms_lost,
+        **{name: getattr(outputs, name) for name in _COUNTED},
     }
 
 

@@ -51,6 +51,7 @@ class Webhook:
 
     Attributes:
         trouble: None, or a sentence on what keeps alarms from being delivered, or safe.
+        lost: Of one that is closed, alarms that were not delivered and that no disk has taken.
 
     Raises:
         ValueError: `url` is no such address, or another process has the spool.
@@ -79,6 +80,10 @@ class Webhook:
     @property
     def trouble(self):
         return "; ".join(filter(None, [self._send_trouble, self._lines.trouble])) or None
+
+    @property
+    def lost(self):
+        return len(self._lines.held) + self._lines.lost
 
     def tell(self, alarm):
         """Sees that an alarm is delivered; does not wait for it.

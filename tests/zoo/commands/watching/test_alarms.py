@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import sys
 
 import cv2
@@ -120,10 +121,12 @@ def test_a_standard_output_without_room_is_trouble_that_passes(monkeypatch, tmp_
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(raw)))
     log = AlarmLog(None)
     log.tell({"number": 1})
-    assert log.trouble == "alarms cannot be written to standard output: No space left on device"
+    assert log.trouble.startswith("standard output cannot be written: No space left on device;")
+    assert log.close() == ([b'{"number": 1}\n'], 0)
     raw.is_full = False
     log.tell({"number": 2})
     assert log.trouble is None and raw.written == b'{"number": 1}\n{"number": 2}\n'
+    assert log.close() == ([], 0)
 
 
 def test_a_reader_of_standard_output_that_is_gone_ends_nothing(monkeypatch):
@@ -134,8 +137,7 @@ def test_a_reader_of_standard_output_that_is_gone_ends_nothing(monkeypatch):
         log = AlarmLog(None)
         log.tell({"number": 1})
         assert "Broken pipe" in log.trouble
-        # So that closing has somewhere to put what was buffered.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
+        assert log.close() == ([b'{"number": 1}\n'], 0)
     os.close(writer)
 
 
@@ -169,6 +171,21 @@ def test_on_a_full_disk_there_is_no_still_and_no_part_of_one(tmp_path, scored, f
     assert log.trouble == f"no stills can be written to {tmp_path}: File too large"
     assert not list(tmp_path.iterdir())
     assert log.still(frame.image, frame, frame.events[0]) and log.trouble is None
+
+
+def test_stills_leave_room_on_the_disk_for_alarms(tmp_path, scored, monkeypatch):
+    free = alarms.SPARED_BYTES - 1
+    usage = type(shutil.disk_usage(tmp_path))
+    monkeypatch.setattr(alarms.shutil, "disk_usage", lambda folder: usage(2 * free, free, free))
+    log = AlarmLog(tmp_path / "alarms.jsonl", tmp_path / "stills")
+    frame = scored()
+    assert log.still(frame.image, frame, frame.events[0]) is None
+    assert log.trouble.endswith("stills: less than 64 MiB are left there")
+    log.tell(alarm_of(frame, frame.events[0]))
+    assert len(lines_of(tmp_path / "alarms.jsonl")) == 1 and log.stills_missed == 1
+    free += 1
+    assert log.still(frame.image, frame, frame.events[0]) and log.trouble is None
+    assert log.stills_missed == 1
 
 
 def test_without_a_folder_there_is_no_still(scored):

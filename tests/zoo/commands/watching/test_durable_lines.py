@@ -1,11 +1,14 @@
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
 
+import pytest
+
 from zoo.commands.watching import durable_lines
-from zoo.commands.watching.durable_lines import DurableLines
+from zoo.commands.watching.durable_lines import DurableLines, PrintedLines
 
 
 def test_lines_are_there_when_add_returns_and_after_those_of_before(tmp_path):
@@ -73,8 +76,74 @@ def test_memory_is_bounded_and_a_loss_stays_said(tmp_path, monkeypatch):
         lines.add(line)
     assert len(lines.held) == 2 and "later ones are lost" in lines.trouble
     (tmp_path / "disk").mkdir()
+    # Now there is room again.
+    lines.add(b"d\n")
+    assert lines.path.read_bytes() == b"a\nb\nd\n" and "later ones are lost" in lines.trouble
+    assert lines.lost == 1
+
+
+class Output(io.RawIOBase):
+    """A standard output that has so much room left, in bytes."""
+
+    room, written = 0, b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.written += taken
+        return len(taken)
+
+
+def test_what_standard_output_took_in_part_goes_on_where_it_was(monkeypatch):
+    output = Output()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(output)))
+    lines = PrintedLines()
+    output.room = 7
+    for line in (b"first\n", b"second\n", b"third\n"):
+        lines.add(line)
+    assert list(lines.held) == [b"second\n", b"third\n"] and output.written == b"first\ns"
+    assert lines.trouble.startswith("standard output cannot be written: No space left on device;")
+    output.room = 8
     lines.write()
-    assert lines.path.read_bytes() == b"a\nb\n" and "later ones are lost" in lines.trouble
+    assert list(lines.held) == [b"third\n"]
+    output.room = 100
+    lines.add(b"fourth\n")
+    assert output.written == b"first\nsecond\nthird\nfourth\n"
+    assert not lines.held and lines.trouble is None and lines.lost == 0
+
+
+@pytest.mark.parametrize("output", [None, io.TextIOWrapper(io.BytesIO())])
+def test_a_standard_output_that_is_closed_takes_nothing(monkeypatch, output):
+    if output is not None:
+        output.close()
+    monkeypatch.setattr(sys, "stdout", output)
+    lines = PrintedLines()
+    lines.add(b"a\n")
+    assert list(lines.held) == [b"a\n"]
+    assert lines.trouble.startswith("standard output cannot be written: it is closed;")
+
+
+def test_a_pipe_that_is_full_for_now_is_tried_again(monkeypatch):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with open(reader, "rb") as other, open(writer, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        lines = PrintedLines()
+        long = b"x" * 999_999 + b"\n"
+        lines.add(long)
+        assert "it takes no more now" in lines.trouble
+        found = b""
+        while lines.held:
+            found += os.read(reader, 1 << 16)
+            lines.write()
+        while len(found) < len(long):
+            found += other.read1()
+        assert found == long and lines.trouble is None
 
 
 def test_what_was_added_outlives_a_kill(tmp_path):

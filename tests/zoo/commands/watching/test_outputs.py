@@ -1,10 +1,12 @@
 """Outputs work in stages of their own: alarms are never dropped, pictures are where told to."""
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
+from zoo.commands.watching import outputs as outputs_module
 from zoo.commands.watching.outputs import Outputs, Pictures, Stage, file_name
 from zoo.commands.watching.scored_frame import ScoredFrame
 from zoo.evaluation.events import Event
@@ -51,7 +53,8 @@ def test_what_the_function_raises_is_raised_where_items_are_put():
 class Log:
     def __init__(self):
         self.told, self.stills, self.trouble, self.closed = [], 0, None, False
-        self.held = []
+        self.held, self.lost = [], 0
+        self.wants_stills, self.stills_missed = True, 0
 
     def still(self, image, scored, event):
         self.stills += 1
@@ -62,23 +65,62 @@ class Log:
 
     def close(self):
         self.closed = True
-        return self.held
+        return self.held, self.lost
 
 
 class Webhook(Log):
+    lost = 0
+
     def close(self, seconds):
         return 2
 
 
 def test_alarms_that_no_file_has_taken_are_said_at_the_end_and_counted():
     log, said = Log(), []
-    log.held = [b'{"id": 1}\n', b'{"id": 2}\n']
-    outputs = Outputs(log, said.append)
+    log.held, log.lost = [b'{"id": 1}\n', b'{"id": 2}\n'], 3
+    webhook = Webhook()
+    webhook.lost = 4
+    outputs = Outputs(log, said.append, webhook)
     outputs.close()
-    assert outputs.alarms_lost == 2
+    assert outputs.alarms_lost == 5
+    assert (outputs.webhook_waiting, outputs.webhook_lost) == (2, 4)
     assert said == [
+        "2 alarms are not delivered yet; the next watch goes on with them",
+        "4 alarms were not delivered, and could not be kept for the next watch",
         "2 alarms could not be written, and are here alone:", '{"id": 1}', '{"id": 2}',
+        "3 more alarms could not be written, and are gone",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wants_stills", [False, True])
+def test_pictures_of_alarms_that_wait_are_bounded_in_bytes_and_no_alarm_is_lost(
+    monkeypatch, wants_stills
+):
+    monkeypatch.setattr(outputs_module, "_MOST_STILL_BYTES", 2 * IMAGE.nbytes)
+    log, going, waits = Log(), threading.Event(), threading.Event()
+    log.wants_stills = wants_stills
+
+    def tell(alarm, tell=log.tell):
+        waits.set()
+        assert going.wait(20)
+        tell(alarm)
+
+    log.tell = tell
+    outputs = Outputs(log, print)
+    outputs.tell(scored(), EVENT)
+    assert waits.wait(20)  # Its still is written.
+    pictures = [np.zeros_like(IMAGE) for _ in range(5)]
+    kept = [weakref.ref(picture) for picture in pictures]
+    for picture in pictures:
+        outputs.tell(scored(image=picture), EVENT)
+    del picture, pictures
+    assert sum(of() is not None for of in kept) == (2 if wants_stills else 0)
+    going.set()
+    outputs.close()
+    assert len(log.told) == 6
+    stills = [f"{number}.jpg" for number in range(1, 4 if wants_stills else 1)]
+    assert [alarm["still"] for alarm in log.told if alarm["still"]] == stills
+    assert outputs.stills_missed == (3 if wants_stills else 0) and outputs._still_bytes == 0
 
 
 def test_alarms_go_to_the_log_and_the_webhook_with_their_stills():

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from zoo.commands.watching import webhook
+from zoo.commands.watching import durable_lines, webhook
 from zoo.commands.watching.webhook import Webhook
 
 LONG = 60  # Seconds, which no test waits unless it fails.
@@ -289,6 +289,18 @@ def test_an_outage_on_a_full_disk_loses_none_while_the_process_lives(spool, full
         eventually(lambda: "refused" in sender.trouble and "File too large" in sender.trouble)
     with Receiver(port) as receiver:
         assert sender.close(LONG) == 0 and receiver.ids == [1, 2]
+
+
+def test_what_neither_the_server_nor_the_disk_has_taken_at_the_end_is_counted(
+    spool, full_disk, monkeypatch
+):
+    monkeypatch.setattr(durable_lines, "MOST_HELD", 2)
+    sender = Webhook(f"http://127.0.0.1:{free_port()}/", spool)
+    tell(sender, 1)
+    with full_disk(most_bytes=10):
+        tell(sender, 2, 3, 4)
+        assert sender.close(0) == 1 and sender.lost == 3
+    assert spool.read_bytes() == b'{"id": 1}\n'
 
 
 def test_lines_that_are_no_alarms_are_passed_over(receiver, spool):
