@@ -24,7 +24,8 @@ def save(export, calibration):
         pathlib.Path of the new version's folder, beside that of `export`.
 
     Raises:
-        ValueError: As of `check`; if the calibration breaks a rule, or an output is another.
+        ValueError: As of `check`; if the calibration breaks a rule or is of other weights, or an
+            output is another.
         OSError: If it cannot be written. Nothing of the version is left.
 
     Example:
@@ -33,7 +34,11 @@ def save(export, calibration):
     save(exports.load("served/mine"), json.loads(Path("calibration.json").read_text()))
     ```
     """
+    # Here, since reading an export back needs nothing of the zoo.
+    from zoo.evaluation.calibration import check_weights
+
     directory = check(export)
+    check_weights(calibration, export.manifest.get("weights_sha256"), export.folder)
     description = {key: value for key, value in export.manifest.items() if key != "files"}
     module = tf.Module(name="served")
     module.weights = export.weights

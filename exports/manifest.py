@@ -27,7 +27,7 @@ def describe(model, functions, rollout_steps, name=None):
         A dict that `json.dump` takes: `model` (`class`, `name`, `arguments`), `clip_shape`,
         `fps` (frames per second), `stride` (pixels), `channels`, `min_frames`, `warm_up`
         (frames), `rollout_steps`, `dtype`, `embedding_dim`, `signatures`, `state`,
-        `source_commit` and `packages`.
+        `weights_sha256` (`zoo.models.weights_digest` of the model), `source_commit` and `packages`.
 
     Example:
 
@@ -36,6 +36,7 @@ def describe(model, functions, rollout_steps, name=None):
     ```
     """
     # Here, since reading an export back needs nothing of the zoo.
+    from zoo.models.weights_digest import weights_digest
     from zoo.training import run_folder
 
     functions = list(functions)
@@ -57,6 +58,7 @@ def describe(model, functions, rollout_steps, name=None):
         "dtype": model.dtype_policy.name,
         "signatures": functions,
         "state": signatures.state_layout(model) if "step" in functions else None,
+        "weights_sha256": weights_digest(model),
         "source_commit": run_folder.commit(),
         "packages": run_folder.versions(),
     }

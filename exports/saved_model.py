@@ -44,14 +44,16 @@ def export(
         check: Function of the unfinished folder's path that raises if the export must not
             appear, such as `lambda folder: exports.verify(folder, model)`. Default: none.
         calibration: Dict, the content of the model's `calibration.json`; `score` and `step` then
-            give `above_threshold` too, as `signatures.add_threshold` has it. Default: none.
+            give `above_threshold` too, as `signatures.add_threshold` has it. It must be of the
+            model's weights. Default: none.
 
     Returns:
         pathlib.Path of the version's folder.
 
     Raises:
         ValueError: If an argument is out of range, the version is not above those there,
-            `directory` is no folder of versions, or another export into it is under way.
+            `directory` is no folder of versions, another export into it is under way, or the
+            calibration is of other weights.
         OSError: If the disk is full or not writable. Nothing of the version is left.
 
     Example:
@@ -66,6 +68,11 @@ def export(
     if card is not None and not Path(card).is_file():
         raise ValueError(f"`card` must be a file. Received: {card}")
     directory = check_directory(directory, version)
+    if calibration is not None:
+        from zoo.evaluation.calibration import check_weights
+        from zoo.models.weights_digest import weights_digest
+
+        check_weights(calibration, weights_digest(model), name or type(model).__name__)
     module, functions = signatures.build(model, rollout_steps)
     if calibration is not None:
         pooling = getattr(model, "score_pooling", "max")

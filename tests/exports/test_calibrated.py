@@ -172,6 +172,27 @@ def test_what_cannot_be_calibrated_is_named(brightness, tmp_path):
     assert saved_model.versions(tmp_path / "door") == [1]
 
 
+def test_a_calibration_goes_into_exports_of_its_weights_alone(quick, brightness, tmp_path):
+    brightness(tmp_path / "door")
+    brightness(tmp_path / "gate", 0.5)
+    door, gate = (exports.load(tmp_path / name) for name in ("door", "gate"))
+    of_door = calibration(0.4) | {
+        "model": "door", "weights_sha256": door.manifest["weights_sha256"],
+    }  # fmt: skip
+    said = f"`calibration` must be of the weights of {gate.folder}, .* of door, SHA-256"
+    with pytest.raises(ValueError, match=said):
+        calibrated.save(gate, of_door)
+    with pytest.raises(ValueError, match="of the weights of my gate, .* Received: one of door"):
+        exports.export(brightness.model(0.5), tmp_path / "gate", name="my gate",
+                       calibration=of_door)  # fmt: skip
+    assert saved_model.versions(tmp_path / "gate") == [1]
+    # Of these weights, whichever way they come; the next version is of the same.
+    calibrated.save(door, of_door)
+    exports.export(brightness.model(), tmp_path / "door", rollout_steps=2, calibration=of_door)
+    digests = {manifest.read(tmp_path / "door" / n)["weights_sha256"] for n in "123"}
+    assert digests == {of_door["weights_sha256"]}
+
+
 def test_above_threshold_and_a_calibration_go_together(brightness, tmp_path):
     folder = brightness(tmp_path)
     description = manifest.read(folder)

@@ -6,6 +6,7 @@ import pytest
 
 import zoo
 from exports import manifest
+from zoo.models.weights_digest import weights_digest
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def test_it_says_what_the_model_needs(exported, model):
     assert content["rollout_steps"] == 3 and content["dtype"] == "float32"
     assert content["embedding_dim"] == model.embedding_dim
     assert content["packages"]["tensorflow"].startswith("2.")
+    assert content["weights_sha256"] == weights_digest(model)
 
 
 def test_the_arguments_build_the_model_again(exported, model):

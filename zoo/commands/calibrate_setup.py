@@ -1,21 +1,25 @@
 """Wires normal footage and what scores it into a calibration: the work behind `zoo calibrate`."""
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import numpy as np
 
 import data_pipelines
 from data_pipelines.clips import given_rate
+from data_pipelines.decoding import timed_frames
 from zoo.commands.anomaly_setup import clip_and_scorers
 from zoo.commands.console import printable
+from zoo.commands.frame_clock import FrameClock
 from zoo.evaluation import calibration
 from zoo.evaluation.calibration import AlarmCounter
-from zoo.evaluation.events import EventSettings
+from zoo.evaluation.events import OUTAGE_SECONDS, EventSettings
 from zoo.evaluation.scoring import BLOCK_PIXELS, to_unit_range
+from zoo.models.weights_digest import weights_digest
 
 FILE = "calibration.json"
+
+_FRAMES_AT_ONCE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Scoring:
         clip: `data_pipelines.ClipSpec`, what frames are brought to.
         scorer: A scorer as those of `zoo.evaluation.scoring`.
         window: Cells on a side of the windows that the score of a frame is the largest mean of.
+        weights_sha256: `zoo.models.weights_digest` of the model, None where it is not known.
     """
 
     clip: object
     scorer: object
     window: int
+    weights_sha256: str | None = None
 
     def settings(self, min_seconds, max_gap_seconds):
         """What an event is, but for the threshold: its windows are those of the score."""
@@ -42,7 +48,8 @@ class Scoring:
 def of_model(model):
     """`Scoring` by a model of the zoo; a ValueError if it does not score."""
     clip, scorers = clip_and_scorers(model)
-    return Scoring(clip, scorers["model"], window_cells(getattr(model, "score_window", None)))
+    window = window_cells(getattr(model, "score_window", None))
+    return Scoring(clip, scorers["model"], window, weights_digest(model))
 
 
 def of_export(export):
@@ -58,7 +65,8 @@ def of_export(export):
         fps=about["fps"], size=tuple(about["clip_shape"][1:3]), channels=about["channels"]
     )
     window = about["model"]["arguments"].get("score_window")
-    return Scoring(clip, ExportScorer(export), window_cells(window))
+    digest = about.get("weights_sha256")
+    return Scoring(clip, ExportScorer(export), window_cells(window), digest)
 
 
 def window_cells(pixels):
@@ -119,8 +127,8 @@ def calibrate(scoring, data, settings, false_alarms_per_hour, *, split=None, see
         Dict of JSON values: what `calibration.to_dict` gives, of all cameras; `hours`, a dict of
         the same by hour of the clock, "0" to "23", or of `refused`, the reason, with no hour where
         no video tells when it began; `cameras`, a dict by camera of the same with its `hours`, or
-        of `refused`; `data`, `seed`, `frames_per_second_of_video` and `frame`, what a frame is
-        brought to.
+        of `refused`; `weights_sha256`, of the model; `data`, `seed`, `frames_per_second_of_video`
+        and `frame`, what a frame is brought to.
 
     Raises:
         ValueError: If the footage is too short or is known to be abnormal, or an argument breaks
@@ -162,6 +170,7 @@ def calibrate(scoring, data, settings, false_alarms_per_hour, *, split=None, see
             camera: chosen_or_refused(counter) | hours(counter)
             for camera, counter in counters.items()
         },
+        "weights_sha256": scoring.weights_sha256,
         "data": Path(source.path).name,
         "seed": seed,
         "frames_per_second_of_video": clip.fps,
@@ -190,6 +199,9 @@ def _check(source, clip, false_alarms_per_hour):
 def timed_maps(video, clip, scorer):
     """Gives the score maps of a video, each with the seconds since its beginning.
 
+    Times are those of `FrameClock`, and what comes after a gap is scored as another video is, both
+    as `zoo watch` has it.
+
     Args:
         video: `data_pipelines.Video`.
         clip, scorer: As of `Scoring`; the scorer has forgotten the video before.
@@ -197,7 +209,23 @@ def timed_maps(video, clip, scorer):
     Yields:
         `(time_sec, score_map)`.
     """
-    rate, count = given_rate(video.fps, clip.fps), itertools.count()
-    for chunk in data_pipelines.chunks(video, clip):
-        for score_map in scorer.advance(to_unit_range(chunk))["score_map"]:
-            yield next(count) / rate, score_map
+    clock = FrameClock(given_rate(video.fps, clip.fps))
+    times, frames = [], []
+
+    def scored():
+        if frames:
+            maps = scorer.advance(to_unit_range(np.stack(frames)))["score_map"]
+            yield from zip(times[-len(frames) :], maps, strict=True)
+            frames.clear()
+            del times[:-1]
+
+    for said_sec, frame in timed_frames(video, clip):
+        time_sec = clock.seconds(said_sec)
+        if times and not 0 <= time_sec - times[-1] <= OUTAGE_SECONDS:
+            yield from scored()
+            scorer.begin()
+        times.append(time_sec)
+        frames.append(frame)
+        if len(frames) == _FRAMES_AT_ONCE:
+            yield from scored()
+    yield from scored()

@@ -1,6 +1,5 @@
 """Wires labelled footage, encoder and head into a classifier, and into its evaluation."""
 
-import collections
 import concurrent.futures
 import contextlib
 import tempfile
@@ -17,6 +16,7 @@ from zoo.commands.labelled_setup import (
     graph_of,
     prepared_frames,
 )
+from zoo.commands.source_names import told_apart
 
 # Windows that go through an encoder at once: enough to fill two cores.
 BATCH = 16
@@ -330,17 +330,14 @@ def named_videos(sources):
 
     Returns:
         List of `(name, video)`: the name of the video, or, where another has it too, the path to
-        it.
+        it, as of `source_names.told_apart`.
     """
     videos = [(Path(source.path), video) for source in sources for video in source.videos]
-    times = collections.Counter(video.name for _, video in videos)
-
-    def name_of(path, video):
-        if times[video.name] == 1:
-            return video.name
-        return str(path if path.name == video.name else path / video.name)
-
-    return [(name_of(path, video), video) for path, video in videos]
+    names = told_apart([
+        (video.name, str(path if path.name == video.name else path / video.name))
+        for path, video in videos
+    ])
+    return [(name, video) for name, (_, video) in zip(names, videos, strict=True)]
 
 
 def classify_all(classifier, videos, put):

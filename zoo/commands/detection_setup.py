@@ -56,26 +56,26 @@ def open_masked(data, split=None):
     return source
 
 
-def read_settings(path):
-    """Reads what an event is from the `events` of a JSON file, such as a calibration.
+def read_calibration(path):
+    """Reads a JSON file whose `events` say what an event is, such as a calibration.
 
     Args:
-        path: Path, or None.
+        path: Path.
 
     Returns:
-        `EventSettings`, or None of None.
+        Dict, of which `settings_for` gives `EventSettings`.
 
     Raises:
         ValueError: If there are none in the file, or one breaks its rule.
     """
-    if path is None:
-        return None
     try:
-        return settings_for(read_json(path))
+        found = read_json(path)
+        settings_for(found)
     except ValueError as error:
         raise ValueError(
             f"`calibration` must hold the settings of `events`. Received: {path}: {error}"
         ) from error
+    return found
 
 
 def evaluate_model(model, source, settings=None, report=None):

@@ -106,12 +106,18 @@ def detection(
     """
     import zoo
     from zoo.commands import detection_setup
+    from zoo.evaluation.calibration import check_weights, settings_for
+    from zoo.models.weights_digest import weights_digest
 
     log()
     source = detection_setup.open_masked(data, split)
-    settings = detection_setup.read_settings(calibration)
+    known = detection_setup.read_calibration(calibration) if calibration else None
     _check_card_and_files(card, name, run)
     model = zoo.load(name)
+    settings = None
+    if known is not None:
+        check_weights(known, weights_digest(model), name, calibration)
+        settings = settings_for(known)
     figures = detection_setup.evaluate_model(model, source, settings, report=progress())
     figures = {"model": str(name), **figures}
     _finish(figures, tables.detection, as_json, card, name, model, source, run, "detection")

@@ -12,13 +12,22 @@ Annals of Statistics 3 (1975), 1163-1174.
 
 import collections
 import dataclasses
+import logging
 import math
 import time
 
 import numpy as np
 
 from zoo.evaluation import drift
-from zoo.evaluation.events import BEGUN, EventSettings, EventTracker, MapSmoother
+from zoo.evaluation.events import (
+    BEGUN,
+    OUTAGE_SECONDS,
+    EventSettings,
+    EventTracker,
+    MapSmoother,
+)
+
+_LOG = logging.getLogger(__name__)
 
 # Thresholds are powers of this, from where the low one is the largest value of an ordinary frame,
 # below which events have no end, to the largest value of all.
@@ -184,15 +193,25 @@ class AlarmCounter:
     def add(self, timed_maps, warm_up=0, start_hour=None):
         """Counts the events of a video.
 
+        What comes after a gap, of more than `OUTAGE_SECONDS` or back in time, is counted as another
+        video, as nobody knows what went on meanwhile; the gap itself is no footage.
+
         Args:
             timed_maps: Iterable of `(time_sec, score_map)`: the time of a frame in seconds, and
                 float32 `(height', width')`.
-            warm_up: Frames at the beginning that have no score.
+            warm_up: Frames at the beginning, and after a gap, that have no score.
             start_hour: Hour of the clock at which the video began, in [0, 24); None if not known.
         """
         self.begin(start_hour)
-        for number, (time_sec, score_map) in enumerate(timed_maps):
-            self.update(time_sec, score_map if number >= warm_up else None)
+        first_sec = last_sec = None
+        for time_sec, score_map in timed_maps:
+            first_sec = time_sec if first_sec is None else first_sec
+            if last_sec is not None and not 0 <= time_sec - last_sec <= OUTAGE_SECONDS:
+                self.end()
+                later = (time_sec - first_sec) / 3600
+                self.begin(None if start_hour is None else start_hour + later)
+            last_sec = time_sec
+            self.update(time_sec, score_map if self._frames >= warm_up else None)
         self.end()
 
     def begin(self, start_hour=None):
@@ -492,6 +511,43 @@ def settings_for(calibration, camera=None, wall_sec=None):
         >>> settings_for(json.load(open("calibration.json")), "door", time.time())
     """
     return EventSettings.from_dict(entry_for(calibration, camera, wall_sec)["events"])
+
+
+def check_weights(calibration, weights_sha256, model, place="one"):
+    """Checks that a calibration is of the weights that it is to be used with.
+
+    Where it does not say, as it was written before that was noted, or the model does not, as it was
+    exported before, that is logged as a warning. Settings of events alone, which no footage chose,
+    are of no weights.
+
+    Args:
+        calibration: Dict, the content of `calibration.json`.
+        weights_sha256: `zoo.models.weights_digest` of the model, None where it is not known.
+        model: What the model is called, for people.
+        place: What the calibration is called.
+
+    Raises:
+        ValueError: If it is of other weights.
+
+    Example:
+        >>> check_weights(json.load(open("calibration.json")), weights_digest(model), "runs/mine")
+    """
+    noted = calibration.get("weights_sha256")
+    if noted is None or weights_sha256 is None:
+        if "false_alarms_per_hour" in calibration:
+            _LOG.warning(
+                "whether the calibration, %s, is of the weights of %s cannot be told, as the %s of "
+                "an earlier version does not say; `zoo calibrate` again where it may not be",
+                place, model, "one" if noted is None else "other",
+            )  # fmt: skip
+    elif noted != weights_sha256:
+        raise ValueError(
+            f"`calibration` must be of the weights of {model}, SHA-256 {weights_sha256[:12]}.... "
+            f"Received: {place} of {calibration.get('model', 'a model')}, SHA-256 {noted[:12]}..., "
+            f"which is another model or was trained on since; `zoo calibrate {model} --data NORMAL "
+            f"--false-alarms-per-hour {calibration.get('false_alarms_per_hour', 1):g}` writes one "
+            "that fits"
+        )
 
 
 def _words(hours):

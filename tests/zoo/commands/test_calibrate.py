@@ -13,12 +13,15 @@ from typer.testing import CliRunner
 import exports
 import zoo
 from data_pipelines import ClipSpec, Source, Video
+from data_pipelines.sources.base import TimedVideo
 from exports import manifest, verification
 from zoo.commands import calibrate, calibrate_setup
 from zoo.commands.app import app
+from zoo.commands.watching.feeds import recorded_frames
 from zoo.evaluation.calibration import AlarmCounter, choose, settings_for
 from zoo.evaluation.events import EventSettings, find_events
 from zoo.evaluation.scoring import CopyLastFrame, ModelScorer, to_unit_range
+from zoo.models.weights_digest import weights_digest
 
 SIZE = (32, 48)
 FOUND = {
@@ -73,6 +76,7 @@ def test_the_threshold_gives_about_so_many_events(model):
     found = calibrate_setup.calibrate(scoring, source(*videos), settings, 60.0)
     assert found["footage_hours"] == pytest.approx(6.2 / 60) and found["hours"] == {}
     assert set(found["cameras"]) == {"door", "gate", "hall"}
+    assert found["weights_sha256"] == weights_digest(model)
     assert "at least 2.0 minutes" in found["cameras"]["hall"]["refused"]
     # Six minutes with a flash every six seconds: sixty flashes, of which six are to be events.
     chosen, events = EventSettings.from_dict(found["events"]), 0
@@ -100,6 +104,37 @@ def test_what_cannot_be_calibrated_on_is_said_before_it_is_scored(model, monkeyp
             scoring, source(Street("a\nb", 0.1, abnormal=True)), settings, 60.0)  # fmt: skip
     with pytest.raises(ValueError, match="at least 2.0 hours .* Received: 4.0 minutes"):
         calibrate_setup.calibrate(scoring, source(Street("a", 4.0)), settings, 1.0)
+
+
+class Gapped(TimedVideo):
+    """A street in which 100 seconds are left out after 20 frames, and 5 after 30."""
+
+    fps = 10.0
+
+    def __init__(self):
+        super().__init__("gapped", fps=10.0, num_frames=50)
+        self.street = list(Street("a", 50 / 600, seed=4).frames())
+
+    def timed(self, fps=None, size=None, channels=None, start=0):
+        for number, frame in enumerate(self.street):
+            yield number / 10 + 100 * (number >= 20) + 5 * (number >= 30), frame
+
+
+def test_frames_are_timed_by_the_clock_and_after_a_gap_the_model_begins_anew(model):
+    video, scoring = Gapped(), calibrate_setup.of_model(model)
+    scoring.scorer.begin()
+    found = list(calibrate_setup.timed_maps(video, scoring.clip, scoring.scorer))
+    times, frames = zip(*video.timed(), strict=True)
+    np.testing.assert_allclose([time_sec for time_sec, _ in found], times)
+    watched = [time_sec for time_sec, *_ in recorded_frames(video, scoring.clip, 10.0)]
+    assert watched == [time_sec for time_sec, _ in found]
+    scorer, expected = ModelScorer(model), []
+    for part in (frames[:20], frames[20:]):
+        scorer.begin()
+        expected += list(scorer.advance(to_unit_range(np.stack(part)))["score_map"])
+    maps = np.stack([score_map for _, score_map in found])
+    np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-5 * np.max(expected))
+    assert np.ptp(maps[20 : 20 + model.warm_up]) == 0 < np.ptp(maps[30 : 30 + model.warm_up])
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +174,7 @@ def test_an_export_is_scored_by_its_own_step(served):
     counter.add(((n / 10, m) for n, m in enumerate(maps)), warm_up=2)
     found = calibrate_setup.calibrate(scoring, source(video), settings, 90.0)
     assert found["frame"] == [*SIZE, 1] and found["frames_per_second_of_video"] == 10
+    assert found["weights_sha256"] == manifest.read(served / "1")["weights_sha256"]
     assert found["events"]["high"] == pytest.approx(choose(counter, 90.0).high, rel=1e-5)
     assert found["counted"] == choose(counter, 90.0).counted > 0
 

@@ -10,6 +10,7 @@ import zoo
 from data_pipelines import Source, Video
 from data_pipelines.sources.cctv_files import TRACK
 from zoo.commands import anomaly_setup, detection_setup, tables
+from zoo.evaluation.calibration import settings_for
 from zoo.evaluation.detection import DetectionMeter
 from zoo.evaluation.events import EventSettings
 from zoo.evaluation.scoring import block_error
@@ -117,7 +118,7 @@ def test_events_by_a_calibration(model, tmp_path):
     path = tmp_path / "calibration.json"
     settings = EventSettings(high=0.05, min_seconds=0.0)
     path.write_text(json.dumps({"events": settings.to_dict()}))
-    read = detection_setup.read_settings(path)
+    read = settings_for(detection_setup.read_calibration(path))
     assert read == settings
     figures = detection_setup.evaluate_model(model, source(Flicker("one")), read)
     copy = figures["baselines"]["copy_last_frame"]
@@ -125,10 +126,10 @@ def test_events_by_a_calibration(model, tmp_path):
     assert figures["events"] == settings.to_dict()
     path.write_text(json.dumps({"events": {**settings.to_dict(), "low_share": 2}}))
     with pytest.raises(ValueError, match="`calibration` must hold .*`low_share` must be above 0"):
-        detection_setup.read_settings(path)
+        detection_setup.read_calibration(path)
     path.write_text("{}")
     with pytest.raises(ValueError, match="`calibration` must hold the settings of `events`"):
-        detection_setup.read_settings(path)
+        detection_setup.read_calibration(path)
 
 
 def test_masks_that_are_missing_or_do_not_fit(model, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import zoo
 from data_pipelines.sources import synthetic_cctv
 from zoo.commands.app import app
 from zoo.commands.tables import ANOMALY as FIGURES
+from zoo.evaluation.events import EventSettings
 
 SIZE = (32, 48)
 
@@ -128,6 +129,11 @@ def test_detection_and_tracking_in_json_and_on_a_card(footage, run_folder, tmp_p
     for what, missing in (("detection", "a mask for every frame"), ("tracking", "tracks")):
         done = _run(run_folder, "--data", footage, what=what)
         assert done.exit_code == 2 and f"`--data` must come with {missing}" in done.stderr
+    other = tmp_path / "other.json"
+    events = EventSettings(high=0.1).to_dict()
+    other.write_text(json.dumps({"events": events, "weights_sha256": "1" * 64}))
+    done = _run(run_folder, "--data", street, "--calibration", other, what="detection")
+    assert done.exit_code == 2 and f"must be of the weights of {run_folder}," in done.stderr
 
 
 def test_prediction_in_json_and_on_a_card_beside_anomaly(footage, run_folder, tmp_path):

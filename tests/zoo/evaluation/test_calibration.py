@@ -1,6 +1,7 @@
 """Thresholds for so many events per hour, of made-up maps whose rates are known."""
 
 import functools
+import logging
 import math
 import time
 
@@ -8,7 +9,13 @@ import numpy as np
 import pytest
 
 from zoo.evaluation import calibration
-from zoo.evaluation.calibration import STEP, AlarmCounter, choose, settings_for
+from zoo.evaluation.calibration import (
+    STEP,
+    AlarmCounter,
+    check_weights,
+    choose,
+    settings_for,
+)
 from zoo.evaluation.events import BEGUN, EventSettings, EventTracker
 
 FPS = 0.25  # Frames are few, so that hours of them take a second.
@@ -62,6 +69,23 @@ def test_counts_are_those_of_a_tracker_at_each_threshold(monkeypatch):
                 alarms += sum(event.state == BEGUN for event in told)
         assert counter.counts[:, place].sum() == alarms
     assert counter.counts.sum(0).max() > 15
+
+
+def test_what_comes_after_a_gap_is_counted_as_another_video():
+    maps = list(street(1.2, 100, 1))
+    times = np.arange(len(maps)) / FPS
+    # After 400 frames the clock is put forward, after 700 back.
+    moved = times + 2000.0 * (np.arange(len(maps)) >= 400) - 1000.0 * (np.arange(len(maps)) >= 700)
+    whole, apart = AlarmCounter(SETTINGS), AlarmCounter(SETTINGS)
+    for part in (slice(0, 400), slice(400, 700), slice(700, None)):
+        hour = 3.8 + moved[part][0] / 3600
+        apart.add(zip(times[part], maps[part], strict=True), warm_up=3, start_hour=hour)
+    whole.add(zip(moved, maps, strict=True), warm_up=3, start_hour=3.8)
+    assert whole.seconds == apart.seconds == pytest.approx(len(maps) / FPS)
+    assert whole.hours_of_day == apart.hours_of_day == [3, 4, 5]
+    for one, other in ((whole, apart), (whole.of_hour(5), apart.of_hour(5))):
+        np.testing.assert_array_equal(one.counts, other.counts)
+        assert one.counts.sum() > 20
 
 
 def test_the_rate_asked_for_is_the_rate_that_comes():
@@ -230,3 +254,27 @@ def test_a_calibration_goes_to_json_and_back():
     settings = EventSettings.from_dict(values["events"])
     assert settings.high == threshold.high and settings.min_seconds == 0.0
     assert values["rate_interval"][0] < values["false_alarms_per_hour"] == 3.0
+
+
+def test_a_calibration_of_other_weights_is_refused_and_one_that_does_not_say_warned_of(caplog):
+    mine, other = "1" * 64, "2" * 64
+    calibrated = {"model": "street", "false_alarms_per_hour": 0.5, "weights_sha256": mine}
+    check_weights(calibrated, mine, "runs/mine")
+    assert not caplog.records
+    said = (
+        "^`calibration` must be of the weights of runs/mine, SHA-256 222222222222.... Received: "
+        "c.json of street, SHA-256 111111111111..., .* trained on since; `zoo calibrate runs/mine "
+        "--data NORMAL --false-alarms-per-hour 0.5` writes one that fits$"
+    )
+    with pytest.raises(ValueError, match=said):
+        check_weights(calibrated, other, "runs/mine", "c.json")
+    # That of an export of before, and one of before; a threshold by hand is of no weights.
+    for noted, digest, which in ((mine, None, "other"), (None, mine, "one"), (None, None, "one")):
+        caplog.clear()
+        check_weights({**calibrated, "weights_sha256": noted}, digest, "runs/mine", "c.json")
+        (record,) = caplog.records
+        assert record.levelno == logging.WARNING and f"as the {which} of" in record.message
+        assert "c.json, is of the weights of runs/mine cannot be told" in record.message
+    caplog.clear()
+    check_weights({"events": EventSettings(high=1.0).to_dict()}, mine, "runs/mine")
+    assert not caplog.records

@@ -13,13 +13,15 @@ from data_pipelines.batching import first_frame
 from data_pipelines.sources.base import TimedVideo
 from data_pipelines.sources.dated_names import moment_in
 from zoo.commands.console import is_expected, printable
+from zoo.commands.frame_clock import FrameClock
+from zoo.commands.source_names import told_apart
 from zoo.commands.watching.arrivals import Arrived, Stream
 from zoo.evaluation.events import OUTAGE_SECONDS
 
 # After how long without a frame of a camera its state is looked at.
 _IDLE_SECONDS = 0.5
 
-# How far the clock of a source may be off when frames arrived, or what their number says.
+# How far the clock of a source may be off when frames arrived, or are wanted.
 _CLOCK_SECONDS = 1.0
 
 # Frames after which it is known how fast a camera is.
@@ -44,23 +46,21 @@ def open_feeds(given):
         ValueError: If one is none that can be read; if two are given one name.
         OSError: If a remote one does not answer.
     """
-    feeds = {}
+    opened = []
     for place in given:
         named = isinstance(place, str) and re.fullmatch(r"([^/:?=]+)=(.+)", place)
         # A file may have such a name.
         name, place = named.groups() if named and not Path(place).exists() else (None, place)
-        source = data_pipelines.open_source(place)
-        if name in feeds:
+        if name is not None and name in [other for other, _ in opened]:
             raise ValueError(
                 f"`source` must have another name for each, as in NAME=ADDRESS. Received: {name} "
                 "twice"
             )
-        shown, number = name or _name_of(source), 1
-        while shown in feeds:
-            number += 1
-            shown = f"{_name_of(source)} ({number})"
-        feeds[shown] = source, name is not None
-    return feeds
+        opened.append((name, data_pipelines.open_source(place)))
+    by_user = [name for name, _ in opened if name is not None]
+    others = [(_name_of(source), str(source.path)) for name, source in opened if name is None]
+    made = iter(told_apart(others, by_user))
+    return {name or next(made): (source, name is not None) for name, source in opened}
 
 
 def _name_of(source):
@@ -238,25 +238,19 @@ def recorded_frames(video, clip, rate, images=False):
             scales, so that the frames are those of the calibration, is decoded a second time.
 
     Yields:
-        `(time_sec, frame, image, size)`: seconds since the first, by the number of the frame while
-        the clock of the video agrees; uint8 as the model takes it; uint8 as it was, or None;
-        `(height, width)` as it was.
+        `(time_sec, frame, image, size)`: seconds since the first, as of `FrameClock`; uint8 as the
+        model takes it; uint8 as it was, or None; `(height, width)` as it was.
     """
     scales = isinstance(video, TimedVideo)
     size = first_frame(video, clip).shape[:2] if scales else None
     also = video.timed(clip.fps) if scales and images else None
-    begin_sec = number = 0
-    for clock_sec, frame in video.timed(clip.fps, clip.size, clip.channels):
+    clock = FrameClock(rate)
+    for said_sec, frame in video.timed(clip.fps, clip.size, clip.channels):
         _, image = next(also, (None, None)) if also else (None, frame)
         if image is None:
             raise OSError(f"{video.name} broke off as it was decoded a second time, for pictures")
-        time_sec = begin_sec + number / rate
-        # Clocks of containers are coarse; where this one stood still or was put, it is right.
-        if clock_sec is not None and abs(clock_sec - time_sec) > _CLOCK_SECONDS:
-            begin_sec, number, time_sec = clock_sec, 0, clock_sec
-        number += 1
         yield (
-            time_sec, prepared(frame, clip), image if images else None,
+            clock.seconds(said_sec), prepared(frame, clip), image if images else None,
             size if size and not images else image.shape[:2],
         )  # fmt: skip
 

@@ -4,12 +4,12 @@ import dataclasses
 from pathlib import Path
 
 from zoo.commands import calibrate_setup
-from zoo.commands.detection_setup import read_settings
-from zoo.evaluation.calibration import FEWEST_EVENTS, entry_for, settings_for
+from zoo.commands.detection_setup import read_calibration
+from zoo.evaluation.calibration import FEWEST_EVENTS, check_weights, entry_for, settings_for
 from zoo.evaluation.drift import DriftWatch
 from zoo.evaluation.events import EventSettings
 from zoo.evaluation.rolling_calibration import RollingCalibration
-from zoo.training.whole_files import read_json
+from zoo.models.weights_digest import weights_digest
 
 # Of live footage, by which a threshold is calibrated anew: half a day, or what the rate needs.
 WINDOW_HOURS = 12.0
@@ -26,6 +26,7 @@ class Watched:
         channels: 1 or 3.
         score_window: Pixels on a side of the window that its score is the largest mean of, or None.
         calibration: `Path` of the calibration that lies beside it, or None.
+        weights_sha256: `zoo.models.weights_digest` of it, None where an export does not say.
     """
 
     model: object
@@ -34,6 +35,7 @@ class Watched:
     channels: int
     score_window: int
     calibration: Path | None
+    weights_sha256: str | None = None
 
 
 def open_watched(name):
@@ -57,11 +59,12 @@ def open_watched(name):
         about = export.manifest
         window = about["model"]["arguments"].get("score_window")
         fps, shape, model = about["fps"], about["clip_shape"], export
+        digest = about.get("weights_sha256")
     else:
         beside = folder / calibrate_setup.FILE
         model = zoo.load(str(name))
         window = getattr(model, "score_window", None)
-        fps, shape = model.fps, model.clip_shape
+        fps, shape, digest = model.fps, model.clip_shape, weights_digest(model)
     if not fps or not shape:
         raise ValueError(
             "`name` must be a model that says which frames it takes, `clip_shape` and `fps`. "
@@ -69,7 +72,7 @@ def open_watched(name):
         )
     return Watched(
         model, fps, tuple(shape[1:3]), shape[3], window,
-        beside if beside.is_file() else None,
+        beside if beside.is_file() else None, digest,
     )  # fmt: skip
 
 
@@ -105,7 +108,7 @@ class Thresholds:
             `EventSettings`.
         """
         when = None if self._recalibrate else wall_sec
-        return settings_for(self._calibration, self._camera(names), when)
+        return settings_for(self._calibration, self.camera(names), when)
 
     def drift(self, names):
         """`zoo.evaluation.drift.DriftWatch` of a camera, None of a threshold by itself.
@@ -113,18 +116,19 @@ class Thresholds:
         Raises:
             ValueError: If the footage of the calibration was too short to tell drift by.
         """
-        entry = entry_for(self._calibration, self._camera(names))
+        entry = entry_for(self._calibration, self.camera(names))
         return DriftWatch(entry) if "false_alarms_per_hour" in entry else None
 
     def rolling(self, names):
         """`RollingCalibration` of a camera, None where thresholds are to stay."""
         if not self._recalibrate:
             return None
-        entry = entry_for(self._calibration, self._camera(names))
+        entry = entry_for(self._calibration, self.camera(names))
         hours = max(WINDOW_HOURS, FEWEST_EVENTS / entry["false_alarms_per_hour"])
         return RollingCalibration(entry, window_hours=hours)
 
-    def _camera(self, names):
+    def camera(self, names):
+        """The first of some names that the calibration knows; None where it has that of all."""
         known = self._calibration.get("cameras", {})
         return next((name for name in names if "events" in known.get(name, {})), None)
 
@@ -144,8 +148,8 @@ def thresholds(watched, name, calibration=None, threshold=None, recalibrate=Fals
         `Thresholds`.
 
     Raises:
-        ValueError: If there is neither, both are given, the calibration is of another model, or a
-            threshold by itself is to be calibrated anew.
+        ValueError: If there is neither, both are given, the calibration is of another model or of
+            other weights, or a threshold by itself is to be calibrated anew.
     """
     if threshold is not None:
         if calibration is not None:
@@ -171,8 +175,7 @@ def thresholds(watched, name, calibration=None, threshold=None, recalibrate=Fals
             f"footage by `zoo calibrate {name} --data NORMAL --false-alarms-per-hour 1 --out "
             "FILE`, or --threshold X"
         )
-    read_settings(path)  # So that what is wrong with it is said of the file.
-    found = read_json(path)
+    found = read_calibration(path)
     for what, of_model in (
         ("frames_per_second_of_video", watched.fps),
         ("frame", [*watched.size, watched.channels]),
@@ -182,4 +185,5 @@ def thresholds(watched, name, calibration=None, threshold=None, recalibrate=Fals
                 f"`calibration` must be of this model, whose {what} is {of_model}. Received: "
                 f"{path}, of {found[what]}"
             )
+    check_weights(found, watched.weights_sha256, name, path)
     return Thresholds(found, recalibrate)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import zoo
 from zoo.commands.watching.watched import Thresholds, Watched, open_watched, thresholds
 from zoo.evaluation import drift
 from zoo.evaluation.events import EventSettings
+from zoo.models.weights_digest import weights_digest
 
 EVENTS = EventSettings(high=0.5, min_seconds=1.0)
 WATCHED = Watched(None, 10.0, (32, 48), 1, 24, None)
@@ -33,7 +35,9 @@ def test_a_run_is_opened_with_the_calibration_in_it(run_folder, tmp_path):
     assert type(found.model).__name__ == "ConvLSTMVAE" and found.calibration is None
     assert (found.fps, found.size, found.channels, found.score_window) == (10.0, (32, 48), 1, 16)
     path = calibration(run / "calibration.json")
-    assert open_watched(str(run)).calibration == path
+    found = open_watched(str(run))
+    assert found.calibration == path
+    assert found.weights_sha256 == weights_digest(zoo.load(str(run)))
 
 
 @pytest.mark.slow
@@ -48,8 +52,9 @@ def test_an_export_is_opened_as_it_is_in_its_manifest_or_not_at_all(run_folder, 
     found = open_watched(str(tmp_path / "gate"))
     assert isinstance(found.model, exports.Export)
     assert dataclasses.replace(found, model=None) == dataclasses.replace(
-        WATCHED, calibration=version / "assets.extra" / "calibration.json"
-    )
+        WATCHED, calibration=version / "assets.extra" / "calibration.json",
+        weights_sha256=weights_digest(model),
+    )  # fmt: skip
     assert thresholds(found, "gate").of(["gate"], 0.0).high == 0.5
     manifest = version / "assets.extra" / "manifest.json"
     content = manifest.read_text()
@@ -139,6 +144,25 @@ def test_a_calibration_of_another_model_is_refused(tmp_path, about):
     path = calibration(tmp_path / "other.json", **about)
     with pytest.raises(ValueError, match=f"`calibration` must be of this model, whose {name}"):
         thresholds(WATCHED, "mine", path)
+
+
+def test_a_calibration_of_other_weights_is_refused_by_both_names(tmp_path, monkeypatch, caplog):
+    about = {"model": "street", "weights_sha256": "1" * 64, "false_alarms_per_hour": 2.0}
+    path, read = calibration(tmp_path / "c.json", **about), []
+
+    def read_text(self, *words, read_text=Path.read_text, **more):
+        read.append(self)
+        return read_text(self, *words, **more)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    mine = dataclasses.replace(WATCHED, weights_sha256="1" * 64)
+    assert thresholds(mine, "runs/mine", path).of(["gate"], 0.0).high == 0.5
+    assert read == [path] and not caplog.records
+    said = "of the weights of runs/mine, SHA-256 2+.*c.json of street, SHA-256 1+.*zoo calibrate"
+    with pytest.raises(ValueError, match=said):
+        thresholds(dataclasses.replace(mine, weights_sha256="2" * 64), "runs/mine", path)
+    thresholds(WATCHED, "runs/mine", path)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_what_is_no_calibration_is_refused(tmp_path):
