@@ -41,7 +41,8 @@ def watch(
         Path | None, typer.Option(help="Folder for a video of each source, scores drawn in.")
     ] = None,
     page: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of a page on this machine.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of a page on this machine; 0 takes a free one."),
     ] = None,
     window: Annotated[bool, typer.Option("--window", help="Show it on the screen.")] = False,
     max_speed: Annotated[
@@ -62,7 +63,8 @@ def watch(
     the calibration are told, and with --recalibrate the threshold follows them. Files play at their
     own pace, and what is not scored in time is dropped and counted, as of cameras; --max-speed
     drops nothing of them. A camera that is not there is waited for. An interrupt ends all events
-    that go on, and the files.
+    that go on, and finishes the videos that are written. Exit code 1 where alarms were lost or a
+    source could not be read.
     """
     from zoo.commands.watching import session
 

@@ -14,7 +14,8 @@ class Stream:
 
     Args:
         name: Shown to people; one of a kind.
-        known_as: Tuple of names that a calibration may have it under.
+        known_as: Tuple of names that a calibration may have it under; the first is that of its
+            camera, of which the next video may be, too.
         tells_hour: Whether its frames are known to be of the hour of the day of their `wall_sec`,
             as calibrations take it.
     """

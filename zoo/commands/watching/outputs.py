@@ -110,7 +110,7 @@ class Outputs:
         self.alarms_lost = self.webhook_waiting = self.webhook_lost = 0
         # Of the pictures of alarms that wait.
         self._still_bytes, self._stills_left, self._counting = 0, 0, threading.Lock()
-        self._drawing = Stage(lambda item: pictures.show(*item), _MOST_PICTURES)
+        self._drawing = Stage(self._draw, _MOST_PICTURES)
         self._telling = Stage(self._tell, _MOST_ALARMS)
         # What it raises is raised by the next `tell`.
         self._teller = threading.Thread(target=self._run_teller, name="alarms", daemon=True)
@@ -200,6 +200,10 @@ class Outputs:
                 "next watch"
             )
 
+    def _draw(self, item):
+        self._pictures.show(*item)
+        self._say_troubles()
+
     def _run_teller(self):
         with contextlib.suppress(Exception):
             self._telling.run()
@@ -221,10 +225,10 @@ class Outputs:
     def _say_troubles(self):
         outputs = {"alarms": self._log, "webhook": self._webhook}
         outputs |= self._pictures.outputs if self._pictures is not None else {}
+        before, self._said = self._said, {}
         for name, output in outputs.items():
-            trouble = getattr(output, "trouble", None)
-            if trouble != self._said.get(name):
-                self._said[name] = trouble
+            trouble = self._said[name] = getattr(output, "trouble", None)
+            if trouble != before.get(name):
                 self._say(trouble or f"{name}: the trouble is over")
 
 
@@ -241,11 +245,11 @@ class Pictures:
     def __init__(self, new_overlay, new_video=None, page=None, window=None):
         self._new_overlay, self._new_video = new_overlay, new_video
         self._page, self._window = page, window
-        self._overlays, self._videos = {}, {}
+        self._overlays, self._videos, self._ended = {}, {}, None
 
     @property
     def outputs(self):
-        """Dict from names of outputs to those that there are."""
+        """Dict from names of outputs to those that there are, also of what ended last."""
         videos = {f"video of {name}": video for name, video in self._videos.items()}
         return {"page": self._page, "window": self._window, **videos}
 
@@ -261,11 +265,14 @@ class Pictures:
             stream: Name of its stream.
             scored: `ScoredFrame`, or None at the end of the stream.
         """
+        # The file of a stream that has ended stays for a moment, as it may be in trouble.
+        self._videos.pop(self._ended, None)
+        self._ended = None
         if scored is None:
             self._overlays.pop(stream, None)
-            video = self._videos.pop(stream, None)
-            if video is not None:
-                video.close()
+            if stream in self._videos:
+                self._videos[stream].close()
+                self._ended = stream
             for output in (self._page, self._window):
                 if output is not None:
                     output.end(stream)

@@ -28,7 +28,7 @@ class Watcher:
     def __init__(self, scorer, arrivals, thresholds, show, tell, say, max_frames=None):
         self._scorer, self._arrivals, self._thresholds = scorer, arrivals, thresholds
         self._show, self._tell, self._say, self._max_frames = show, tell, say, max_frames
-        self.sources, self._watches = {}, {}
+        self.sources, self._watches, self._unwatched = {}, {}, set()
 
     def run(self):
         """Goes on until all sources have ended or nothing is wanted; then ends all events."""
@@ -61,19 +61,30 @@ class Watcher:
     def _watch(self, source, arrived):
         watch = self._watches.get(source)
         if watch is None or watch.stream != arrived.stream:
+            before = watch
             if watch is not None:
                 self._leave(source)
-            watch = self._watches[source] = self._begin(source, arrived.stream)
+            watch = self._watches[source] = self._begin(source, arrived.stream, before)
             self.sources.setdefault(source, Counts())
         return watch
 
-    def _begin(self, source, stream):
+    def _begin(self, source, stream, before):
+        if before is not None and self._of(before.stream) == self._of(stream):
+            # What is ordinary goes on from one video of a camera to the next.
+            return _Watch(source, stream, before.drift, before.rolling)
         drift = None
         try:
             drift = self._thresholds.drift(stream.known_as)
         except ValueError as error:
-            self._say(f"{stream.name}: drift is not watched: {error}")
+            # Of a folder of many files once, not of each.
+            reason = str(error).partition("Received: ")[2] or str(error)
+            if reason not in self._unwatched:
+                self._unwatched.add(reason)
+                self._say(f"{stream.name}: drift is not watched: {reason}")
         return _Watch(source, stream, drift, self._thresholds.rolling(stream.known_as))
+
+    def _of(self, stream):
+        return stream.known_as[0], self._thresholds.camera(stream.known_as)
 
     def _settings(self, stream, arrived):
         wall_sec = arrived.wall_sec if stream.tells_hour else None
@@ -83,7 +94,10 @@ class Watcher:
         """Begins a stream anew where its state says nothing about the frame that comes."""
         last = watch.last
         if watch.tracker is None:
-            watch.tracker = EventTracker(self._settings(watch.stream, arrived), arrived.size)
+            settings = self._settings(watch.stream, arrived)
+            watch.tracker = EventTracker(settings, arrived.size)
+            if watch.rolling is not None:
+                watch.tracker.set_threshold(watch.rolling.settings.high)
         elif watch.tracker.frame_size != arrived.size:
             self._say(
                 f"{watch.stream.name}: its frames change from {_shown(watch.tracker.frame_size)} "

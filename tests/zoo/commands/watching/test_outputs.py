@@ -148,6 +148,27 @@ def test_trouble_is_said_when_it_changes():
     assert said == ["the disk is full", "alarms: the trouble is over"]
 
 
+def test_trouble_with_the_end_of_a_video_file_is_said(monkeypatch):
+    videos, said = [], []
+
+    def new_video(name):
+        videos.append(Shown(name))
+        videos[-1].close = lambda video=videos[-1]: setattr(video, "trouble", f"{name} is broken")
+        return videos[-1]
+
+    outputs = Outputs(Log(), said.append, pictures=Pictures(Overlay, new_video))
+    for name in ("a", "b", "c"):
+        outputs.show(name, scored())
+        outputs.show(name, None)
+    for _ in range(2):
+        outputs.draw(0.0)
+    assert said == ["a is broken"]
+    outputs.close()
+    assert said == ["a is broken", "b is broken", "c is broken"]
+    # What is remembered is not more with each file.
+    assert set(outputs._said) == {"alarms", "webhook", "page", "window", "video of c"}
+
+
 def test_a_fault_in_telling_is_raised_and_holds_nothing_up():
     log = Log()
     log.tell = None

@@ -178,8 +178,8 @@ class Following(Thresholds):
     """Tells of a drift with the third score, and of another threshold with the sixth."""
 
     def __init__(self):
-        super().__init__(of(1.0), recalibrate=True)
-        self.given = {"drift": [], "rolling": []}
+        super().__init__({**of(1.0), "cameras": {"gate": of(1.0)}}, recalibrate=True)
+        self.given, self.begun = {"drift": [], "rolling": []}, []
 
     def drift(self, names):
         return self._told("drift", {3: types.SimpleNamespace(state="begun")})
@@ -190,9 +190,13 @@ class Following(Thresholds):
     def _told(self, name, answers):
         def update(time_sec, score_map, events):
             self.given[name].append((round(time_sec, 3), score_map.max(), len(events)))
-            return answers.get(len(self.given[name]))
+            told = answers.get(len(self.given[name]))
+            found.settings = told or found.settings
+            return told
 
-        return types.SimpleNamespace(update=update)
+        self.begun.append(name)
+        found = types.SimpleNamespace(update=update, settings=SETTINGS)
+        return found
 
 
 def test_drift_is_told_and_the_threshold_follows_for_the_frames_to_come(watching):
@@ -208,14 +212,33 @@ def test_drift_is_told_and_the_threshold_follows_for_the_frames_to_come(watching
     assert thresholds == [1.0] * 7 + [4.0]
 
 
+@pytest.mark.parametrize(
+    ("names", "begun"),
+    [
+        ((("gate", "b.avi"), ("gate", "c.avi")), 1),
+        # Of another camera, and of one that the calibration knows by the name of the file.
+        ((("gate", "b.avi"), ("door", "c.avi")), 2),
+        ((("hall", "b.avi"), ("hall", "gate")), 2),
+    ],
+)
+def test_what_is_ordinary_goes_on_from_one_video_of_a_camera_to_the_next(watching, names, begun):
+    limits = Following()
+    one, other = (frames([0, 0, 0, 2, 2, 2, 2, 0], f"footage/{known[-1]}", known_as=known)
+                  for known in names)  # fmt: skip
+    out = watching({"footage": [*one, *other]}, limits)
+    assert limits.begun == ["drift", "rolling"] * begun
+    thresholds = [scored.threshold for name, scored in out.shown if scored]
+    assert thresholds == [1.0] * 7 + [4.0] + ([4.0] * 8 if begun == 1 else [1.0] * 8)
+    # Scores and events begin anew all the same.
+    assert [scored.score for _, scored in out.shown if scored][8] is None
+
+
 def test_footage_too_short_to_tell_drift_by_is_said_once(watching):
     limits = Thresholds(
         {**of(1.0), "false_alarms_per_hour": 60.0, "scores": {"refused": "it had 3 minutes"}}
     )
-    out = watching({"gate": frames([0, 0, 5, 5])}, limits)
-    assert [line.partition(" Received")[0] for line in out.said] == [
-        "gate: drift is not watched: `calibrated` must hold `scores` to tell drift by."
-    ]
+    out = watching({"gate": [*frames([0, 0, 5, 5]), *frames([0, 0], "b.avi")]}, limits)
+    assert out.said == ["gate: drift is not watched: it had 3 minutes"]
 
 
 def test_a_source_is_left_after_so_many_frames(watching):
