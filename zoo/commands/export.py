@@ -69,7 +69,7 @@ def export(
         version=version,
         rollout_steps=rollout_steps,
         card=_card(name_or_run),
-        calibration=_calibration(name_or_run),
+        calibration=_calibration(name_or_run, model),
         # Of a run folder its own name: an export tells nothing of the machine that wrote it.
         name=Path(name_or_run).name if Path(name_or_run).is_dir() else name_or_run,
         clip=frames,
@@ -189,12 +189,19 @@ def _footage_of_run(name_or_run):
     return Path(data) if data and Path(data).exists() else None
 
 
-def _calibration(name_or_run):
+def _calibration(name_or_run, model):
     from zoo.commands.calibrate_setup import FILE
+    from zoo.evaluation.calibration import check_weights
+    from zoo.models.weights_digest import weights_digest
     from zoo.training.whole_files import read_json
 
     path = Path(name_or_run) / FILE
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    if "weights_sha256" in found:  # Of one that does not say, `exports.export` warns.
+        check_weights(found, weights_digest(model), name_or_run, path)
+    return found
 
 
 def _card(name_or_run):

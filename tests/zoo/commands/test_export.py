@@ -70,6 +70,18 @@ def test_a_run_is_exported_and_verified_on_its_own_footage(command, tmp_path, fo
     assert above.any() and not above.all()
 
 
+def test_a_run_that_was_trained_on_since_it_was_calibrated_is_refused(command, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    stale = {"events": EventSettings(high=1e-4).to_dict(), "weights_sha256": "1" * 64}
+    (run / "calibration.json").write_text(json.dumps(stale))
+    result = command(run, tmp_path / "served")
+    assert result.exit_code == 1 and not (tmp_path / "served").exists()
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith(f"zoo: `calibration` must be of the weights of {run}, SHA-256 ")
+    assert f"Received: {run}/calibration.json" in said and f"`zoo calibrate {run} --data" in said
+
+
 @pytest.mark.slow
 def test_a_version_that_fails_its_verification_never_appears(
     command, tmp_path, verified_here, monkeypatch
