@@ -15,8 +15,6 @@ from zoo.evaluation.calibration import AlarmCounter
 from zoo.evaluation.events import EventSettings
 from zoo.evaluation.scoring import BLOCK_PIXELS, to_unit_range
 
-FILE = "calibration.json"
-
 
 @dataclasses.dataclass(frozen=True)
 class Scoring:

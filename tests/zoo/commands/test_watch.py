@@ -79,7 +79,7 @@ def test_wrong_usage_is_named(run_folder, film, tmp_path, words, said):
     assert done.exit_code == 2 and said in done.stderr.splitlines()[-1]
 
 
-def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, monkeypatch):
+def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, film, monkeypatch):
     from zoo.commands.watching import session
 
     of = {"frames": 3, "dropped": 1, "seconds": 0.25, "frames_per_second": 8.0, "events": 0}
@@ -89,11 +89,11 @@ def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, mon
         "alarms_lost": 0,
     }
     monkeypatch.setattr(session, "watch", lambda *words, **options: found)
-    done = run("mine", "gate", "door")
+    done = run(run_folder, film)
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == "zoo: 1 of 2 sources could not be read"
     found["alarms_lost"] = 2
-    done = run("mine", "gate", "door")
+    done = run(run_folder, film)
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == "zoo: 2 alarms could not be written"
 

@@ -2,7 +2,6 @@
 
 import datetime
 import math
-import re
 import threading
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from data_pipelines.batching import first_frame
 from data_pipelines.sources.base import TimedVideo
 from data_pipelines.sources.dated_names import moment_in
 from zoo.commands.console import is_expected, printable
+from zoo.commands.watch import name_and_place
 from zoo.commands.watching.arrivals import Arrived, Stream
 from zoo.evaluation.events import OUTAGE_SECONDS
 
@@ -46,9 +46,7 @@ def open_feeds(given):
     """
     feeds = {}
     for place in given:
-        named = isinstance(place, str) and re.fullmatch(r"([^/:?=]+)=(.+)", place)
-        # A file may have such a name.
-        name, place = named.groups() if named and not Path(place).exists() else (None, place)
+        name, place = name_and_place(place) if isinstance(place, str) else (None, place)
         source = data_pipelines.open_source(place)
         if name in feeds:
             raise ValueError(
