@@ -11,17 +11,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import (
-    check_above_0,
-    check_model,
-    check_out,
-    check_there,
-    emit_json,
-    load_tensorflow,
-    log,
-    progress,
-    say,
-)
+from zoo.commands.arguments import check_above_0, check_model, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow, log, progress, say
 
 FILE = "calibration.json"
 

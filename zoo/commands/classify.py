@@ -17,14 +17,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import (
-    check_folder,
-    check_model,
-    check_out,
-    check_there,
-    emit_json,
-    load_tensorflow,
-)
+from zoo.commands.arguments import check_folder, check_model, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow
 
 COLUMNS = ("path", "begin_sec", "end_sec", "label", "probability")
 HEADS = "logistic, neighbours (both on pooled descriptors) or attention (on local ones)."

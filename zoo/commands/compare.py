@@ -12,16 +12,8 @@ import typer
 
 from zoo import registry
 from zoo.commands import tables
-from zoo.commands.console import (
-    check_out,
-    check_there,
-    columns,
-    emit_json,
-    load_tensorflow,
-    log,
-    progress,
-    say,
-)
+from zoo.commands.arguments import check_out, check_there
+from zoo.commands.console import columns, emit_json, load_tensorflow, log, progress, say
 
 EVALUATIONS = ("anomaly", "prediction", "representation")
 

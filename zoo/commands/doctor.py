@@ -13,14 +13,8 @@ from typing import Annotated
 import typer
 
 from zoo.commands import installation
-from zoo.commands.console import (
-    check_above_0,
-    check_out,
-    check_there,
-    emit_json,
-    load_tensorflow,
-    say,
-)
+from zoo.commands.arguments import check_above_0, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow, say
 
 # As of `data_pipelines.doctor`, which is loaded with footage only: it brings TensorFlow.
 SECONDS_PER_FILE = 120.0

@@ -12,14 +12,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import (
-    check_model,
-    check_out,
-    check_there,
-    emit_json,
-    load_tensorflow,
-    say,
-)
+from zoo.commands.arguments import check_model, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow, say
 
 SUFFIXES = (".npz", ".csv")
 # Clips that go through the model at once: enough to fill two cores.

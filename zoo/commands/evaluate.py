@@ -29,17 +29,8 @@ from typing import Annotated
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import (
-    check_model,
-    check_out,
-    check_there,
-    command_line,
-    emit_json,
-    load_tensorflow,
-    log,
-    progress,
-    say,
-)
+from zoo.commands.arguments import check_model, check_out, check_there
+from zoo.commands.console import command_line, emit_json, load_tensorflow, log, progress, say
 from zoo.training.precision import check_precision, choose_precision
 
 Name = Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")]

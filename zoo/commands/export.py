@@ -11,14 +11,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import (
-    check_folder,
-    check_model,
-    check_there,
-    emit_json,
-    load_tensorflow,
-    say,
-)
+from zoo.commands.arguments import check_folder, check_model, check_there
+from zoo.commands.console import emit_json, load_tensorflow, say
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 FRAMES = 16

@@ -16,17 +16,8 @@ from typing import Annotated
 import typer
 
 from zoo import registry
-from zoo.commands.console import (
-    check_above_0,
-    check_folder,
-    check_there,
-    emit_json,
-    load_tensorflow,
-    log,
-    printable,
-    progress,
-    say,
-)
+from zoo.commands.arguments import check_above_0, check_folder, check_there
+from zoo.commands.console import emit_json, load_tensorflow, log, printable, progress, say
 
 
 def prepare(

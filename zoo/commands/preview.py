@@ -11,16 +11,8 @@ from typing import Annotated
 import typer
 
 from zoo import registry
-from zoo.commands.console import (
-    check_above_0,
-    check_folder,
-    check_there,
-    columns,
-    emit_json,
-    load_tensorflow,
-    log,
-    printable,
-)
+from zoo.commands.arguments import check_above_0, check_folder, check_there
+from zoo.commands.console import columns, emit_json, load_tensorflow, log, printable
 
 PRESET = "convlstm_vae"
 

@@ -12,14 +12,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import (
-    check_folder,
-    check_there,
-    command_line,
-    load_tensorflow,
-    log,
-    say,
-)
+from zoo.commands.arguments import check_folder, check_there
+from zoo.commands.console import command_line, load_tensorflow, log, say
 
 PRESET = "convlstm_vae/synthetic_cctv"
 

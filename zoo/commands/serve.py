@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_there, load_tensorflow, log
+from zoo.commands.arguments import check_there
+from zoo.commands.console import load_tensorflow, log
 
 
 def serve(

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_folder, check_there, emit_json, load_tensorflow
+from zoo.commands.arguments import check_folder, check_there
+from zoo.commands.console import emit_json, load_tensorflow
 
 
 def serve_config(

@@ -16,7 +16,8 @@ from typing import Annotated
 import typer
 
 from zoo import registry
-from zoo.commands.console import check_above_0, check_there, command_line, load_tensorflow, log, say
+from zoo.commands.arguments import check_above_0, check_there
+from zoo.commands.console import command_line, load_tensorflow, log, say
 from zoo.training.distribution import check_distribution
 from zoo.training.precision import check_precision
 from zoo.training.run_folder import RunFolder

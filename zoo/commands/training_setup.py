@@ -15,7 +15,7 @@ import data_pipelines
 import zoo
 from data_pipelines import remote
 from zoo import callbacks, registry
-from zoo.commands.console import check_above_0
+from zoo.commands.arguments import check_above_0
 from zoo.commands.train import initial_weights
 from zoo.layers.sizes import nearest_size
 from zoo.training import distribution as distributions

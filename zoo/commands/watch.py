@@ -11,18 +11,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import (
-    check_above_0,
-    check_model,
-    check_out,
-    check_there,
-    columns,
-    emit_json,
-    load_tensorflow,
-    log,
-    printable,
-    say,
-)
+from zoo.commands.arguments import check_above_0, check_model, check_out, check_there
+from zoo.commands.console import columns, emit_json, load_tensorflow, log, printable, say
 
 
 def watch(

@@ -61,7 +61,7 @@ def test_json_is_one_object_beside_a_file_of_alarms(run_folder, film, tmp_path):
     ("words", "said"),
     [
         (["RUN", "FILM"], "`NAME_OR_RUN_OR_EXPORT` must be calibrated, or a threshold be given"),
-        (["RUN", "FILM", "--threshold", "0"], "`--threshold` must be above 0. Received: 0.0"),
+        (["RUN", "FILM", "--threshold", "0"], "`--threshold` must be above 0. Received: "),
         (["RUN", "nowhere.avi", "--threshold", "1"], "`SOURCE` nowhere.avi does not exist"),
         (["convlstm_vea", "FILM"], "`NAME_OR_RUN_OR_EXPORT` must be a preset"),
         (["RUN", "NOTES", "--threshold", "1"], "`SOURCE` must be a video file, or a folder of"),
