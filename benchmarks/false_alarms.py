@@ -32,6 +32,7 @@ import zoo  # noqa: E402
 from data_pipelines.sources import synthetic_cctv  # noqa: E402
 from data_pipelines.sources.cctv_plan import CONDITIONS  # noqa: E402
 from zoo.commands import calibrate_setup  # noqa: E402
+from zoo.commands.calibrate import FILE  # noqa: E402
 from zoo.evaluation import calibration  # noqa: E402
 from zoo.evaluation.calibration import AlarmCounter  # noqa: E402
 from zoo.evaluation.events import BEGUN, ENDED, EventTracker  # noqa: E402
@@ -109,7 +110,7 @@ def of_seed(folder, seed, scoring, arguments):
                 print(f"seed {seed}: {videos[number].name}", file=sys.stderr, flush=True)
                 write_json(name, watched(videos[number], scoring, settings))
         shutil.rmtree(footage)
-    threshold = read_json(folder / calibrate_setup.FILE)
+    threshold = read_json(folder / FILE)
     return {
         "threshold": threshold["events"]["high"], "rate_interval": threshold["rate_interval"],
         "normal": [read_json(name) for n, name in names.items() if n < files],
@@ -125,7 +126,7 @@ def taken_of(files, wanted, take):
 
 def calibrated(folder, videos, scoring, arguments):
     """The settings for events; the score maps of each video are kept till they are known."""
-    path = folder / calibrate_setup.FILE
+    path = folder / FILE
     if not path.is_file():
         counter = AlarmCounter(scoring.settings(0.3, 0.5))
         kept = [folder / f"maps{number:03d}.npy" for number in range(len(videos))]

@@ -166,7 +166,9 @@ def register(name, variant):
     if variant.model_class is not None:
         preset = PRESETS[variant.preset]
         own = f"benchmark/{slug(name)}"
-        PRESETS[own] = dataclasses.replace(preset, name=own, model_class=variant.model_class)
+        # Where a preset looks for its class.
+        setattr(zoo, variant.model_class.__name__, variant.model_class)
+        PRESETS[own] = dataclasses.replace(preset, name=own, model=variant.model_class.__name__)
 
 
 def preset_name(name):

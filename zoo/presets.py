@@ -2,15 +2,7 @@
 
 import dataclasses
 
-from zoo.models.composite_lstm import CompositeLSTM
-from zoo.models.conv3d_autoencoder import Conv3DAutoencoder
-from zoo.models.convlstm_predictor import ConvLSTMPredictor
-from zoo.models.convlstm_vae import ConvLSTMVAE
-from zoo.models.foresight import Foresight
-from zoo.models.multiscale_gan import MultiscaleGAN
-from zoo.models.pca import PCA
-from zoo.models.video_gan import VideoGAN
-from zoo.models.video_vae import VideoVAE
+import zoo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +11,7 @@ class Preset:
 
     Attributes:
         name: `MODEL/DATASET`.
-        model_class: The class that the arguments are for.
+        model: Name in `zoo` of the class that the arguments are for.
         arguments: Arguments of its constructor.
         description: One sentence for `zoo list`.
         paper: Where the model comes from.
@@ -31,12 +23,17 @@ class Preset:
     """
 
     name: str
-    model_class: type
+    model: str
     arguments: dict
     description: str
     paper: str
     training: dict
     small: dict
+
+    @property
+    def model_class(self):
+        """The class itself; to look into the catalogue, TensorFlow need not be loaded."""
+        return getattr(zoo, self.model)
 
 
 _PED2 = {"clip_shape": (16, 128, 192, 1), "fps": 10.0, "channels": 1}
@@ -81,7 +78,7 @@ _SMALL_VAE = {
 _ALL = (
     Preset(
         name="convlstm_vae/ucsd_ped2",
-        model_class=ConvLSTMVAE,
+        model="ConvLSTMVAE",
         # The scale is about the error that a trained model makes, so that the bound weighs the
         # latent as it should.
         arguments={
@@ -98,7 +95,7 @@ _ALL = (
     ),
     Preset(
         name="convlstm_vae/synthetic_cctv",
-        model_class=ConvLSTMVAE,
+        model="ConvLSTMVAE",
         arguments={
             "clip_shape": (16, 96, 144, 1),
             "fps": 10.0,
@@ -126,7 +123,7 @@ _ALL = (
     ),
     Preset(
         name="convlstm_vae/weizmann",
-        model_class=ConvLSTMVAE,
+        model="ConvLSTMVAE",
         arguments={
             "clip_shape": (16, 64, 64, 1),
             "fps": 25.0,
@@ -148,7 +145,7 @@ _ALL = (
     ),
     Preset(
         name="convlstm_predictor/ucsd_ped2",
-        model_class=ConvLSTMPredictor,
+        model="ConvLSTMPredictor",
         arguments=_PED2,
         description="ConvLSTM encoder-forecaster, four frames ahead.",
         paper="Shi et al. 2015; Hochreiter and Schmidhuber 1997",
@@ -157,7 +154,7 @@ _ALL = (
     ),
     Preset(
         name="foresight/ucsd_ped2",
-        model_class=Foresight,
+        model="Foresight",
         # Chosen on held-out training videos; see the card.
         arguments={**_PED2, "score_horizon": 7},
         description="Gated averages over many time scales, eight frames ahead: this zoo's own.",
@@ -174,7 +171,7 @@ _ALL = (
     ),
     Preset(
         name="multiscale_gan/ucsd_ped2",
-        model_class=MultiscaleGAN,
+        model="MultiscaleGAN",
         arguments={
             **_PED2,
             "gradient_weight": 0.1,
@@ -203,7 +200,7 @@ _ALL = (
     ),
     Preset(
         name="video_vae/ucsd_ped2",
-        model_class=VideoVAE,
+        model="VideoVAE",
         # Chosen on held-out training videos; see the card.
         arguments={**_PED2, "observation_scale": 0.02, "score_horizon": 4},
         description="Variational autoencoder of segments of four frames, each the next's context.",
@@ -219,7 +216,7 @@ _ALL = (
     ),
     Preset(
         name="video_gan/weizmann",
-        model_class=VideoGAN,
+        model="VideoGAN",
         arguments={
             "clip_shape": (16, 64, 64, 1),
             "fps": 25.0,
@@ -266,7 +263,7 @@ _ALL = (
     ),
     Preset(
         name="composite_lstm/ucsd_ped2",
-        model_class=CompositeLSTM,
+        model="CompositeLSTM",
         # The horizon was chosen on held-out training videos; see the card.
         arguments={**_PED2, "horizons": 8, "score_horizon": 8},
         description="ConvLSTM encoder with two decoders: the past reversed, eight frames ahead.",
@@ -276,7 +273,7 @@ _ALL = (
     ),
     Preset(
         name="composite_lstm/moving_mnist",
-        model_class=CompositeLSTM,
+        model="CompositeLSTM",
         # Unconditional, as the authors' own settings for digits are.
         arguments={**_MOVING_MNIST, "conditional": (), "context_frames": 10},
         description="The same on two moving digits: ten frames reversed, ten ahead.",
@@ -286,7 +283,7 @@ _ALL = (
     ),
     Preset(
         name="convlstm_predictor/moving_mnist",
-        model_class=ConvLSTMPredictor,
+        model="ConvLSTMPredictor",
         arguments=_MOVING_MNIST,
         description="ConvLSTM encoder-forecaster on two moving digits, ten frames ahead.",
         paper="Shi et al. 2015",
@@ -295,7 +292,7 @@ _ALL = (
     ),
     Preset(
         name="pca/ucsd_ped2",
-        model_class=PCA,
+        model="PCA",
         # Chosen on held-out training videos, the window of the largest average too: over the 16
         # pixels of the others it finds less than the copy of the last frame does. See the README.
         arguments={
@@ -314,7 +311,7 @@ _ALL = (
     ),
     Preset(
         name="conv3d_autoencoder/ucsd_ped2",
-        model_class=Conv3DAutoencoder,
+        model="Conv3DAutoencoder",
         # Chosen on held-out training videos; see the card.
         arguments={**_PED2, "score_branch": "prediction", "score_horizon": 8},
         description="Convolutions over space and time: eight frames drawn again, eight ahead.",

@@ -1,11 +1,13 @@
-"""From a name of the catalogue, or a run folder, to a model."""
+"""From a name of the catalogue, or a run folder, to a model.
+
+TensorFlow is loaded with the first model, and not to look names up.
+"""
 
 import difflib
 import inspect
 import logging
 import pathlib
 
-from zoo.models.base import VideoModel
 from zoo.models.weights_layout import LayoutError
 from zoo.presets import DEFAULTS, PRESETS, Preset
 from zoo.training.whole_files import read_json
@@ -122,33 +124,11 @@ def load(name, weights="pretrained", dtype=None, **overrides):
     >>> model.clip_shape
     (16, 128, 192, 1)
     """
-    run = pathlib.Path(name)
-    if name not in DEFAULTS and name not in PRESETS and (run.is_dir() or run.name != str(name)):
-        # A path rather than a name: `MODEL/DATASET` has one slash too, so near names come first.
-        if not (run / RUN_CONFIG).is_file() and not _near(name):
-            raise ValueError(
-                f"`name` must be a preset or a run folder of `zoo train`. Received: {name}, "
-                + ("in which there is no config.json" if run.is_dir() else "which is not there")
-            )
-    if name not in DEFAULTS and name not in PRESETS and (run / RUN_CONFIG).is_file():
-        config = read_json(run / RUN_CONFIG)
-        preset, trained = resolve(config["preset"]), run / RUN_WEIGHTS
-        _say_if_unfinished(run)
-        arguments = {**preset.arguments, **config["overrides"]}
-    else:
-        preset = resolve(name)
-        trained, arguments = weights_path(preset), dict(preset.arguments)
+    preset, arguments, trained = find(name, is_trained=weights == "pretrained")
+    _say_if_unfinished(trained.parent)
     check_overrides(preset, overrides)
-    path = None
-    if weights == "pretrained":
-        if not trained.exists():
-            raise ValueError(
-                f"`name` must be trained: {name} has no trained weights. Train it (`zoo train`) "
-                "and give the run folder, or in Python pass weights=None for random weights, or "
-                f"the path of your own. Received: weights={weights!r}"
-            )
-        path = trained
-    elif weights is not None:
+    path = trained if weights == "pretrained" else None
+    if weights not in ("pretrained", None):
         path = pathlib.Path(weights)
         path = path / RUN_WEIGHTS if path.is_dir() else path
         if not path.is_file():
@@ -160,6 +140,50 @@ def load(name, weights="pretrained", dtype=None, **overrides):
     if path is not None:
         load_weights(model, path)
     return model
+
+
+def find(name, argument="name", is_trained=False):
+    """What a name stands for, without making the model or loading TensorFlow.
+
+    Args:
+        name: `MODEL/DATASET`, `MODEL` for its default, or the path of a run folder.
+        argument: What to call it in an error.
+        is_trained: Whether its weights must be there.
+
+    Returns:
+        `(preset, arguments, weights)`: `zoo.presets.Preset`, the dict of the constructor's
+        arguments, and the `pathlib.Path` where trained weights are, or would be.
+
+    Raises:
+        ValueError: If there is nothing of this name, or no weights where they must be.
+
+    Example:
+
+    >>> find("convlstm_vae")[2].name
+    'convlstm_vae.ucsd_ped2.weights.h5'
+    """
+    run = pathlib.Path(name)
+    if name not in DEFAULTS and name not in PRESETS and (run.is_dir() or run.name != str(name)):
+        # A path rather than a name: `MODEL/DATASET` has one slash too, so near names come first.
+        if not (run / RUN_CONFIG).is_file() and not _near(name):
+            raise ValueError(
+                f"`{argument}` must be a preset or a run folder of `zoo train`. Received: {name}, "
+                + ("in which there is no config.json" if run.is_dir() else "which is not there")
+            )
+    if name not in DEFAULTS and name not in PRESETS and (run / RUN_CONFIG).is_file():
+        config = read_json(run / RUN_CONFIG)
+        preset, weights = resolve(config["preset"], argument), run / RUN_WEIGHTS
+        arguments = {**preset.arguments, **config["overrides"]}
+    else:
+        preset = resolve(name, argument)
+        weights, arguments = weights_path(preset), dict(preset.arguments)
+    if is_trained and not weights.exists():
+        raise ValueError(
+            f"`{argument}` must be trained: {name} has no trained weights. Train it (`zoo train`) "
+            "and give the run folder, or in Python pass weights=None for random weights, or "
+            "the path of your own. Received: weights='pretrained'"
+        )
+    return preset, arguments, weights
 
 
 def _say_if_unfinished(run):
@@ -176,7 +200,7 @@ def load_run(path):
     return load(str(path))
 
 
-def load_weights(model: VideoModel, path):
+def load_weights(model, path):
     """Loads weights, or says that they are of another model.
 
     Raises:
@@ -196,6 +220,8 @@ def load_weights(model: VideoModel, path):
 
 def model_arguments(model_class):
     """Names and defaults of the arguments of a model's constructor, `VideoModel`'s included."""
+    from zoo.models.base import VideoModel
+
     found = {}
     for parent in reversed(model_class.__mro__):
         if not issubclass(parent, VideoModel) or "__init__" not in vars(parent):
@@ -236,7 +262,7 @@ def check_overrides(preset: Preset, overrides):
             )
 
 
-def with_scoring(model: VideoModel, **arguments):
+def with_scoring(model, **arguments):
     """The same model and weights under other arguments that hold no weights.
 
     Such as `score_horizon`, `score_pooling` and `score_window`, which are set when a model is

@@ -138,9 +138,7 @@ def test_a_turned_recording_is_given_as_it_is_to_be_shown(encode, turned):
     frame = np.zeros((48, 64, 3), np.uint8)
     frame[:24, :32, 0] = 250  # red, above on the left
     path = encode([frame] * 3, turned=turned)
-    capture = cv2.VideoCapture(path)
-    shown = capture.read()[1][..., ::-1]
-    capture.release()
+    shown = np.rot90(frame, turned // 90)
     _, (found, *_), _ = split(decode(path))
     assert found.shape == shown.shape == ((64, 48, 3) if turned % 180 else (48, 64, 3))
     assert np.abs(found.astype(int) - shown).mean() < 3

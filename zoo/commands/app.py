@@ -1,6 +1,7 @@
 """The command line of `zoo`: which command calls which function, and an example of each.
 
-Command modules load TensorFlow inside their functions only, so that `zoo --help` answers at once.
+Command modules load TensorFlow inside their functions only, so that `zoo --help` answers at once,
+and after what can be checked without it, so that a wrong argument is told at once.
 """
 
 from typing import Annotated
@@ -26,7 +27,7 @@ from zoo.commands import (
     train,
     watch,
 )
-from zoo.commands.console import Command, TensorFlowCommand
+from zoo.commands.console import Command
 
 # Shown at the end of each `--help`.
 EXAMPLES = {
@@ -86,12 +87,12 @@ def _root(
     """
 
 
-def _add(name, function, group=None, loads_tensorflow=True):
+def _add(name, function, group=None):
     """Adds a command to the app or, given the `(name, app)` of a group, to that."""
     group_name, group = group or ("", app)
     group.command(
         name,
-        cls=TensorFlowCommand if loads_tensorflow else Command,
+        cls=Command,
         epilog=f"Example: {EXAMPLES[f'{group_name} {name}'.strip()]}",
     )(function)
 
@@ -128,4 +129,4 @@ _add("evaluate", classify.evaluate, group=_classify)
 _add("prepare", prepare.prepare)
 _add("preview", preview.preview)
 _add("data-service", data_service.data_service)
-_add("doctor", doctor.doctor, loads_tensorflow=False)
+_add("doctor", doctor.doctor)

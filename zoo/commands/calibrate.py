@@ -11,7 +11,10 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, emit_json, log, progress, say
+from zoo.commands.arguments import check_above_0, check_model, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow, log, progress, say
+
+FILE = "calibration.json"
 
 
 def calibrate(
@@ -48,32 +51,37 @@ def calibrate(
     An exported model, a folder of versions or one of them, gets another version, whose `score` and
     `step` give `above_threshold` too, by the threshold for all cameras.
     """
+    log()
+    folder, export = Path(name), None
+    is_run = folder.is_dir() and (folder / "config.json").is_file()
+    is_export = folder.is_dir() and not is_run
+    if is_export and out is not None:
+        raise ValueError(
+            f"`out` must be left out for an export, which gets a new version. Received: {out}"
+        )
+    check_model(name)
+    if not is_export:
+        if out is None and not is_run:
+            raise ValueError(f"`out` must be given for a preset. Received: {name} without it")
+        out = out or folder / FILE
+        check_out(out)
+    check_there(data)
+    check_above_0(false_alarms_per_hour=false_alarms_per_hour)
+    load_tensorflow()
     import zoo
     from zoo.commands import calibrate_setup
     from zoo.training.whole_files import write_json
 
-    log()
-    folder, export = Path(name), None
-    is_run = folder.is_dir() and (folder / "config.json").is_file()
-    if folder.is_dir() and not is_run:
+    if is_export:
         import exports
         from exports import calibrated
 
-        if out is not None:
-            raise ValueError(
-                f"`out` must be left out for an export, which gets a new version. Received: {out}"
-            )
         export = exports.load(folder)
         calibrated.check(export)
         scoring = calibrate_setup.of_export(export)
         known_as = export.manifest["model"]["name"]
     else:
-        model = zoo.load(name)
-        if out is None and not is_run:
-            raise ValueError(f"`out` must be given for a preset. Received: {name} without it")
-        out = out or folder / calibrate_setup.FILE
-        check_out(out)
-        scoring = calibrate_setup.of_model(model)
+        scoring = calibrate_setup.of_model(zoo.load(name))
         known_as = folder.name if is_run else name
     settings = scoring.settings(min_seconds, max_gap_seconds)
     found = calibrate_setup.calibrate(

@@ -17,8 +17,6 @@ from zoo.evaluation.events import OUTAGE_SECONDS, EventSettings
 from zoo.evaluation.scoring import BLOCK_PIXELS, to_unit_range
 from zoo.models.weights_digest import weights_digest
 
-FILE = "calibration.json"
-
 _FRAMES_AT_ONCE = 16
 
 

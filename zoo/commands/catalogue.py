@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import columns, emit_json
+from zoo import registry
+from zoo.commands.console import columns, emit_json, load_tensorflow
 
 WIDTH = 100  # of a page of `zoo info`, in characters
 INDENT = 12
@@ -19,6 +20,7 @@ def list_presets(as_json: Json = False):
     Says of each whether trained weights come with it, the clip (time x height x width x channels)
     and the frames per second it is made for.
     """
+    load_tensorflow()
     import zoo
 
     entries = [zoo.info(name) for name in zoo.names()]
@@ -50,6 +52,8 @@ def info(
     What it takes and answers, its figures beside the baselines, how it was trained and on which
     terms. --json has the whole card: arguments, versions, figures video by video.
     """
+    registry.resolve(name)
+    load_tensorflow()
     import zoo
 
     entry = _plain(zoo.info(name))

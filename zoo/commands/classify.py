@@ -17,7 +17,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, emit_json
+from zoo.commands.arguments import check_folder, check_model, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow
 
 COLUMNS = ("path", "begin_sec", "end_sec", "label", "probability")
 HEADS = "logistic, neighbours (both on pooled descriptors) or attention (on local ones)."
@@ -61,6 +62,11 @@ def train(
     video) of clips that must stay on one side of the split. A CSV file has the columns path and
     label, begin and end in seconds where lines are parts of videos, and group.
     """
+    if out is not None:
+        check_folder(out)
+    check_there(data)
+    check_model(encoder, "encoder")
+    load_tensorflow()
     from exports import classifier, heads, saved_model
     from zoo.commands import classify_setup
     from zoo.commands.labelled_setup import open_labelled
@@ -123,14 +129,16 @@ def predict(
     come, of however long a video and of several cameras at once, and an interrupt ends the file as
     a whole one.
     """
+    check_out(out, is_new=True, suffixes=(".csv", ".json"))
+    check_there(model, "model")
+    for one in path:
+        check_there(one, "path")
+    load_tensorflow()
     import data_pipelines
     from data_pipelines.sources import camera
     from exports import classifier
     from zoo.commands import classify_setup
 
-    if out is not None and out.suffix not in (".csv", ".json"):
-        raise ValueError(f"`out` must end in .csv or .json. Received: {out}")
-    check_out(out, is_new=True)
     sources = [data_pipelines.open_source(one) for one in path]
     if max_seconds is not None:
         sources = [
@@ -202,6 +210,9 @@ def evaluate(
     and 5 labels of each class, beside baselines; and, where a CSV file labels segments of long
     videos, the mean average precision of finding them, at overlaps in time of 0.3, 0.5 and 0.7.
     """
+    check_there(model, "model")
+    check_there(data)
+    load_tensorflow()
     from exports import classifier
     from zoo.commands import classify_setup
     from zoo.commands.labelled_setup import open_labelled

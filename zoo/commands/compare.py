@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from zoo import registry
 from zoo.commands import tables
-from zoo.commands.console import check_out, columns, emit_json, log, progress, say
+from zoo.commands.arguments import check_out, check_there
+from zoo.commands.console import columns, emit_json, load_tensorflow, log, progress, say
 
 EVALUATIONS = ("anomaly", "prediction", "representation")
 
@@ -39,18 +41,18 @@ def compare(
     baselines once. A model that does not answer what the evaluation needs, or has no trained
     weights, is listed with the reason.
     """
-    from zoo.commands import compare_setup
-    from zoo.training.whole_files import write_whole
-
     log()
     if evaluation is not None and evaluation not in EVALUATIONS:
         raise ValueError(
             f"`evaluation` must be one of {', '.join(EVALUATIONS)}. Received: {evaluation}"
         )
-    if out is not None and out.suffix != ".png":
-        raise ValueError(f"`out` must end in .png. Received: {out}")
-    check_out(out)
-    compare_setup.check_names(names)
+    check_out(out, suffixes=(".png",))
+    check_names(names)
+    check_there(data)
+    load_tensorflow()
+    from zoo.commands import compare_setup
+    from zoo.training.whole_files import write_whole
+
     evaluation = evaluation or compare_setup.fitting_evaluation(data)
     if evaluation != "prediction" and (steps, context, limit) != (None, None, None):
         raise ValueError(
@@ -76,6 +78,19 @@ def compare(
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, lambda aside: compare_setup.draw(aside, compared))
         say(f"picture: {out}")
+
+
+def check_names(names):
+    """Refuses a name that is neither a preset nor a folder, before anything is measured.
+
+    Raises:
+        ValueError: If there is one, or a name stands twice.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"`names` must differ. Received: {name} {names.count(name)} times")
+        if not Path(name).is_dir():
+            registry.resolve(name)
 
 
 def lines(compared):

@@ -2,11 +2,9 @@
 
 import logging
 import math
-from pathlib import Path
 
 import data_pipelines
 import zoo
-from zoo import registry
 from zoo.commands import anomaly_setup, labelled_setup, prediction_setup, representation_setup
 from zoo.commands.console import error_line, is_expected
 from zoo.evaluation import pictures
@@ -20,19 +18,6 @@ STEPS = {
     "sharpness": "sharpness (dB)",
 }  # fmt: skip
 FEW = {"few_labels": "labelled clips of a class", "few_people": "people labelled"}
-
-
-def check_names(names):
-    """Refuses a name that is neither a preset nor a folder, before anything is measured.
-
-    Raises:
-        ValueError: If there is one, or a name stands twice.
-    """
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"`names` must differ. Received: {name} {names.count(name)} times")
-        if not Path(name).is_dir():
-            registry.resolve(name)
 
 
 def fitting_evaluation(data):

@@ -44,7 +44,6 @@ class Command(typer.core.TyperCommand):
 
     def invoke(self, ctx):
         try:
-            self.begin()
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # Typer ends quietly when the reader of a pipe has gone.
@@ -58,17 +57,6 @@ class Command(typer.core.TyperCommand):
         except KeyboardInterrupt as interrupt:
             say(f"zoo: {str(interrupt) or 'interrupted'}")
             raise typer.Exit(130) from None
-
-    def begin(self):
-        """What is done before the command's own work."""
-
-
-class TensorFlowCommand(Command):
-    """A command that works with TensorFlow, which it loads without the noise of its start."""
-
-    def begin(self):
-        if "tensorflow" not in sys.modules:
-            import_tensorflow_quietly()
 
 
 def command_line():
@@ -140,36 +128,6 @@ def emit_json(result):
         ValueError: if `result` holds NaN or infinity, which JSON has no word for.
     """
     typer.echo(json.dumps(result, indent=2, allow_nan=False))
-
-
-def check_out(path, is_new=False, argument="out"):
-    """Checks, before the work that takes long, that a file can be written; nothing is made yet.
-
-    Args:
-        path: `Path` of the file, or None where none is asked for.
-        is_new: Whether it must not be there yet.
-        argument: What to call it in an error.
-
-    Raises:
-        ValueError: if it is a folder, is there although it must be new, or its folder is not there
-            and cannot be made, or cannot be written to.
-    """
-    if path is None:
-        return
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"`{argument}` must be a file. Received: {path}, which is a folder")
-    if is_new and path.exists():
-        raise ValueError(f"`{argument}` must be a new file. Received: {path}, which exists")
-    folder = path.absolute().parent
-    # Of folders that are not there yet it depends on the first above them that is.
-    there = next(above for above in (folder, *folder.parents) if above.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        what = "cannot be written to" if there.is_dir() else "is a file"
-        raise ValueError(
-            f"`{argument}` must be in a folder that can be written to. Received: {path}, but "
-            f"{there} {what}"
-        )
 
 
 def columns(rows):
@@ -254,6 +212,16 @@ def is_wrong_usage(error, line, names):
     """Whether the error, told in `line`, is that the command was given wrongly."""
     begins = re.match(r"`([^` ]+)", line)
     return isinstance(error, ValueError) and bool(begins) and begins[1] in names.values()
+
+
+def load_tensorflow():
+    """Loads TensorFlow without the noise of its start.
+
+    It takes seconds. Each command that works with it calls this once, when it has checked all that
+    can be checked without it, and before it imports what imports it.
+    """
+    if "tensorflow" not in sys.modules:
+        import_tensorflow_quietly()
 
 
 def import_tensorflow_quietly():

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import say
+from zoo.commands.console import load_tensorflow, say
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -35,6 +35,7 @@ def data_service(
     A worker that dies is started again. Whoever reaches the ports can have anything computed and
     any file read: for trusted networks only.
     """
+    load_tensorflow()
     from data_pipelines.service import Service
 
     # A service manager ends it by SIGTERM: as an interrupt it ends the workers as well. And a shell

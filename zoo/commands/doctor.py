@@ -6,7 +6,6 @@
 `installation` and `footage_doctor` do the work.
 """
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,8 @@ from typing import Annotated
 import typer
 
 from zoo.commands import installation
-from zoo.commands.console import check_out, emit_json, import_tensorflow_quietly, say
+from zoo.commands.arguments import check_above_0, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow, say
 
 # As of `data_pipelines.doctor`, which is loaded with footage only: it brings TensorFlow.
 SECONDS_PER_FILE = 120.0
@@ -54,8 +54,9 @@ def doctor(
 
 def _doctor_footage(path, as_json, html, seconds_per_file):
     check_out(html, argument="html")
-    if "tensorflow" not in sys.modules:
-        import_tensorflow_quietly()
+    check_there(path, "path")
+    check_above_0(seconds_per_file=seconds_per_file)
+    load_tensorflow()
     from zoo.commands import footage_doctor
 
     report = footage_doctor.examine(

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, emit_json, say
+from zoo.commands.arguments import check_model, check_out, check_there
+from zoo.commands.console import emit_json, load_tensorflow, say
 
 SUFFIXES = (".npz", ".csv")
 # Clips that go through the model at once: enough to fill two cores.
@@ -49,13 +50,14 @@ def embed(
     size. An .npz holds `video`, `label`, `start_sec` and `embedding`, a row per clip; a .csv has
     the same in columns.
     """
+    check_out(out, is_new=True, suffixes=SUFFIXES)
+    check_there(data)
+    check_model(name_or_run)
+    load_tensorflow()
     import data_pipelines
     import zoo
     from zoo.training.whole_files import write_whole
 
-    if out.suffix not in SUFFIXES:
-        raise ValueError(f"`out` must end in {' or '.join(SUFFIXES)}. Received: {out}")
-    check_out(out, is_new=True)
     videos = data_pipelines.open_source(data, split=split).videos
     model = zoo.load(name_or_run)
     rows = []

@@ -29,7 +29,9 @@ from typing import Annotated
 import typer
 
 from zoo.commands import tables
-from zoo.commands.console import check_out, command_line, emit_json, log, progress, say
+from zoo.commands.arguments import check_model, check_out, check_there
+from zoo.commands.console import command_line, emit_json, load_tensorflow, log, progress, say
+from zoo.training.precision import check_precision, choose_precision
 
 Name = Annotated[str, typer.Argument(help="Preset, or run folder of `zoo train`.")]
 Split = Annotated[
@@ -66,13 +68,12 @@ def anomaly(
     `regularity` is their older score, without smoothing. The same is given for a copy of the last
     frame and for the mean of the frames so far.
     """
+    check_precision(precision)
+    _begin(name, data, card, run, scores=scores)
     import zoo
     from zoo.commands import anomaly_setup
-    from zoo.training.precision import choose_precision
 
-    log()
     source = anomaly_setup.open_labelled(data, split)
-    _check_card_and_files(card, name, run, scores=scores)
     model = zoo.load(name, dtype=choose_precision(precision))
     scored = anomaly_setup.score_source(
         model, source, lambda number, count, video: say(f"{number}/{count} {video}")
@@ -104,15 +105,15 @@ def detection(
     calibration are those at the threshold with the best F1. The same is given for a copy of the
     last frame and for the mean of the frames so far.
     """
+    check_there(calibration, "calibration")
+    _begin(name, data, card, run)
     import zoo
     from zoo.commands import detection_setup
     from zoo.evaluation.calibration import check_weights, settings_for
     from zoo.models.weights_digest import weights_digest
 
-    log()
     source = detection_setup.open_masked(data, split)
     known = detection_setup.read_calibration(calibration) if calibration else None
-    _check_card_and_files(card, name, run)
     model = zoo.load(name)
     settings = None
     if known is not None:
@@ -156,12 +157,11 @@ def prediction(
     last frame, the mean of the context and an empty frame. By default the clip that the model was
     trained on is halved into context and truth.
     """
+    _begin(name, data, card, run)
     import zoo
     from zoo.commands import prediction_setup
 
-    log()
     source, split = prediction_setup.open_footage(data, run or name, split)
-    _check_card_and_files(card, name, run)
     model = zoo.load(name)
     context, steps = prediction_setup.lengths(model, context, steps)
     samples = prediction_setup.draws(model, samples)
@@ -192,13 +192,12 @@ def representation(
     Beside them stand the same model with random weights, principal components of the pixels, and
     motion energy.
     """
+    _begin(name, data, card, run)
     import zoo
     from zoo.commands import representation_setup
     from zoo.commands.labelled_setup import open_labelled
 
-    log()
     source = open_labelled(data)
-    _check_card_and_files(card, name, run)
     model = zoo.load(name)
     figures = representation_setup.evaluate_model(
         model, source, with_baselines=baselines, seed=seed, report=progress()
@@ -222,27 +221,31 @@ def tracking(
     Given is its mean overlap with the true box, beside the same model with random weights, raw
     pixels as descriptors on the same grid, and the box left where it was.
     """
+    _begin(name, data, card, run)
     import zoo
     from zoo.commands import tracking_setup
 
-    log()
     source = tracking_setup.open_tracked(data, split)
-    _check_card_and_files(card, name, run)
     model = zoo.load(name)
     figures = tracking_setup.evaluate_model(model, source, report=progress())
     figures = {"model": str(name), **figures}
     _finish(figures, tables.tracking, as_json, card, name, model, source, run, "tracking")
 
 
-def _check_card_and_files(card, name, run, **files):
-    """Says before an evaluation that takes long what would keep it from being written."""
-    from zoo.commands import card_setup
-
+def _begin(name, data, card, run, **files):
+    """Says what would keep an evaluation from being made or written, and loads TensorFlow."""
+    log()
     for option, file in {**files, "card": card}.items():
         if file is not None and not file.resolve().parent.is_dir():
             raise ValueError(f"`{option}` must be in a folder that is there. Received: {file}")
         check_out(file, argument=option)
+    check_there(data)
+    check_there(run, "run")
+    check_model(name)
+    load_tensorflow()
     if card is not None:
+        from zoo.commands import card_setup
+
         card_setup.find_training(card, name, run)
 
 

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import emit_json, say
+from zoo.commands.arguments import check_folder, check_model, check_there
+from zoo.commands.console import emit_json, load_tensorflow, say
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 FRAMES = 16
@@ -44,11 +45,15 @@ def export(
     with the model, before the version appears in the folder. Of a run with a calibration.json, as
     `zoo calibrate` writes it, `score` and `step` say which frames are above its threshold.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision}")
+    check_folder(directory, argument="directory")
+    check_there(clip, "clip")
+    check_model(name_or_run)
+    load_tensorflow()
     import zoo
     from exports import verification
 
-    if precision not in PRECISIONS:
-        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision}")
     for runtime in through or ():
         verification.check_runtime(runtime, precision)
     model = zoo.load(name_or_run, dtype=precision)
@@ -190,7 +195,7 @@ def _footage_of_run(name_or_run):
 
 
 def _calibration(name_or_run, model):
-    from zoo.commands.calibrate_setup import FILE
+    from zoo.commands.calibrate import FILE
     from zoo.evaluation.calibration import check_weights
     from zoo.models.weights_digest import weights_digest
     from zoo.training.whole_files import read_json

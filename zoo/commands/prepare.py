@@ -15,7 +15,9 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import emit_json, log, printable, progress, say
+from zoo import registry
+from zoo.commands.arguments import check_above_0, check_folder, check_there
+from zoo.commands.console import emit_json, load_tensorflow, log, printable, progress, say
 
 
 def prepare(
@@ -50,9 +52,21 @@ def prepare(
     With --beam, which takes what Apache Beam takes ("" runs it in this process), a pipeline writes
     the same bytes, and --out is any address that Beam writes to.
     """
+    log()
+    if beam is not None and workers is not None:
+        raise ValueError(
+            "`workers` must be left out with `beam`, whose options say how many there are. "
+            f"Received: workers={workers}"
+        )
+    if preset is not None:
+        registry.resolve(preset, "preset")
+    check_above_0(fps=fps)
+    check_there(path, "path")
+    if "://" not in out:
+        check_folder(Path(out))
+    load_tensorflow()
     import data_pipelines
 
-    log()
     form = {"size": size, "fps": fps, "channels": channels}
     if preset is not None:
         form = form_of(preset, form)
@@ -60,11 +74,6 @@ def prepare(
     if beam is not None:
         from data_pipelines import beam as pipeline
 
-        if workers is not None:
-            raise ValueError(
-                "`workers` must be left out with `beam`, whose options say how many there are. "
-                f"Received: workers={workers}"
-            )
         found = pipeline.prepare(path, out, options=shlex.split(beam), **form)
     else:
         with shown(sys.stderr) as report:

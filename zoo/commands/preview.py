@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, columns, emit_json, log, printable
+from zoo import registry
+from zoo.commands.arguments import check_above_0, check_folder, check_there
+from zoo.commands.console import columns, emit_json, load_tensorflow, log, printable
 
 PRESET = "convlstm_vae"
 
@@ -41,10 +43,17 @@ def preview(
     augmentation, of eight draws the one that changes it most). Without a preset, by --size, --fps
     or --frames, clips are in colour and what is not given is the footage's own.
     """
+    log()
+    check_folder(out, is_new=True)
+    if path.is_dir() and path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"`out` must not be in the footage. Received: out={out}")
+    check_there(path, "path")
+    if preset is not None:
+        registry.resolve(preset, "preset")
+    check_above_0(fps=fps)
+    load_tensorflow()
     from zoo.commands import preview_setup
 
-    log()
-    check_folder(out, path)
     clip = preview_setup.clip_of(preset, size=size, fps=fps, frames=frames, default=PRESET)
     names = preview_setup.check_names(augment)
     found = preview_setup.make(path, out, clip, names, clips=clips, seed=seed)
@@ -53,19 +62,6 @@ def preview(
         return
     for line in lines(found):
         typer.echo(line)
-
-
-def check_folder(out, footage):
-    """Checks that a folder of pictures can be written, apart from the footage.
-
-    Raises:
-        ValueError: if it is a file, holds anything, is in the footage or cannot be made.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"`out` must be a new or an empty folder. Received: out={out}")
-    if footage.is_dir() and footage.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ValueError(f"`out` must not be in the footage. Received: out={out}")
-    check_out(out / "contact_sheet.png")
 
 
 def lines(found):

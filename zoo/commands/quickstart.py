@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import command_line, log, say
+from zoo.commands.arguments import check_folder, check_there
+from zoo.commands.console import command_line, load_tensorflow, log, say
 
 PRESET = "convlstm_vae/synthetic_cctv"
 
@@ -33,12 +34,13 @@ def quickstart(
     of where it comes from. With --data the footage is your own; nothing in it is labelled, so
     what is left out is said.
     """
-    from zoo.commands import quickstart_road
-
     log(logging.INFO)
     logging.getLogger("absl").setLevel(logging.WARNING)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"`out` must be a new or an empty folder. Received: out={out}")
+    check_folder(out, is_new=True)
+    check_there(data)
+    load_tensorflow()
+    from zoo.commands import quickstart_road
+
     road = quickstart_road.Road(
         out, PRESET, steps=steps, seed=seed, command=command_line(), say=say
     )

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import log
+from zoo.commands.arguments import check_there
+from zoo.commands.console import load_tensorflow, log
 
 
 def serve(
@@ -36,9 +37,11 @@ def serve(
     Nothing is encrypted and nobody is asked who they are: with another --host than the default,
     for trusted networks only. For more than a desk, TensorFlow Serving: zoo serve-config.
     """
+    log()
+    check_there(exports, "exports")
+    load_tensorflow()
     from exports.server import Server
 
-    log()
     ended = threading.Event()
     # A service manager ends it by SIGTERM, which is no error here.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import emit_json
+from zoo.commands.arguments import check_folder, check_there
+from zoo.commands.console import emit_json, load_tensorflow
 
 
 def serve_config(
@@ -30,6 +31,9 @@ def serve_config(
     The two newest versions of each model are served; `stable` labels the newest of now. After a
     new version the same command labels that.
     """
+    check_there(exports, "exports")
+    check_folder(out)
+    load_tensorflow()
     from exports import serving
 
     files = serving.write_config(exports, out, max_batch, cpus, memory_gb)

@@ -15,7 +15,12 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.console import command_line, log, say
+from zoo import registry
+from zoo.commands.arguments import check_above_0, check_there
+from zoo.commands.console import command_line, load_tensorflow, log, say
+from zoo.training.distribution import check_distribution
+from zoo.training.precision import check_precision
+from zoo.training.run_folder import RunFolder
 
 
 def train(
@@ -64,12 +69,28 @@ def train(
     added up in another order: with --deterministic they are not, and a run that was killed ends
     with the very weights of one that was not.
     """
-    # A third faster in training on processors without AVX-512, where TensorFlow leaves it off.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    from zoo.commands import training_setup
-
     log(logging.INFO)
     logging.getLogger("absl").setLevel(logging.WARNING)
+    registry.resolve(name)
+    check_above_0(learning_rate=learning_rate)
+    check_precision(precision)
+    check_distribution(distribution)
+    if hold_out and validation_videos is not None:
+        raise ValueError(
+            "`validation_videos` must be left out where `hold_out` says which. Received: "
+            f"validation_videos={validation_videos}"
+        )
+    record = RunFolder.found(out)
+    if init is not None and not (out / "checkpoints").exists():
+        initial_weights(init)
+    # A run that is finished needs no footage any more.
+    if record is None or record["status"] != "finished":
+        check_there(data)
+    # A third faster in training on processors without AVX-512, where TensorFlow leaves it off.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    load_tensorflow()
+    from zoo.commands import training_setup
+
     given = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
     with _signals_end_it(out):
         try:
@@ -97,6 +118,31 @@ def train(
                     "kept; once this is mended, the same command goes on from it"
                 ) from error
             raise
+
+
+def initial_weights(init):
+    """Where the trained weights to start from are.
+
+    Args:
+        init: path of a run folder or a weights file, or the name of a preset.
+
+    Returns:
+        `Path` of a file.
+
+    Raises:
+        ValueError: if there is nothing of that name, or no weights in it.
+    """
+    path = Path(init)
+    if path.is_dir():
+        path = path / registry.RUN_WEIGHTS
+    elif not path.is_file():
+        try:
+            path = registry.weights_path(registry.resolve(init, argument="init"))
+        except ValueError as error:
+            raise ValueError(f"{error}, and no run folder or weights file is there") from error
+    if not path.is_file():
+        raise ValueError(f"`init` must have trained weights. Received: init={init}, without any")
+    return path
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ import data_pipelines
 import zoo
 from data_pipelines import remote
 from zoo import callbacks, registry
+from zoo.commands.arguments import check_above_0
+from zoo.commands.train import initial_weights
 from zoo.layers.sizes import nearest_size
 from zoo.training import distribution as distributions
 from zoo.training.checkpoint import Checkpoints
@@ -146,11 +148,6 @@ def prepare(
         )
     training = {**defaults, **preset.training}
     known = {**registry.model_arguments(preset.model_class), **preset.arguments, **training}
-    if hold_out and validation_videos is not None:
-        raise ValueError(
-            "`validation_videos` must be left out where `hold_out` says which. Received: "
-            f"validation_videos={validation_videos}"
-        )
     overrides = {}
     for text in settings:
         key, value = parse_setting(text, known)
@@ -365,10 +362,7 @@ def check_settings(preset, training, overrides):
     for name in ("steps", "batch"):
         if training[name] < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={training[name]}")
-    if training["learning_rate"] <= 0:
-        raise ValueError(
-            f"`learning_rate` must be above 0. Received: learning_rate={training['learning_rate']}"
-        )
+    check_above_0(learning_rate=training["learning_rate"])
     try:
         registry.check_overrides(preset, overrides)
         check_sizes(training, preset.model_class.stride)
@@ -512,31 +506,6 @@ def _train(setup, run):
         preview=preview,
         callbacks=extra,
     )
-
-
-def initial_weights(init):
-    """Where the trained weights to start from are.
-
-    Args:
-        init: path of a run folder or a weights file, or the name of a preset.
-
-    Returns:
-        `Path` of a file.
-
-    Raises:
-        ValueError: if there is nothing of that name, or no weights in it.
-    """
-    path = Path(init)
-    if path.is_dir():
-        path = path / registry.RUN_WEIGHTS
-    elif not path.is_file():
-        try:
-            path = registry.weights_path(registry.resolve(init, argument="init"))
-        except ValueError as error:
-            raise ValueError(f"{error}, and no run folder or weights file is there") from error
-    if not path.is_file():
-        raise ValueError(f"`init` must have trained weights. Received: init={init}, without any")
-    return path
 
 
 def task_of(model):

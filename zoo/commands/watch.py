@@ -5,12 +5,14 @@
 prints a line of JSON for each event when it begins and when it ends, until it is interrupted.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zoo.commands.console import check_out, columns, emit_json, log, printable, say
+from zoo.commands.arguments import check_above_0, check_model, check_out, check_there
+from zoo.commands.console import columns, emit_json, load_tensorflow, log, printable, say
 
 
 def watch(
@@ -66,8 +68,6 @@ def watch(
     that go on, and finishes the videos that are written. Exit code 1 where alarms were lost or a
     source could not be read.
     """
-    from zoo.commands.watching import session
-
     log()
     if as_json and alarms is None:
         raise ValueError(
@@ -80,6 +80,14 @@ def watch(
             "yet. Received: --webhook alone"
         )
     check_out(alarms, argument="alarms")
+    check_above_0(threshold=threshold)
+    check_there(calibration, "calibration")
+    check_model(name_or_run_or_export)
+    for one in source:
+        check_there(name_and_place(one)[1], "source")
+    load_tensorflow()
+    from zoo.commands.watching import session
+
     wanted = session.Wanted(alarms, stills, webhook, video, page, window)
     report = session.watch(
         name_or_run_or_export, source, wanted, calibration=calibration, threshold=threshold,
@@ -99,6 +107,23 @@ def watch(
     failed = [name for name, of in report["sources"].items() if of["failure"]]
     if failed:
         raise ValueError(f"{len(failed)} of {len(report['sources'])} sources could not be read")
+
+
+def name_and_place(given):
+    """Takes NAME=SOURCE apart.
+
+    Args:
+        given: str, a path or an address, maybe with a name.
+
+    Returns:
+        `(name, place)`; the name is None where there is none, or a file has such a name.
+
+    Example:
+        >>> name_and_place("gate=rtsp://10.0.0.2/live"), name_and_place("http://gate/video?key=1")
+        (('gate', 'rtsp://10.0.0.2/live'), (None, 'http://gate/video?key=1'))
+    """
+    named = re.fullmatch(r"([^/:?=]+)=(.+)", given)
+    return named.groups() if named and not Path(given).exists() else (None, given)
 
 
 def lines(report):

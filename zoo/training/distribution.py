@@ -1,7 +1,5 @@
 """The devices a model trains on."""
 
-import tensorflow as tf
-
 DISTRIBUTIONS = ("auto", "one_device", "mirrored")
 
 
@@ -26,12 +24,23 @@ def choose_strategy(distribution="auto"):
         >>> strategy.num_replicas_in_sync
         1
     """
+    import tensorflow as tf
+
+    check_distribution(distribution)
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if distribution == "mirrored" or (distribution == "auto" and len(devices) > 1):
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def check_distribution(distribution):
+    """Refuses a name that `choose_strategy` does not know; TensorFlow is not loaded.
+
+    Raises:
+        ValueError: if it is none.
+    """
     if distribution not in DISTRIBUTIONS:
         raise ValueError(
             f"`distribution` must be one of {', '.join(DISTRIBUTIONS)}. "
             f"Received: distribution={distribution}"
         )
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if distribution == "mirrored" or (distribution == "auto" and len(devices) > 1):
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()

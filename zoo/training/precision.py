@@ -3,8 +3,6 @@
 import platform
 from pathlib import Path
 
-import tensorflow as tf
-
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -38,10 +36,8 @@ def choose_precision(precision="auto", *, cpu_flags=None, compute_capabilities=N
         >>> choose_precision("auto", cpu_flags={"avx2"}, compute_capabilities=[])
         'float32'
     """
+    check_precision(precision)
     if precision != "auto":
-        if precision not in POLICIES:
-            known = ", ".join(("auto", *POLICIES))
-            raise ValueError(f"`precision` must be one of {known}. Received: precision={precision}")
         return precision
     if compute_capabilities is None:
         compute_capabilities = _compute_capabilities()
@@ -56,7 +52,20 @@ def choose_precision(precision="auto", *, cpu_flags=None, compute_capabilities=N
     return "mixed_bfloat16" if BF16_FLAGS.intersection(cpu_flags) else "float32"
 
 
+def check_precision(precision):
+    """Refuses a name that `choose_precision` does not know; TensorFlow is not loaded.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if precision not in ("auto", *POLICIES):
+        known = ", ".join(("auto", *POLICIES))
+        raise ValueError(f"`precision` must be one of {known}. Received: precision={precision}")
+
+
 def _compute_capabilities():
+    import tensorflow as tf
+
     return [
         tf.config.experimental.get_device_details(device).get("compute_capability")
         for device in tf.config.list_physical_devices("GPU")

@@ -83,6 +83,26 @@ class RunFolder:
             ValueError: if the folder holds something else, or a run of another model or of other
                 arguments (named).
         """
+        record = RunFolder.found(path)
+        # A run that never trained, for one since an argument was wrong, may be given others.
+        if record and ((Path(path) / "checkpoints").exists() or record["status"] == "finished"):
+            now = json.loads(json.dumps(arguments))
+            _check_same_arguments(path, record.get("arguments", {}), now)
+        return record
+
+    @staticmethod
+    def found(path):
+        """Looks whether a run may be in a folder, of whichever arguments, and touches nothing.
+
+        Args:
+            path: path of the folder, which need not be there.
+
+        Returns:
+            As `recorded`.
+
+        Raises:
+            ValueError: if it is no folder, or the folder holds something else.
+        """
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise ValueError(f"`out` must be a folder. Received: out={path}, which is a file")
@@ -93,12 +113,7 @@ class RunFolder:
                     f"Received: out={path}, which holds other files and no run.json"
                 )
             return None
-        record = _read_record(path / "run.json")
-        # A run that never trained, for one since an argument was wrong, may be given others.
-        if (path / "checkpoints").exists() or record["status"] == "finished":
-            now = json.loads(json.dumps(arguments))
-            _check_same_arguments(path, record.get("arguments", {}), now)
-        return record
+        return _read_record(path / "run.json")
 
     def _begin_or_go_on(self, command, arguments, seed, facts):
         path = self.path

@@ -6,8 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-from zoo.training.optimizers import optimized_variables
-
 
 def write_whole(path, write):
     """Writes a file aside, brings it to the disk and renames it into place.
@@ -81,6 +79,9 @@ def write_weights(path, model):
     Raises:
         OSError: if it cannot be written, for one on a full disk; the older file is untouched.
     """
+
+    # Here, as it loads Keras, and who only reads JSON need not wait for that.
+    from zoo.training.optimizers import optimized_variables
 
     def write(aside):
         # Keras would store the state of the optimizers beside the weights, twice their size.

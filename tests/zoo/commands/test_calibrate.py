@@ -188,7 +188,7 @@ def test_an_export_gets_another_version(served, tmp_path, monkeypatch):
         return FOUND | {"cameras": {}}
 
     monkeypatch.setattr(calibrate_setup, "calibrate", made)
-    words = ["calibrate", str(copy), "--data", "normal", "--false-alarms-per-hour", "2"]
+    words = ["calibrate", str(copy), "--data", str(tmp_path), "--false-alarms-per-hour", "2"]
     monkeypatch.setattr(verification, "run_isolated", lambda *_: ({}, {}))
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
@@ -259,7 +259,7 @@ def test_a_calibration_is_written_into_the_run(run_folder, tmp_path, monkeypatch
     for file in run_folder.iterdir():
         if file.is_file():
             (run / file.name).write_bytes(file.read_bytes())
-    words = ["calibrate", str(run), "--data", "normal", "--false-alarms-per-hour", "2",
+    words = ["calibrate", str(run), "--data", str(tmp_path), "--false-alarms-per-hour", "2",
              "--min-seconds", "1", "--seed", "3"]  # fmt: skip
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from zoo import registry
-from zoo.commands import compare_setup
+from zoo.commands import compare, compare_setup
 from zoo.commands.app import app
 
 SIZE = (32, 48)
@@ -126,3 +126,11 @@ def test_figures_are_told_and_the_older_picture_kept_where_drawing_fails(
     assert "A note." in done.stdout
     assert (tmp_path / "a.png").read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_names_are_checked_before_anything_is_measured(tmp_path):
+    compare.check_names(["convlstm_vae", str(tmp_path)])
+    with pytest.raises(ValueError, match="Did you mean convlstm_vae"):
+        compare.check_names(["convlstm_vea"])
+    with pytest.raises(ValueError, match="`names` must differ. Received: pca 2 times"):
+        compare.check_names(["pca", "convlstm_vae", "pca"])

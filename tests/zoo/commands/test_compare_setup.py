@@ -195,14 +195,6 @@ def test_the_evaluation_is_the_one_that_the_footage_has_truth_for(monkeypatch, v
     assert compare_setup.fitting_evaluation("/disk/any") == expected
 
 
-def test_names_are_checked_before_anything_is_measured(tmp_path):
-    compare_setup.check_names(["convlstm_vae", str(tmp_path)])
-    with pytest.raises(ValueError, match="Did you mean convlstm_vae"):
-        compare_setup.check_names(["convlstm_vea"])
-    with pytest.raises(ValueError, match="`names` must differ. Received: pca 2 times"):
-        compare_setup.check_names(["pca", "convlstm_vae", "pca"])
-
-
 @pytest.fixture
 def drawn(monkeypatch):
     """What is given to the functions that draw, which draw nevertheless."""

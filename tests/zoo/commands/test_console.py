@@ -207,24 +207,6 @@ def test_columns_stand_below_one_another():
     ]
 
 
-def test_a_file_that_cannot_be_written_is_said_before_the_work(tmp_path, monkeypatch):
-    (tmp_path / "file.npz").write_text("mine")
-    console.check_out(None)
-    console.check_out(tmp_path / "file.npz")
-    console.check_out(tmp_path / "new" / "deep" / "rows.npz", is_new=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.npz"]
-    with pytest.raises(ValueError, match="`out` must be a new file. Received: .*file.npz, which"):
-        console.check_out(tmp_path / "file.npz", is_new=True)
-    with pytest.raises(ValueError, match="`scores` must be a file. Received: .*which is a folder"):
-        console.check_out(tmp_path, argument="scores")
-    with pytest.raises(ValueError, match="`out` must be in a folder .*file.npz is a file"):
-        console.check_out(tmp_path / "file.npz" / "deep" / "rows.npz")
-    # To the administrator every folder may be written.
-    monkeypatch.setattr(console.os, "access", lambda path, mode: str(path) != str(tmp_path))
-    with pytest.raises(ValueError, match=f"but {tmp_path} cannot be written to"):
-        console.check_out(tmp_path / "new" / "rows.npz")
-
-
 def test_progress_is_told_now_and_then(monkeypatch, capsys):
     clock = [0.0]
     monkeypatch.setattr(console, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))

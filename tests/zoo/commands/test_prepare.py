@@ -96,7 +96,7 @@ def test_options_say_the_form(footage, tmp_path):
     (["--preset", "convlstm_vae", "--channels", "3"], 2, "must be left out where `--channels`"),
     (["--kind", "films"], 2, "`--kind` must be one of"),
     (["--out", "s3://bucket/shards"], 2, "`--out` must be a folder on this machine"),
-    (["--out", "{file}/shards"], 2, "`--out` must be a folder. Received"),
+    (["--out", "{file}/shards"], 2, "`--out` must be in a folder that can be written to. Received"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named_by_its_option(footage, tmp_path, words, code, message):
     (tmp_path / "file").write_bytes(b"")

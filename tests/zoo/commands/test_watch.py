@@ -62,7 +62,7 @@ def test_json_is_one_object_beside_a_file_of_alarms(run_folder, film, tmp_path):
     ("words", "said"),
     [
         (["RUN", "FILM"], "`NAME_OR_RUN_OR_EXPORT` must be calibrated, or a threshold be given"),
-        (["RUN", "FILM", "--threshold", "0"], "`--threshold` must be above 0. Received: 0.0"),
+        (["RUN", "FILM", "--threshold", "0"], "`--threshold` must be above 0. Received: "),
         (["RUN", "nowhere.avi", "--threshold", "1"], "`SOURCE` nowhere.avi does not exist"),
         (["convlstm_vea", "FILM"], "`NAME_OR_RUN_OR_EXPORT` must be a preset"),
         (["RUN", "NOTES", "--threshold", "1"], "`SOURCE` must be a video file, or a folder of"),
@@ -80,7 +80,7 @@ def test_wrong_usage_is_named(run_folder, film, tmp_path, words, said):
     assert done.exit_code == 2 and said in done.stderr.splitlines()[-1]
 
 
-def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, monkeypatch):
+def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, film, monkeypatch):
     from zoo.commands.watching import session
 
     of = {"frames": 3, "dropped": 1, "seconds": 0.25, "frames_per_second": 8.0, "events": 0}
@@ -90,7 +90,7 @@ def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, mon
         "webhook_lost": 0,
     }  # fmt: skip
     monkeypatch.setattr(session, "watch", lambda *words, **options: found)
-    done = run("mine", "gate", "door")
+    done = run(run_folder, film)
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == "zoo: 1 of 2 sources could not be read"
     for lost, said in (
@@ -98,7 +98,7 @@ def test_a_source_that_could_not_be_read_to_its_end_is_a_failure(run_folder, mon
         ("alarms_lost", "2 alarms could not be written"),
     ):
         found[lost] = 2
-        done = run("mine", "gate", "door")
+        done = run(run_folder, film)
         assert done.exit_code == 1 and done.stderr.splitlines()[-1] == f"zoo: {said}"
 
 

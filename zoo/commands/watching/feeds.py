@@ -2,7 +2,6 @@
 
 import datetime
 import math
-import re
 import threading
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from data_pipelines.sources.dated_names import moment_in
 from zoo.commands.console import is_expected, printable
 from zoo.commands.frame_clock import FrameClock
 from zoo.commands.source_names import told_apart
+from zoo.commands.watch import name_and_place
 from zoo.commands.watching.arrivals import Arrived, Stream
 from zoo.evaluation.events import OUTAGE_SECONDS
 
@@ -48,9 +48,7 @@ def open_feeds(given):
     """
     opened = []
     for place in given:
-        named = isinstance(place, str) and re.fullmatch(r"([^/:?=]+)=(.+)", place)
-        # A file may have such a name.
-        name, place = named.groups() if named and not Path(place).exists() else (None, place)
+        name, place = name_and_place(place) if isinstance(place, str) else (None, place)
         if name is not None and name in [other for other, _ in opened]:
             raise ValueError(
                 f"`source` must have another name for each, as in NAME=ADDRESS. Received: {name} "

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from zoo.commands import calibrate_setup
+from zoo.commands.calibrate import FILE
 from zoo.commands.detection_setup import read_calibration
 from zoo.evaluation.calibration import FEWEST_EVENTS, check_weights, entry_for, settings_for
 from zoo.evaluation.drift import DriftWatch
@@ -61,7 +62,7 @@ def open_watched(name):
         fps, shape, model = about["fps"], about["clip_shape"], export
         digest = about.get("weights_sha256")
     else:
-        beside = folder / calibrate_setup.FILE
+        beside = folder / FILE
         model = zoo.load(str(name))
         window = getattr(model, "score_window", None)
         fps, shape, digest = model.fps, model.clip_shape, weights_digest(model)
@@ -82,7 +83,7 @@ def _open_export(folder):
 
     found = saved_model.locate(folder)
     manifest.check_files(found)
-    return exports.load(found), found / manifest.EXTRA / calibrate_setup.FILE
+    return exports.load(found), found / manifest.EXTRA / FILE
 
 
 class Thresholds:
@@ -171,7 +172,7 @@ def thresholds(watched, name, calibration=None, threshold=None, recalibrate=Fals
     if path is None:
         raise ValueError(
             f"`name` must be calibrated, or a threshold be given. Received: {name}, which has no "
-            f"{calibrate_setup.FILE}. Either --calibration FILE, which is written from normal "
+            f"{FILE}. Either --calibration FILE, which is written from normal "
             f"footage by `zoo calibrate {name} --data NORMAL --false-alarms-per-hour 1 --out "
             "FILE`, or --threshold X"
         )
