@@ -347,13 +347,54 @@ def test_moments_of_kills_are_spread_over_all_of_the_time(script):
     assert [int(4 * share) for share in found] == [0, 1, 2, 3]
 
 
-def test_growth_of_memory_is_that_from_the_first_frames_on(script):
-    numbers = np.arange(1000, 11000, 1000)
-    found = script("live").summary(np.stack([numbers, 500 + numbers / 500], axis=1), 10000)
-    assert found["mib_after_first_frames"] == 502 and found["mib_at_the_end"] == 520
-    assert found["mib_per_1000_frames"] == pytest.approx(2) and found["passes"]
-    assert found["growth"] == pytest.approx(18 / 502, abs=1e-4)
-    assert not script("live").summary(np.array([[1000, 500.0], [9000, 530.0]]), 9000)["passes"]
+NO = {"passes": False}
+
+
+def test_growth_of_memory_is_that_from_the_first_frames_on_and_has_no_slope(script):
+    def summary(mib_per_1000_frames, jump=0.0):
+        numbers = np.arange(1000, 101000, 1000)
+        mib = 500 + mib_per_1000_frames * numbers / 1000 + jump * (numbers == 100000)
+        return script("live").summary(np.stack([numbers, mib], axis=1), 100000)
+
+    found = summary(0.2)
+    assert found["mib_after_first_frames"] == 500.2 and found["mib_at_the_end"] == 520
+    assert found["mib_per_1000_frames"] == pytest.approx(0.2)
+    assert found["growth"] == pytest.approx(19.8 / 500.2, abs=1e-4)
+    # Within five hundredths, and yet a leak; at the end alone, and yet no growth.
+    assert not found["passes"] and summary(0.05)["passes"] and summary(-0.2)["passes"]
+    assert not summary(0.0, jump=30.0)["passes"]
+
+
+def test_what_watching_must_keep_up_with_follows_the_units_of_the_processor(script, monkeypatch):
+    module, asked = script("live"), []
+    for units in ("float32", "mixed_bfloat16"):
+        monkeypatch.setattr(module, "choose_precision", lambda compute_capabilities: units)
+        monkeypatch.setattr(module, "speed", lambda *given: asked.append(given[-1]) or NO)
+        monkeypatch.setattr(module, "streams", lambda *given: asked.append(given[2::2]) or NO)
+        for part in ("speed", "streams"):
+            monkeypatch.setattr(sys, "argv", ["live.py", part])
+            with pytest.raises(SystemExit, match="True"):
+                module.main()
+    assert asked == [50, (4, 4), 100, (8, 8)]
+
+
+def test_fewer_streams_than_the_bar_asks_for_do_not_pass(script, monkeypatch):
+    module = script("live")
+    scored = {"sources": {"a": {"frames": 10, "dropped": 0}}}
+    monkeypatch.setattr(module, "looped", lambda *given: None)
+    monkeypatch.setattr(module.session, "watch", lambda *given, **options: scored)
+    for least, passes in ((1, True), (2, False)):
+        assert module.streams("any", None, 1, 1.0, least)["passes"] is passes
+
+
+@pytest.mark.slow
+def test_step_alone_is_timed_of_an_export_as_of_a_model(script, shaken_model, tmp_path):
+    module, watched = script("live"), []
+    model = shaken_model("convlstm_vae")
+    module.exports.export(model, tmp_path, rollout_steps=2)
+    for opened in (model, module.exports.load(tmp_path)):
+        watched.append(types.SimpleNamespace(model=opened, size=(16, 24), channels=1))
+    assert all(module.step_alone(one, 3) > 0 for one in watched)
 
 
 def test_a_looped_video_begins_again_until_its_frames_are_given(script):
