@@ -483,3 +483,60 @@ def test_every_way_gives_the_embedding_of_the_model(script, shaken_model, tmp_pa
         loss = 0.05 if way == "jpeg" else 1e-3
         for answer in answers:
             assert np.abs(answer - expected).max() <= loss * np.abs(expected).max(), way
+
+
+def test_what_loads_elsewhere_is_measured_once_and_what_failed_again(
+    script, monkeypatch, tmp_path, capsys
+):
+    module, asked = script("loads_elsewhere"), []
+    good = {"differences": {"embedding": 2e-7}, "refused": {}, "seconds": {"score": 0.25},
+            "tolerance": 1e-3}  # fmt: skip
+    partly = good | {"refused": {"encode_jpeg": "no rule for DecodeJpeg"}}
+    answers = {"tensorflow": good, "c_api": good, "openvino": partly, "litert": {"error": "gone"}}
+
+    def measure(name, precision, runtimes):
+        asked.append((precision, runtimes))
+        for runtime in runtimes:
+            if answers[runtime] is KeyboardInterrupt:
+                raise KeyboardInterrupt
+            yield runtime, answers[runtime]
+
+    def run():
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        return ended.value.code, capsys.readouterr().out
+
+    monkeypatch.setattr(module, "measure", measure)
+    words = ["--presets", "pca/ucsd_ped2", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["loads_elsewhere.py", *words])
+    answers["openvino"] = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        module.main()
+    answers["openvino"] = partly
+    failed, said = run()
+    assert not failed and asked[1:] == [
+        ("float32", ["openvino", "litert"]), ("mixed_bfloat16", ["tensorflow", "c_api"]),
+    ]  # fmt: skip
+    head, float32, mixed, *rest = said.splitlines()
+    assert head.split()[2:] == ["tensorflow", "c_api", "openvino", "litert"]
+    assert float32.split()[2:] == ["1", "of", "1", "1", "of", "1", "1", "of", "2", "no"]
+    assert mixed.split()[2:] == ["1", "of", "1", "1", "of", "1", "-", "-"]
+    assert "not openvino, encode_jpeg: no rule for DecodeJpeg" in rest
+    told = rest.index("not litert, everything: gone")
+    assert rest[told + 1].strip() == "pca/ucsd_ped2 in float32"
+    answers["litert"], asked[:] = good, []
+    assert not run()[0] and asked == [("float32", ["litert"])]
+    assert not run()[0] and len(asked) == 1
+    answers["c_api"] = {"error": "other numbers"}
+    (tmp_path / "pca.ucsd_ped2.mixed_bfloat16.json").unlink()
+    assert run()[0]
+
+
+def test_presets_without_weights_are_not_looked_for_elsewhere(
+    script, monkeypatch, tmp_path, capsys
+):
+    words = ["--out", str(tmp_path), "--presets", "convlstm_vae/synthetic_cctv"]
+    monkeypatch.setattr(sys, "argv", ["loads_elsewhere.py", *words])
+    with pytest.raises(SystemExit, match="2"):
+        script("loads_elsewhere").main()
+    assert "invalid choice: 'convlstm_vae/synthetic_cctv'" in capsys.readouterr().err
