@@ -421,8 +421,9 @@ class _Rest:
         return {int(one["version"]): one["state"] for one in answer}
 
     def close(self):
-        if self._session is not None:
-            self._wait_for(self._session.close())
+        if self._loop.is_closed():
+            return
+        self._wait_for(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -439,9 +440,22 @@ class _Rest:
             for name, enum in enums.items()
         }
 
+    async def _end(self):
+        # Else whoever still waits for an answer would wait for ever.
+        asking = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
     def _call(self, method, path, left, **content):
+        if self._loop.is_closed():
+            raise ValueError("the client is closed")
         try:
             status, reason, body = self._wait_for(self._ask(method, path, left, **content))
+        except concurrent.futures.CancelledError as error:
+            raise ServingError("CANCELLED", "the client was closed") from error
         except TimeoutError as error:
             raise ServingError("DEADLINE_EXCEEDED", f"no whole answer in {left:.3f} s") from error
         except self._aiohttp.ClientError as error:  # refused, reset, or cut off

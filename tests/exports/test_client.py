@@ -443,10 +443,21 @@ def test_over_http_the_deadline_is_of_the_whole_answer_and_not_of_its_parts(http
         yield b'{"outputs": [4.0]}'
 
     answers.append((200, dripping()))
-    timer = threading.Timer(20, ended.set)
+    timer = threading.Timer(60, ended.set)
     timer.start()
     with Client(place, "door", deadline_sec=1) as client:
         with pytest.raises(ServingError, match="DEADLINE_EXCEEDED: no whole answer in"):
+            client.predict("any", {"clip": clip_of(4)[None]})
+        # Neither does closing wait for it, nor whoever asks wait for ever.
+        client.deadline_sec = 600
+        answers.append((200, dripping()))
+        with futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.predict, "any", {"clip": clip_of(4)[None]})
+            until(lambda: not answers)
+            client.close()
+            with pytest.raises(ServingError, match="CANCELLED: the client was closed"):
+                asked.result(timeout=20)
+        with pytest.raises(ValueError, match="the client is closed"):
             client.predict("any", {"clip": clip_of(4)[None]})
     ended.set()
     timer.cancel()
