@@ -2,13 +2,16 @@
 
     python benchmarks/loads_elsewhere.py --out runs/elsewhere
 
-Every preset is exported in float32 and in mixed precision and run, every signature of it, through
-TensorFlow's Python, through its C API as a C++ server loads it and, in float32, through OpenVINO
-(`pip install 'unsupervised-video-zoo[openvino]'`) and LiteRT, each in a process of its own without
-this project. The numbers are compared with the model's (`exports.verify`); the seconds are those
-of one run, when all is warm, of a clip of three quarters of the frames that the model was trained
-on, or of one frame for `step`. What was measured is kept in `--out`: the same command measures
-what is missing.
+Every preset with weights is exported in float32 and in mixed precision and run, every signature of
+it, through TensorFlow's Python, through its C API as a C++ server loads it and, in float32, through
+OpenVINO (`pip install 'unsupervised-video-zoo[openvino]'`) and LiteRT, each in a process of its own
+without this project. The numbers are compared with the model's (`exports.verify`); the seconds are
+those of one run, when all is warm, of a clip of three quarters of the frames that the model was
+trained on, or of one frame for `step`. What was measured is kept in `--out` at once: after an
+interruption the same command measures what is missing, and what failed.
+
+The table says how many of its signatures each preset passes through each, then why not all of
+them. Ends with 1 where Python or the C API fails.
 """
 
 import argparse
@@ -33,7 +36,8 @@ from zoo.training.whole_files import read_json, write_json  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--presets", nargs="*", choices=sorted(zoo.names()), default=zoo.names())
+    trained = [name for name in zoo.names() if zoo.info(name)["trained"]]
+    parser.add_argument("--presets", nargs="*", choices=sorted(trained), default=trained)
     parser.add_argument("--precisions", nargs="*", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--through", nargs="*", choices=isolated_reader.READERS,
                         default=list(isolated_reader.READERS))  # fmt: skip
@@ -50,33 +54,33 @@ def main():
                 runtime for runtime in arguments.through
                 if precision == "float32" or runtime in verification.WHOLE
             ]  # fmt: skip
-            missing = [runtime for runtime in wanted if runtime not in known]
+            missing = [one for one in wanted if "error" in known.get(one, {"error": "missing"})]
             if missing:
                 print(f"{name} in {precision}: {', '.join(missing)}", file=sys.stderr, flush=True)
-                known |= measure(name, precision, missing)
-                write_json(file, known)
+                for runtime, found in measure(name, precision, missing):
+                    known[runtime] = found
+                    write_json(file, known)
             rows += [{"preset": name, "precision": precision, "runtime": runtime, **known[runtime]}
                      for runtime in wanted]  # fmt: skip
     report = {"machine": machine(), "rows": rows}
     print(json.dumps(report, indent=2) if arguments.json else table(rows))
+    sys.exit(any("error" in row for row in rows if row["runtime"] in verification.WHOLE))
 
 
 def measure(name, precision, runtimes):
-    """Exports a preset and runs it through some runtimes; a dict by runtime of what was found."""
+    """Exports a preset and runs it through some runtimes; yields each and what was found."""
     model = zoo.load(name, dtype=precision)
-    found = {}
     with tempfile.TemporaryDirectory() as workplace:
         folder = exports.export(model, workplace)
         for runtime in runtimes:
             try:
                 report = exports.verify(folder, model, clip_for(model), through=runtime)
-            except ValueError as error:
-                found[runtime] = {"error": str(error).replace(str(folder), name)}
+            except (ValueError, ImportError) as error:
+                yield runtime, {"error": str(error).replace(str(folder), name)}
                 continue
             kept = ("differences", "refused", "seconds", "tolerance")
-            found[runtime] = {key: report[key] for key in kept}
+            yield runtime, {key: report[key] for key in kept}
     keras.backend.clear_session()
-    return found
 
 
 def clip_for(model):
@@ -93,17 +97,33 @@ def clip_for(model):
 
 
 def table(rows):
-    """The rows as text."""
-    lines = [f"{'preset':32s} {'precision':15s} {'runtime':11s} {'difference':>10s}  seconds"]
+    """What passes, a line for each preset and precision; below it why the rest does not."""
+    runtimes = list(dict.fromkeys(row["runtime"] for row in rows))
+    cells, reasons, times = {}, {}, []
     for row in rows:
-        begin = f"{row['preset']:32s} {row['precision']:15s} {row['runtime']:11s}"
+        place = f"{row['preset']:32s} {row['precision']:15s}"
+        refused = row.get("refused", {"everything": row.get("error")})
+        passed = len(row.get("seconds", ()))
+        cells.setdefault(place, {})[row["runtime"]] = f"{passed} of {passed + len(refused)}"
         if "error" in row:
-            lines.append(f"{begin} {row['error'][:200]}")
-            continue
-        seconds = ", ".join(f"{name} {took:.3f}" for name, took in row["seconds"].items())
-        lines.append(f"{begin} {max(row['differences'].values()):10.1e}  {seconds}")
-        lines += [f"{'':34s}not {name}: {why[:140]}" for name, why in row["refused"].items()]
-    return "\n".join(lines)
+            cells[place][row["runtime"]] = "no"
+        for signature, why in refused.items():
+            said = f"{row['runtime']}, {signature}: {why[:200]}"
+            reasons.setdefault(said, []).append(f"{row['preset']} in {row['precision']}")
+        if "error" not in row:
+            seconds = ", ".join(f"{name} {took:.3f}" for name, took in row["seconds"].items())
+            apart = max(row["differences"].values(), default=0.0)
+            times.append(f"{place} {row['runtime']:11s} {apart:10.1e}  {seconds}")
+
+    def line(place, words):
+        return place + "".join(f" {words.get(runtime, '-'):>11s}" for runtime in runtimes)
+
+    heads = f"{'preset':32s} {'precision':15s}"
+    lines = [line(heads, {name: name for name in runtimes})]
+    lines += [line(place, words) for place, words in cells.items()]
+    for said, of in reasons.items():
+        lines += ["", f"not {said}", f"    {', '.join(of)}"]
+    return "\n".join([*lines, "", f"{heads} {'runtime':11s} {'difference':>10s}  seconds", *times])
 
 
 if __name__ == "__main__":

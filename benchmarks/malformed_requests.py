@@ -22,7 +22,6 @@ import pathlib
 import random
 import re
 import socket
-import subprocess
 import sys
 
 # Before TensorFlow is imported: its start is noise here.
@@ -31,6 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import grpc  # noqa: E402
 import numpy as np  # noqa: E402
 import requests  # noqa: E402
+import serve_process  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from tensorflow_serving.apis import (  # noqa: E402
     get_model_metadata_pb2,
@@ -422,12 +422,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     (model,) = serving.models(arguments.export)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zoo", "serve", arguments.export, "--port", "0", "--rest-port", "0"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        ports = [int(process.stdout.readline().rpartition(":")[2]) for _ in range(2)]
+    with serve_process.serving(arguments.export) as (process, *ports):
         attack = Attack(saved_model.locate(arguments.export), *ports, model)
         wrong, counts, used = [], collections.Counter(), []
         for number in range(arguments.count):
@@ -441,9 +436,6 @@ def main():
                 wrong.append(f"{number}: the good request after it has another answer")
             used.append(memory(process.pid))
         alive = process.poll() is None
-    finally:
-        process.terminate()
-        process.wait()
     half, end = used[len(used) // 2], used[-1]
     print(f"{arguments.count} requests: {dict(counts)}; {len(wrong)} wrong")
     print(f"memory in MB: first {used[0]:.0f}, after half {half:.0f}, at the end {end:.0f}")

@@ -5,7 +5,9 @@ again after pauses that grow; no call changes anything on the server, so any may
 `submit` put windows of one shape into one request, and hold no more than a bounded number.
 """
 
+import asyncio
 import base64
+import collections
 import concurrent.futures
 import json
 import queue
@@ -111,9 +113,10 @@ class Client:
             raise ValueError(
                 f"`address` must be HOST:PORT or http://HOST:PORT. Received: {address!r}"
             )
-        self._waiting = queue.Queue(waiting)
+        self._waiting, self._most = collections.deque(), waiting
+        # Told of what is put among those that wait, of what is taken, and of the end.
+        self._changed, self._closed = threading.Condition(), False
         self._sender = threading.Thread(target=self._send, name="serving-client", daemon=True)
-        self._starting, self._closed = threading.Lock(), False
 
     def __enter__(self):
         return self
@@ -122,10 +125,11 @@ class Client:
         self.close()
 
     def close(self):
-        """Sends what waits, and lets the connection go."""
-        self._closed = True
-        if self._sender.is_alive():
-            self._waiting.put(None)
+        """Sends what waits, and lets the connection go; who waits to submit is refused."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._sender.ident is not None:
             self._sender.join()
         self._transport.close()
 
@@ -180,7 +184,7 @@ class Client:
 
         Raises:
             ServingError: If the queue stays full for that time (`RESOURCE_EXHAUSTED`).
-            ValueError: If the client is closed.
+            ValueError: If the client is closed, or is while this waits.
 
         Example:
 
@@ -188,30 +192,32 @@ class Client:
         client.submit("score", {"clip": window}).result()["score"]  # (time,)
         ```
         """
-        if self._closed:
-            raise ValueError("the client is closed")
-        with self._starting:
-            if not self._sender.is_alive():
-                self._sender.start()
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
         kinds = {n: "bytes" if a.dtype.kind in "SO" else a.dtype.name for n, a in arrays.items()}
         kind = signature, tuple((name, kinds[name], arrays[name].shape) for name in sorted(arrays))
         future = concurrent.futures.Future()
-        try:
-            wait = self.deadline_sec if timeout_sec is None else timeout_sec
-            self._waiting.put((kind, arrays, future), timeout=wait)
-        except queue.Full:
-            raise ServingError(
-                "RESOURCE_EXHAUSTED", f"{self._waiting.maxsize} windows wait already"
-            ) from None
+        wait = self.deadline_sec if timeout_sec is None else timeout_sec
+        with self._changed:
+            has_room = self._changed.wait_for(
+                lambda: self._closed or len(self._waiting) < self._most, wait
+            )
+            if self._closed:
+                raise ValueError("the client is closed")
+            if not has_room:
+                raise ServingError("RESOURCE_EXHAUSTED", f"{self._most} windows wait already")
+            self._waiting.append((kind, arrays, future))
+            if self._sender.ident is None:
+                self._sender.start()
+            self._changed.notify_all()
         return future
 
     def stream(self, signature, windows, name="clip"):
-        """Runs windows as they come, in batches, and gives the answers in their order.
+        """Runs windows as they come, in batches, and gives each answer when it is there, in order.
 
         Args:
             signature: str.
-            windows: iterable of arrays without the batch axis; read as it goes.
+            windows: iterable of arrays without the batch axis. It is read by a thread, and no
+                further than windows may wait ahead of the answers that were taken.
             name: str, of the input.
 
         Yields:
@@ -226,37 +232,55 @@ class Client:
         scores = [answer["score"] for answer in client.stream("score", windows)]
         ```
         """
-        asked = queue.SimpleQueue()
-        for window in windows:
-            asked.put(self.submit(signature, {name: window}))
-            # Those answered wait here: no more of them than of those not yet asked.
-            if asked.qsize() > self._waiting.maxsize:
-                yield asked.get().result()
-        while not asked.empty():
-            yield asked.get().result()
+        asked, room = queue.SimpleQueue(), threading.Semaphore(self._most)
+        ended = threading.Event()
+
+        def ask():
+            try:
+                for window in windows:
+                    room.acquire()
+                    if ended.is_set():
+                        return
+                    asked.put(self.submit(signature, {name: window}))
+                asked.put(None)
+            except BaseException as error:  # Whoever takes the answers is to see it.
+                failed = concurrent.futures.Future()
+                failed.set_exception(error)
+                asked.put(failed)
+
+        threading.Thread(target=ask, name="serving-client-windows", daemon=True).start()
+        try:
+            while (future := asked.get()) is not None:
+                yield future.result()
+                room.release()
+        finally:
+            ended.set()
+            room.release()
 
     def _send(self):
-        held = None
-        while True:
-            first = held if held is not None else self._waiting.get()
-            held = None
-            if first is None:
-                return
-            together, until = [first], time.monotonic() + self._gather_sec
-            while len(together) < self._batch:
-                try:
-                    following = self._waiting.get(timeout=max(0, until - time.monotonic()))
-                except queue.Empty:
-                    break
-                if following is None or following[0] != first[0]:
-                    held = following
-                    if following is None:
-                        self._waiting.put(None)
-                    break
-                together.append(following)
+        while together := self._take():
             # Of what nobody waits for any longer nothing is asked.
             if together := [one for one in together if one[2].set_running_or_notify_cancel()]:
                 self._answer(together)
+
+    def _take(self):
+        """The windows of the next request, all of one kind; none at the end."""
+        waiting = self._waiting
+        with self._changed:
+            self._changed.wait_for(lambda: waiting or self._closed)
+            self._changed.wait_for(
+                lambda: (
+                    self._closed
+                    or len(waiting) >= self._batch
+                    or any(one[0] != waiting[0][0] for one in waiting)
+                ),
+                self._gather_sec,
+            )
+            together, kind = [], waiting[0][0] if waiting else None
+            while waiting and waiting[0][0] == kind and len(together) < self._batch:
+                together.append(waiting.popleft())
+            self._changed.notify_all()
+        return together
 
     def _answer(self, together):
         (signature, _), *_ = together[0]
@@ -361,10 +385,18 @@ class _Grpc:
 
 class _Rest:
     def __init__(self, address, model, version, label):
-        import requests
+        from exports import server
 
-        self._requests = requests
-        self._session = requests.Session()
+        server.check_installed()
+        import aiohttp
+
+        self._aiohttp, self._session = aiohttp, None
+        # Of the clients of HTTP it is one whose time limit holds for a whole request.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="serving-client-http", daemon=True
+        )
+        self._thread.start()
         self._kinds = {}
         choice = f"/versions/{version}" if version is not None else ""
         choice = f"/labels/{urllib.parse.quote(label, '')}" if label is not None else choice
@@ -372,22 +404,32 @@ class _Rest:
         self._address = f"{address.rstrip('/')}/v1/models/{quoted}{choice}"
 
     def predict(self, signature, inputs, left):
+        ends = time.monotonic() + left
         columns = {name: _as_json(array) for name, array in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns})
+        left = ends - time.monotonic()
         outputs = self._call("POST", ":predict", left, data=body)["outputs"]
         if signature not in self._kinds:
-            self._kinds[signature] = self._ask_kinds(signature, left)
+            self._kinds[signature] = self._ask_kinds(signature, ends - time.monotonic())
         kinds = self._kinds[signature]
         # A single output stands without its name.
         outputs = outputs if len(kinds) > 1 else {next(iter(kinds)): outputs}
-        return {name: np.array(outputs[name], kind) for name, kind in kinds.items()}
+        return {name: _from_json(outputs[name], kind) for name, kind in kinds.items()}
 
     def status(self, left):
         answer = self._call("GET", "", left)["model_version_status"]
         return {int(one["version"]): one["state"] for one in answer}
 
     def close(self):
-        self._session.close()
+        if self._loop.is_closed():
+            return
+        self._wait_for(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait_for(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _ask_kinds(self, signature, left):
         """Names and kinds of the outputs, which an answer in JSON does not tell."""
@@ -398,24 +440,44 @@ class _Rest:
             for name, enum in enums.items()
         }
 
+    async def _end(self):
+        # Else whoever still waits for an answer would wait for ever.
+        asking = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
     def _call(self, method, path, left, **content):
-        errors = self._requests.exceptions
+        if self._loop.is_closed():
+            raise ValueError("the client is closed")
         try:
-            timeout = max(left, 0.001)
-            answer = self._session.request(method, self._address + path, timeout=timeout, **content)
-            found = answer.json()
-        except errors.Timeout as error:
-            raise ServingError("DEADLINE_EXCEEDED", str(error)) from error
-        except errors.JSONDecodeError as error:
-            if answer.status_code == 200:
+            status, reason, body = self._wait_for(self._ask(method, path, left, **content))
+        except concurrent.futures.CancelledError as error:
+            raise ServingError("CANCELLED", "the client was closed") from error
+        except TimeoutError as error:
+            raise ServingError("DEADLINE_EXCEEDED", f"no whole answer in {left:.3f} s") from error
+        except self._aiohttp.ClientError as error:  # refused, reset, or cut off
+            raise ServingError("UNAVAILABLE", str(error)) from error
+        try:
+            found = json.loads(body)
+        except ValueError as error:
+            if status == 200:
                 raise ServingError("INTERNAL", f"the answer is no JSON: {error}") from error
             found = {}
-        except errors.RequestException as error:  # refused, reset, or cut off
-            raise ServingError("UNAVAILABLE", str(error)) from error
-        if answer.status_code != 200:
-            code = HTTP_CODES.get(answer.status_code, "UNKNOWN")
-            raise ServingError(code, found.get("error", answer.reason))
+        if status != 200:
+            raise ServingError(HTTP_CODES.get(status, "UNKNOWN"), found.get("error", reason))
         return found
+
+    async def _ask(self, method, path, left, **content):
+        if self._session is None:
+            self._session = self._aiohttp.ClientSession(trust_env=True)
+        # Of 0 it would make no limit at all.
+        limit = self._aiohttp.ClientTimeout(total=max(left, 0.001))
+        address = self._address + path
+        async with self._session.request(method, address, timeout=limit, **content) as answer:
+            return answer.status, answer.reason, await answer.read()
 
 
 def _as_json(array):
@@ -426,3 +488,12 @@ def _as_json(array):
     for place, value in np.ndenumerate(array):
         encoded[place] = {"b64": base64.b64encode(value).decode()}
     return encoded.tolist()
+
+
+def _from_json(value, kind):
+    """An array as gRPC gives it, whose strings are bytes."""
+    array = np.array(value, kind)
+    if kind is object:
+        for place, one in np.ndenumerate(array):
+            array[place] = base64.b64decode(one["b64"]) if isinstance(one, dict) else one.encode()
+    return array

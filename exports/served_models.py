@@ -19,6 +19,8 @@ from exports import manifest, saved_model, warm_up
 _LOG = logging.getLogger(__name__)
 
 DEFAULT_SIGNATURE = "serving_default"
+# Of the newest version, and of the one before it.
+LABELS = ("stable", "previous")
 # As `ModelVersionStatus.State` of `get_model_status.proto`.
 LOADING, AVAILABLE, END = 20, 30, 50
 
@@ -31,7 +33,8 @@ class ServedModels:
 
     Args:
         configs: iterable of `ModelConfig` messages (`model_server_config.proto`): name, folder of
-            versions, version policy (default: the newest) and labels.
+            versions, version policy (default: the newest) and labels. Where it names no labels,
+            `stable` is the newest version that is served, and `previous` the one before it.
         poll_seconds: float, the time between two looks at the folders.
         max_bytes: int, the most that the tensor of a request may take.
 
@@ -79,7 +82,7 @@ class ServedModels:
         Args:
             name: str, the model.
             number: int, the version. Default: by the label, else the newest.
-            label: str, a label of the configuration. Default: none.
+            label: str. Default: none.
 
         Returns:
             A `_Version`.
@@ -90,12 +93,15 @@ class ServedModels:
         """
         if not name:
             raise _error("InvalidArgument", "ModelSpec has no name specified.")
+        available = self._available
         if label is not None:
-            labels = self._configs[name].version_labels if name in self._configs else {}
+            labels = dict(self._configs[name].version_labels) if name in self._configs else {}
+            if not labels:
+                newest = sorted((n for model, n in available if model == name), reverse=True)
+                labels = dict(zip(LABELS, newest))
             if label not in labels:
                 raise _error("InvalidArgument", f"Unrecognized servable version label: {label}")
             number = labels[label]
-        available = self._available
         if number is None:
             number = max((n for model, n in available if model == name), default=None)
         if (name, number) not in available:

@@ -354,14 +354,10 @@ def _configs(models):
     """The models as `ModelConfig`, as `serving.write_config` has them, where they are."""
     from tensorflow_serving.config import model_server_config_pb2
 
-    from exports import saved_model
-
     made = []
     for name, folder in models.items():
         config = model_server_config_pb2.ModelConfig(name=name, base_path=str(folder))
         config.model_version_policy.latest.num_versions = serving.KEPT_VERSIONS
-        newest = reversed(saved_model.versions(folder)[-2:])
-        config.version_labels.update(zip(("stable", "previous"), newest))
         made.append(config)
     return made
 

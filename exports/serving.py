@@ -5,10 +5,11 @@ The messages are those of `model_server_config.proto`, `session_bundle_config.pr
 """
 
 import json
+import logging
 import re
 from pathlib import Path
 
-from exports import manifest, saved_model
+from exports import manifest, saved_model, served_models
 
 TEMPLATES = Path(__file__).with_name("templates")
 GRPC_PORT, REST_PORT = 8500, 8501
@@ -27,6 +28,7 @@ ARGUMENTS = {
 }
 # The newest, and the one before it to go back to.
 KEPT_VERSIONS = 2
+_LOG = logging.getLogger(__name__)
 # Kubernetes' rule for what is put into labels, which are names of models here.
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
@@ -81,7 +83,9 @@ def write_config(exports, out, max_batch=8, cpus=2, memory_gb=4):
     The files: `models.config` (the two newest versions of each model; `stable` labels the newest
     whole version there now, `previous` the one before it), `batching.config`,
     `monitoring.config`, `compose.yaml` (which listens on this machine only) and `kubernetes.yaml`
-    (configuration, deployment with probes and limits, service).
+    (configuration, deployment with probes and limits, service). A version whose files do not agree
+    with its manifest, as one that is still copied, gets no label, and a warning of the log; where
+    neither of the two newest is whole, as many are served as there are down to one that is.
 
     Args:
         exports: As of `models`.
@@ -94,7 +98,7 @@ def write_config(exports, out, max_batch=8, cpus=2, memory_gb=4):
         List of pathlib.Path of the files.
 
     Raises:
-        ValueError: As `models`; if a number is below 1, or a version's manifest does not fit.
+        ValueError: As `models`; if a number is below 1, or a model has no whole version.
         OSError: If a file cannot be written.
 
     Example:
@@ -111,20 +115,16 @@ def write_config(exports, out, max_batch=8, cpus=2, memory_gb=4):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
     found = models(exports)
-    known = {name: saved_model.versions(folder)[-2:] for name, folder in found.items()}
-    for name, versions in known.items():
-        for version in versions:
-            manifest.check_files(found[name] / str(version))
-    newest = {name: manifest.read(found[name] / str(v[-1])) for name, v in known.items()}
-    release = max(_release(description) for description in newest.values())
+    known = {name: _served(folder) for name, folder in found.items()}
+    release = max(
+        _release(manifest.read(found[name] / str(labels["stable"])))
+        for name, (labels, _) in known.items()
+    )
     values = {
-        "models": {
-            name: dict(zip(("stable", "previous"), reversed(versions)))
-            for name, versions in known.items()
-        },
+        "models": known,
         "folders": found,
         "image": f"tensorflow/serving:{release[0]}.{release[1]}.0",
-        "kept": KEPT_VERSIONS, "grpc": GRPC_PORT, "rest": REST_PORT, "metrics": METRICS,
+        "grpc": GRPC_PORT, "rest": REST_PORT, "metrics": METRICS,
         "arguments": "\n".join(f"- --{name}={value}" for name, value in ARGUMENTS.items()),
         "max_batch": max_batch, "cpus": cpus, "memory_gb": memory_gb,
     }  # fmt: skip
@@ -147,6 +147,27 @@ def write_config(exports, out, max_batch=8, cpus=2, memory_gb=4):
         written.append(out / template.stem)
         write_whole(written[-1], lambda aside: aside.write_text(text, encoding="utf-8"))
     return written
+
+
+def _served(folder):
+    """The labels of a folder's whole versions, and how many of its newest hold those."""
+    whole, looked_at = [], 0
+    for number in reversed(saved_model.versions(folder)):
+        if whole and looked_at >= KEPT_VERSIONS:
+            break
+        looked_at += 1
+        try:
+            manifest.check_files(folder / str(number))
+            whole.append(number)
+        except ValueError as error:
+            reason = error
+            _LOG.warning("version %s of %s gets no label: %s", number, folder.name, error)
+    if not whole:
+        raise ValueError(
+            f"`exports` must have a whole version of each model. Received: {folder.name} without "
+            f"one: {reason}"
+        )
+    return dict(zip(served_models.LABELS, whole)), max(looked_at, KEPT_VERSIONS)
 
 
 def _release(description):

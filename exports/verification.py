@@ -53,7 +53,7 @@ def verify(directory, model=None, clip=None, through="tensorflow"):
         ValueError: If a file is unlike the manifest's, a signature fails, is left out or gives
             other numbers, embeddings of different clips are equal, an argument does not fit, or as
             of `check_threshold`.
-        ImportError: As of `check_runtime`.
+        ImportError: As of `check_runtime`, or if a runtime that is installed cannot be imported.
 
     Example:
 
@@ -239,6 +239,9 @@ def run_one_by_one(folder, clips, through):
     Returns:
         As of `run_isolated`; what fails is refused, with the reason.
 
+    Raises:
+        ImportError: If the runtime itself cannot be imported, which is no matter of the export.
+
     Example:
 
     ```python
@@ -253,6 +256,10 @@ def run_one_by_one(folder, clips, through):
                 found, about = run_isolated(alone, clips, through)
             except ValueError as error:
                 refused[name] = str(error).partition(" fails in a clean process: ")[2]
+                if refused[name].startswith(("ImportError", "ModuleNotFoundError")):
+                    raise ImportError(
+                        f"{through} cannot be imported: {refused[name]}"
+                    ) from error
                 continue
             for key, array in found.items():
                 clip, _, output = key.split("/")

@@ -3,13 +3,14 @@
 //     score_video EXPORTED/MODEL/VERSION VIDEO [HEIGHT WIDTH]
 //
 // prints a line per frame: its number in the video, and its score. With HEIGHT WIDTH frames are
-// brought to that by OpenCV, which resizes a little differently from the project. `interface.json`
+// brought to that as training brings them: grey or RGB first, then resized. `interface.json`
 // of the export says which tensors the signature `step` takes and gives, how large the state is,
 // and how many frames per second the model was trained at: of a video with more of them some are
 // left out.
 
 #include <tensorflow/c/c_api.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -128,6 +129,32 @@ class Scorer {
   std::map<std::string, Tensor> values_;
 };
 
+// As many rows as asked for, bilinear and, where there were more, antialiased: each is the mean of
+// those near it, weighted by a triangle. OpenCV resizes without the second or without the first.
+cv::Mat to_rows(const cv::Mat& from, int count) {
+  const double scale = static_cast<double>(from.rows) / count, reach = std::max(scale, 1.0);
+  cv::Mat to = cv::Mat::zeros(count, from.cols, from.type());
+  for (int row = 0; row < count; ++row) {
+    const double centre = (row + 0.5) * scale - 0.5;
+    const int first = std::max(0, static_cast<int>(std::ceil(centre - reach)));
+    const int last = std::min(from.rows - 1, static_cast<int>(std::floor(centre + reach)));
+    const auto weight = [&](int other) { return 1 - std::abs(other - centre) / reach; };
+    double total = 0;
+    for (int other = first; other <= last; ++other) total += weight(other);
+    for (int other = first; other <= last; ++other)
+      cv::scaleAdd(from.row(other), weight(other) / total, to.row(row), to.row(row));
+  }
+  return to;
+}
+
+cv::Mat resized(const cv::Mat& frame, const cv::Size& size) {
+  cv::Mat exact, result;
+  frame.convertTo(exact, CV_32F);
+  exact = to_rows(to_rows(exact, size.height).t(), size.width).t();
+  exact.convertTo(result, CV_8U);
+  return result;
+}
+
 int run(const std::vector<std::string>& words) {
   const cv::FileStorage interface(words[0] + "/assets.extra/interface.json",
                                  cv::FileStorage::READ | cv::FileStorage::FORMAT_JSON);
@@ -150,8 +177,8 @@ int run(const std::vector<std::string>& words) {
     if (words.size() == 4) size = cv::Size(std::stoi(words[3]), std::stoi(words[2]));
     if (size.height % stride != 0 || size.width % stride != 0)
       throw std::runtime_error("height and width must be divisible by " + std::to_string(stride));
-    if (size != read.size()) cv::resize(read, read, size, 0, 0, cv::INTER_AREA);
     cv::cvtColor(read, frame, channels == 1 ? cv::COLOR_BGR2GRAY : cv::COLOR_BGR2RGB);
+    if (size != frame.size()) frame = resized(frame, size);
     std::printf("%lld,%.9g\n", static_cast<long long>(number), scorer.step(frame));
   }
   if (taken == 0) throw std::runtime_error(words[1] + " has no frame that can be read");

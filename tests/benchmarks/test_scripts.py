@@ -347,13 +347,69 @@ def test_moments_of_kills_are_spread_over_all_of_the_time(script):
     assert [int(4 * share) for share in found] == [0, 1, 2, 3]
 
 
-def test_growth_of_memory_is_that_from_the_first_frames_on(script):
-    numbers = np.arange(1000, 11000, 1000)
-    found = script("live").summary(np.stack([numbers, 500 + numbers / 500], axis=1), 10000)
-    assert found["mib_after_first_frames"] == 502 and found["mib_at_the_end"] == 520
-    assert found["mib_per_1000_frames"] == pytest.approx(2) and found["passes"]
-    assert found["growth"] == pytest.approx(18 / 502, abs=1e-4)
-    assert not script("live").summary(np.array([[1000, 500.0], [9000, 530.0]]), 9000)["passes"]
+NO = {"passes": False}
+
+
+def test_growth_of_memory_is_that_from_the_first_frames_on_and_has_no_slope(script):
+    def summary(mib_per_1000_frames, jump=0.0, early=0.0):
+        numbers = np.arange(1000, 101000, 1000)
+        mib = 500 + mib_per_1000_frames * numbers / 1000 + jump * (numbers == 100000)
+        mib += early * np.minimum(numbers / 40000, 1)
+        return script("live").summary(np.stack([numbers, mib], axis=1), 100000)
+
+    found = summary(0.2)
+    assert found["mib_after_first_frames"] == 500.2 and found["mib_at_the_end"] == 520
+    assert found["mib_per_1000_frames"] == pytest.approx(0.2)
+    assert found["growth"] == pytest.approx(19.8 / 500.2, abs=1e-4)
+    # Within five hundredths, and yet a leak.
+    assert not found["passes"] and summary(0.05)["passes"] and summary(-0.2)["passes"]
+    # At the end alone; and taken once, at the beginning.
+    assert not summary(0.0, jump=30.0)["passes"] and summary(0.0, early=20.0)["passes"]
+
+
+def test_what_watching_must_keep_up_with_follows_the_units_of_the_processor(script, monkeypatch):
+    module, asked = script("live"), []
+    for units in ("float32", "mixed_bfloat16"):
+        monkeypatch.setattr(module, "choose_precision", lambda compute_capabilities: units)
+        monkeypatch.setattr(module, "speed", lambda *given: asked.append(given[-1]) or NO)
+        monkeypatch.setattr(module, "streams", lambda *given: asked.append(given[2::2]) or NO)
+        for part in ("speed", "streams"):
+            monkeypatch.setattr(sys, "argv", ["live.py", part])
+            with pytest.raises(SystemExit, match="True"):
+                module.main()
+    assert asked == [50, (4, 4), 100, (8, 8)]
+
+
+def test_fewer_streams_than_the_bar_asks_for_do_not_pass(script, monkeypatch):
+    module = script("live")
+    scored = {"sources": {"a": {"frames": 10, "dropped": 0}}}
+    monkeypatch.setattr(module, "looped", lambda *given: None)
+    monkeypatch.setattr(module.session, "watch", lambda *given, **options: scored)
+    for least, passes in ((1, True), (2, False)):
+        assert module.streams("any", None, 1, 1.0, least)["passes"] is passes
+
+
+def test_what_step_is_from_score_is_a_share_of_the_largest(script):
+    class Counting:
+        def initial_state(self, batch, height, width):
+            return 0
+
+        def step(self, frame, state):
+            return {"score": [float(frame.mean()) + (state == 3) * 0.5], "state": state + 1}
+
+    clip = np.arange(6.0)[:, None, None, None] * np.ones((1, 2, 2, 1))
+    found = script("live").step_from_score(Counting(), clip, np.arange(6.0))
+    assert found == pytest.approx(0.1)
+
+
+@pytest.mark.slow
+def test_step_alone_is_timed_of_an_export_as_of_a_model(script, shaken_model, tmp_path):
+    module, watched = script("live"), []
+    model = shaken_model("convlstm_vae")
+    module.exports.export(model, tmp_path, rollout_steps=2)
+    for opened in (model, module.exports.load(tmp_path)):
+        watched.append(types.SimpleNamespace(model=opened, size=(16, 24), channels=1))
+    assert all(module.step_alone(one, 3) > 0 for one in watched)
 
 
 def test_a_looped_video_begins_again_until_its_frames_are_given(script):
@@ -361,3 +417,126 @@ def test_a_looped_video_begins_again_until_its_frames_are_given(script):
     looped = script("live").Looped(Steady("steady", 3), 8, looked.append)
     levels = [frame[0, 0, 0] for _, frame in looped.timed()]
     assert levels == [0, 1, 2, 0, 1, 2, 0, 1] and looked == list(range(1, 9))
+
+
+def test_calls_are_timed_side_by_side_for_so_long(script):
+    import threading
+    import time
+
+    met = threading.Barrier(2, timeout=20)  # Each waits for the other: neither goes alone.
+    calls = [0, 0]
+
+    def call(number):
+        calls[number] += 1
+        if calls[number] == 1:
+            met.wait()
+        time.sleep(0.001)
+
+    latencies, elapsed = script("serving").time_calls(
+        [lambda: call(0), lambda: call(1)], seconds=0.2
+    )
+    assert len(latencies) == sum(calls) and min(calls) >= 1
+    assert elapsed >= 0.2 and all(0.001 <= took <= elapsed for took in latencies)
+    # However short the time, each is called once.
+    assert len(script("serving").time_calls([lambda: None] * 3, seconds=0)[0]) == 3
+
+
+def test_served_windows_are_set_beside_those_in_process_round_by_round(script):
+    module = script("serving")
+    timed = {
+        # A slow round slows both.
+        ("grpc", 2, 4): [([0.1] * 95 + [0.5] * 5, 10.0), ([0.2] * 100, 40.0)],
+        ("predict", 2, 1): [([0.1] * 20, 2.0), ([0.4] * 20, 8.0)],
+    }
+    served, local = module.rows_of(timed)
+    assert served["requests"] == 200 and served["windows_per_second"] == 12.5
+    assert (served["p50_ms"], served["p99_ms"]) == (200, 500)
+    assert served["of_predict"] == 1.0 and local["of_predict"] == 1.0
+    head, first, _ = module.table([served, local]).splitlines()
+    assert head.split()[0] == "way" and first.split()[:3] == ["grpc", "2", "4"]
+    assert len(first) == len(head)
+
+
+@pytest.mark.slow
+def test_every_way_gives_the_embedding_of_the_model(script, shaken_model, tmp_path):
+    import contextlib
+
+    from exports.server import Server
+
+    module = script("serving")
+    model = shaken_model("convlstm_vae")
+    folder = module.exports.export(model, tmp_path / module.NAME, rollout_steps=2)
+    windows = module.pattern(2, 6, 16, 24, 1)
+    assert windows.shape == (2, 6, 16, 24, 1) and np.ptp(windows) > 60
+    expected = model.encode(windows.astype(np.float32) / 255).numpy()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(folder.parent, grpc_port=0, rest_port=0))
+        ports = server.grpc_port, server.rest_port
+        ways = {way: module.served(stack, way, ports, 2) for way in module.SERVED}
+        ways["predict"] = module.in_keras(model)
+        if (openvino := module.in_openvino(folder, tmp_path)) is not None:
+            ways["openvino"] = openvino
+        found = {way: [make(windows)() for make in made] for way, made in ways.items()}
+    assert [len(answers) for answers in found.values()][:4] == [2, 2, 2, 1]
+    for way, answers in found.items():
+        # JPEG loses some of the pixels.
+        loss = 0.05 if way == "jpeg" else 1e-3
+        for answer in answers:
+            assert np.abs(answer - expected).max() <= loss * np.abs(expected).max(), way
+
+
+def test_what_loads_elsewhere_is_measured_once_and_what_failed_again(
+    script, monkeypatch, tmp_path, capsys
+):
+    module, asked = script("loads_elsewhere"), []
+    good = {"differences": {"embedding": 2e-7}, "refused": {}, "seconds": {"score": 0.25},
+            "tolerance": 1e-3}  # fmt: skip
+    partly = good | {"refused": {"encode_jpeg": "no rule for DecodeJpeg"}}
+    answers = {"tensorflow": good, "c_api": good, "openvino": partly, "litert": {"error": "gone"}}
+
+    def measure(name, precision, runtimes):
+        asked.append((precision, runtimes))
+        for runtime in runtimes:
+            if answers[runtime] is KeyboardInterrupt:
+                raise KeyboardInterrupt
+            yield runtime, answers[runtime]
+
+    def run():
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        return ended.value.code, capsys.readouterr().out
+
+    monkeypatch.setattr(module, "measure", measure)
+    words = ["--presets", "pca/ucsd_ped2", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["loads_elsewhere.py", *words])
+    answers["openvino"] = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        module.main()
+    answers["openvino"] = partly
+    failed, said = run()
+    assert not failed and asked[1:] == [
+        ("float32", ["openvino", "litert"]), ("mixed_bfloat16", ["tensorflow", "c_api"]),
+    ]  # fmt: skip
+    head, float32, mixed, *rest = said.splitlines()
+    assert head.split()[2:] == ["tensorflow", "c_api", "openvino", "litert"]
+    assert float32.split()[2:] == ["1", "of", "1", "1", "of", "1", "1", "of", "2", "no"]
+    assert mixed.split()[2:] == ["1", "of", "1", "1", "of", "1", "-", "-"]
+    assert "not openvino, encode_jpeg: no rule for DecodeJpeg" in rest
+    told = rest.index("not litert, everything: gone")
+    assert rest[told + 1].strip() == "pca/ucsd_ped2 in float32"
+    answers["litert"], asked[:] = good, []
+    assert not run()[0] and asked == [("float32", ["litert"])]
+    assert not run()[0] and len(asked) == 1
+    answers["c_api"] = {"error": "other numbers"}
+    (tmp_path / "pca.ucsd_ped2.mixed_bfloat16.json").unlink()
+    assert run()[0]
+
+
+def test_presets_without_weights_are_not_looked_for_elsewhere(
+    script, monkeypatch, tmp_path, capsys
+):
+    words = ["--out", str(tmp_path), "--presets", "convlstm_vae/synthetic_cctv"]
+    monkeypatch.setattr(sys, "argv", ["loads_elsewhere.py", *words])
+    with pytest.raises(SystemExit, match="2"):
+        script("loads_elsewhere").main()
+    assert "invalid choice: 'convlstm_vae/synthetic_cctv'" in capsys.readouterr().err

@@ -308,9 +308,82 @@ def test_closing_answers_what_waits(faulty):
         client.submit("any", {"clip": clip_of(1)})
 
 
+def test_closing_leaves_nobody_waiting_at_a_full_queue(faulty):
+    servicer, connect = faulty
+    servicer.faults = [600.0]
+    client = connect(batch=2, waiting=2, gather_sec=0, deadline_sec=60)
+    first = client.submit("any", {"clip": clip_of(0)})
+    until(lambda: servicer.batches)
+    with futures.ThreadPoolExecutor(9) as pool:
+        # Of two shapes, so that one who waits is left over when the others are taken.
+        asked = [
+            pool.submit(client.submit, "any", {"clip": clip_of(n, frames=2 + n % 2)})
+            for n in range(1, 9)
+        ]
+        until(lambda: len(client._waiting) == 2)
+        closing = pool.submit(client.close)
+        until(lambda: client._closed)
+        servicer.ended.set()
+        closing.result(timeout=20)
+        assert first.result(timeout=0)["mean"] == 0
+        for number, one in enumerate(asked, 1):
+            try:
+                submitted = one.result(timeout=20)
+            except ValueError as error:
+                assert "the client is closed" in str(error)
+            else:
+                assert submitted.result(timeout=0)["mean"] == number
+
+
+def test_an_answer_comes_before_the_next_window_is_there(faulty):
+    _, connect = faulty
+    taken, left = threading.Event(), threading.Event()
+
+    def windows():
+        try:
+            yield clip_of(1)
+            if not taken.wait(20):
+                raise TimeoutError("nothing was answered")
+            for number in range(2, 9):
+                yield clip_of(number)
+        finally:
+            left.set()
+
+    stream = connect(batch=1, waiting=2).stream("any", windows())
+    assert next(stream)["mean"] == 1
+    taken.set()
+    assert next(stream)["mean"] == 2
+    # Whoever takes no more answers has no more windows read.
+    stream.close()
+    assert left.wait(20)
+
+
+def test_windows_that_cannot_be_read_end_the_stream_with_their_error(faulty):
+    _, connect = faulty
+
+    def windows():
+        yield clip_of(1)
+        raise OSError("the disk is gone")
+
+    stream = connect().stream("any", windows())
+    assert next(stream)["mean"] == 1
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(stream)
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def http():
-    """`(answers, address)`: what a server over HTTP gives, one after the other: status and body."""
+    """`(answers, address)`: what a server over HTTP gives, one after the other: status and body.
+
+    A body that is no bytes is an iterable of them, each of which goes by itself.
+    """
     answers = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -320,9 +393,11 @@ def http():
             if status is None:
                 return  # The connection is closed without an answer.
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            if isinstance(body, bytes):
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            for part in [body] if isinstance(body, bytes) else body:
+                self.wfile.write(part)
 
         def do_GET(self):
             outputs = {"mean": {"dtype": "DT_FLOAT"}}
@@ -356,6 +431,49 @@ def test_over_http_too_what_fails_for_a_moment_is_tried_again(http):
         answers.append((200, b"<html>"))
         with pytest.raises(ServingError, match="INTERNAL: the answer is no JSON"):
             client.predict("any", {"clip": clip_of(4)[None]})
+
+
+def test_over_http_the_deadline_is_of_the_whole_answer_and_not_of_its_parts(http):
+    answers, place = http
+    ended = threading.Event()
+
+    def dripping():
+        while not ended.wait(0.05):
+            yield b" "
+        yield b'{"outputs": [4.0]}'
+
+    answers.append((200, dripping()))
+    timer = threading.Timer(60, ended.set)
+    timer.start()
+    with Client(place, "door", deadline_sec=1) as client:
+        with pytest.raises(ServingError, match="DEADLINE_EXCEEDED: no whole answer in"):
+            client.predict("any", {"clip": clip_of(4)[None]})
+        # Neither does closing wait for it, nor whoever asks wait for ever.
+        client.deadline_sec = 600
+        answers.append((200, dripping()))
+        with futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.predict, "any", {"clip": clip_of(4)[None]})
+            until(lambda: not answers)
+            client.close()
+            with pytest.raises(ServingError, match="CANCELLED: the client was closed"):
+                asked.result(timeout=20)
+        with pytest.raises(ValueError, match="the client is closed"):
+            client.predict("any", {"clip": clip_of(4)[None]})
+    ended.set()
+    timer.cancel()
+
+
+def test_strings_are_bytes_over_both_ways(http):
+    answers, place = http
+    content = {"label": ["gehen", "grün"], "image_bytes": {"b64": "AP8="}}
+    answers.append((200, json.dumps({"outputs": content}).encode()))
+    with Client(place, "door") as client:
+        client._transport._kinds["any"] = dict.fromkeys(content, object)
+        found = client.predict("any", {"clip": clip_of(4)[None]})
+    labels = np.array([b"gehen", "grün".encode()], object)
+    over_grpc = tf.make_ndarray(tf.make_tensor_proto(labels))
+    assert found["label"].tolist() == over_grpc.tolist() and found["label"].dtype == object
+    assert found["image_bytes"].item() == b"\0\xff"
 
 
 @pytest.mark.parametrize(

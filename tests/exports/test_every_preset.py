@@ -87,6 +87,24 @@ def test_images_are_encoded_as_their_pixels_are(served):
     close(embedding, model.encode(transforms.to_float(clip)))
 
 
+def test_step_gives_what_score_gives_over_a_thousand_frames(served):
+    model, signature, _ = served
+    assert ("step" in signature) == ("score" in model.verbs)
+    if "step" not in signature:
+        return
+    size = (1, 1000, 2 * model.stride, 2 * model.stride, model.channels)
+    clip = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    score = np.asarray(model.score(transforms.to_float(clip)))
+    zeros = model.initial_state(1, *size[2:4])
+    state = {f"state_{name}": tf.zeros_like(value) for name, value in zeros.items()}
+    stepped = []
+    for t in range(size[1]):
+        out = dict(signature["step"](frame=tf.constant(clip[:, t]), **state))
+        stepped.append(out["score"].numpy())
+        state = {name: out[name] for name in state}
+    np.testing.assert_allclose(np.stack(stepped, axis=1), score, atol=1e-4 * score.max(), rtol=0)
+
+
 def test_step_from_zeros_gives_what_score_and_rollout_give(served):
     model, signature, _ = served
     assert ("step" in signature) == ("step" in model.verbs)

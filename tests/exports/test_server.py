@@ -396,14 +396,24 @@ def test_a_version_that_goes_is_let_go_and_the_one_before_answers(serve, growing
     assert asking.embedding() == (pytest.approx(0.2), 1)
 
 
-def test_two_versions_are_kept(serve, growing, folder):
+def labelled(asking, label):
+    """The version that a label names."""
+    request = asking.request()
+    request.model_spec.version_label = label
+    return asking.prediction.Predict(request, timeout=300).model_spec.version.value
+
+
+def test_two_versions_are_kept_and_the_labels_follow_them(serve, growing, folder):
     asking = serve(growing)
+    assert labelled(asking, "stable") == 1
     for number in (2, 3):
         shutil.copytree(folder / "door" / "2", growing / f".{number}")
         (growing / f".{number}").rename(growing / str(number))
         until(lambda: asking.embedding()[1] == number)
     until(lambda: asking.states()[1].state == 50)
     assert asking.embedding(version=2)[1] == 2
+    assert labelled(asking, "stable") == 3
+    assert labelled(asking, "previous") == 2
 
 
 def reload(asking, **changes):

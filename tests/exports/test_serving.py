@@ -155,9 +155,34 @@ def test_a_name_that_an_address_does_not_take_is_refused(exported):
         serving.models(exported)
 
 
-def test_an_export_unlike_its_manifest_is_not_configured(exported, tmp_path):
-    (exported / "door" / "7" / "saved_model.pb").write_bytes(b"other")
-    with pytest.raises(ValueError, match="unlike its manifest's: saved_model.pb"):
+@pytest.mark.parametrize(
+    ("broken", "labels", "kept"),
+    [
+        ((12,), {"stable": 7}, 2),
+        ((7,), {"stable": 12}, 2),
+        ((3,), {"stable": 12, "previous": 7}, 2),
+        ((7, 12), {"stable": 3}, 3),
+    ],
+)
+def test_the_newest_whole_version_is_labelled_and_the_rest_told(
+    exported, tmp_path, caplog, broken, labels, kept
+):
+    for number in broken:
+        (exported / "door" / str(number) / "saved_model.pb").write_bytes(b"other")
+    serving.write_config(exported, tmp_path / "out")
+    door = model_server((tmp_path / "out" / "models.config").read_text())["door"]
+    assert dict(door.version_labels) == labels
+    # What is labelled is among those that the server takes up.
+    assert door.model_version_policy.latest.num_versions == kept
+    for number in set(broken) - {3}:
+        assert f"version {number} of door gets no label" in caplog.text
+    assert "unlike its manifest's: saved_model.pb" in caplog.text or broken == (3,)
+
+
+def test_a_model_without_a_whole_version_is_not_configured(exported, tmp_path):
+    (exported / "gate" / "1" / "saved_model.pb").write_bytes(b"other")
+    said = "a whole version of each model. Received: gate without one.*saved_model.pb"
+    with pytest.raises(ValueError, match=said):
         serving.write_config(exported, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,20 @@ def test_who_can_run_nothing_is_told_so_and_no_error(answers, exported, model, m
     report = exports.verify(exported, model, through="litert")
     assert set(report["refused"]) == set(exports.load(exported).manifest["signatures"])
     assert report["differences"] == {} and report["embedding_distance"] is None
+
+
+def test_a_runtime_that_cannot_be_imported_is_an_error_and_no_refusal(exported, tmp_path):
+    (tmp_path / "openvino.py").write_text("raise ImportError('libtbb.so.12: cannot open')")
+    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    reader = tmp_path / "isolated_reader.py"
+    source = Path(isolated_reader.__file__)
+    reader.write_text(path + source.read_text())
+    shutil.copy(source.with_name("reader_openvino.py"), tmp_path)
+    clips = {"whole": np.zeros((1, 4, 16, 16, 1), np.uint8)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isolated_reader, "__file__", str(reader))
+        with pytest.raises(ImportError, match="openvino cannot be imported: ImportError: libtbb"):
+            verification.run_one_by_one(exported, clips, "openvino")
 
 
 def test_who_takes_float32_alone_is_told_of_others(exported, tmp_path, monkeypatch):

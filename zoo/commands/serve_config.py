@@ -2,7 +2,7 @@
 
     zoo serve-config exported/ --out serving/
 
-checks every version against its manifest first, which takes seconds.
+checks the newest versions against their manifests first, which takes seconds.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from zoo.commands.arguments import check_folder, check_there
-from zoo.commands.console import emit_json, load_tensorflow
+from zoo.commands.console import emit_json, load_tensorflow, log
 
 
 def serve_config(
@@ -28,14 +28,15 @@ def serve_config(
 ):
     """Write TensorFlow Serving's configuration, a compose file and Kubernetes manifests.
 
-    The two newest versions of each model are served; `stable` labels the newest of now. After a
-    new version the same command labels that.
+    The two newest versions of each model are served; `stable` labels the newest of now whose files
+    are whole. After a new version the same command labels that.
     """
     check_there(exports, "exports")
     check_folder(out)
     load_tensorflow()
     from exports import serving
 
+    log()
     files = serving.write_config(exports, out, max_batch, cpus, memory_gb)
     if as_json:
         emit_json({"models": list(serving.models(exports)), "files": [str(path) for path in files]})

@@ -1,3 +1,4 @@
+import gc
 import importlib.util
 import re
 import signal
@@ -44,6 +45,26 @@ def test_it_says_where_it_listens_serves_and_ends_when_told_to(folder, number):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_what_was_imported_is_not_looked_through_for_garbage(tmp_path, monkeypatch):
+    """Or a request of many numbers in JSON would wait for that."""
+    frozen = []
+
+    class Server:
+        def __init__(self, *given, **options):
+            frozen.append(gc.get_freeze_count())
+            raise OSError("as asked")
+
+    monkeypatch.setattr("exports.server.Server", Server)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert CliRunner().invoke(app, ["serve", str(tmp_path)]).exit_code == 1
+    finally:
+        gc.unfreeze()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert frozen[0] > 100_000
 
 
 def test_a_folder_without_exports_is_wrong_usage(tmp_path):

@@ -153,7 +153,7 @@ def test_any_legal_size_and_length(model, size):
 def test_step_is_score_far_beyond_the_length_of_training(model):
     if not answers(model, "step"):
         return
-    clip = noise(model, 1, 300, 2, 2, seed=1)
+    clip = noise(model, 1, 1000, 2, 2, seed=1)
     score, score_map = model.score(clip), model.score_map(clip)
     state = start_of(model, clip)
     assert all(not np.any(tensor) and tensor.shape[0] == 1 for tensor in state.values())
@@ -163,8 +163,8 @@ def test_step_is_score_far_beyond_the_length_of_training(model):
         assert abs(float(out["score"][0] - score[0, t])) <= 1e-4 * float(np.max(score)), t
     close(out["score_map"], score_map[:, -1])
     pieces, state = [], start_of(model, clip)
-    for start in range(0, 300, 77):
-        out = model.advance(clip[:, start : start + 77], state)
+    for start in range(0, 1000, 277):
+        out = model.advance(clip[:, start : start + 277], state)
         state = out["state"]
         pieces.append(out["score"])
     close(np.concatenate(pieces, axis=1), score)
