@@ -68,7 +68,6 @@ def main():
         ways |= {"openvino": in_openvino(folder, aside), "predict": in_keras(model)}
         if ways["openvino"] is None:
             del ways["openvino"]
-            print("OpenVINO is not installed: its rows are left out", file=sys.stderr)
         rows = measure(ways, arguments, model.channels)
     report = {
         "machine": machine(), "model": arguments.model, "clip": [*arguments.clip, model.channels],
@@ -167,14 +166,15 @@ def served(stack, way, ports, streams):
 
 
 def in_openvino(folder, aside):
-    """The same through OpenVINO, for one stream; `None` where that is not installed."""
+    """The same through OpenVINO, for one stream; `None` where that cannot, which is told."""
     alone = saved_model.with_default(folder, "serving_default", aside / "alone")
     interface = json.loads((alone / isolated_reader.INTERFACE).read_text("utf-8"))
     try:
         opened = isolated_reader.reader_module("openvino").open_export(alone, interface)
-    except ImportError:
+        run = opened("serving_default", {})
+    except (ImportError, NotImplementedError) as error:
+        print(f"OpenVINO is left out: {error}", file=sys.stderr)
         return None
-    run = opened("serving_default", {})
     return [lambda windows: lambda: run(clip=windows)["embedding"]]
 
 

@@ -9,7 +9,9 @@ import asyncio
 import base64
 import collections
 import concurrent.futures
+import io
 import json
+import math
 import queue
 import random
 import threading
@@ -216,8 +218,8 @@ class Client:
 
         Args:
             signature: str.
-            windows: iterable of arrays without the batch axis. It is read by a thread, and no
-                further than windows may wait ahead of the answers that were taken.
+            windows: iterable of arrays without the batch axis. It is read by a thread, at most
+                one further than windows may wait ahead of the answers that were taken.
             name: str, of the input.
 
         Yields:
@@ -256,6 +258,10 @@ class Client:
         finally:
             ended.set()
             room.release()
+            # What nobody takes any more is not asked.
+            while not asked.empty():
+                if (future := asked.get()) is not None:
+                    future.cancel()
 
     def _send(self):
         while together := self._take():
@@ -355,11 +361,12 @@ class _Grpc:
     def predict(self, signature, inputs, left):
         from tensorflow_serving.apis import predict_pb2
 
+        ends = time.monotonic() + left
         request = predict_pb2.PredictRequest(model_spec=self._spec)
         request.model_spec.signature_name = signature
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
-        answer = self._call(self._prediction.Predict, request, left)
+        answer = self._call(self._prediction.Predict, request, ends - time.monotonic())
         return {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
 
     def status(self, left):
@@ -397,6 +404,8 @@ class _Rest:
             target=self._loop.run_forever, name="serving-client-http", daemon=True
         )
         self._thread.start()
+        # Nothing is begun once it is being closed, or its end would come before that of a call.
+        self._closing, self._is_closed = threading.Lock(), False
         self._kinds = {}
         choice = f"/versions/{version}" if version is not None else ""
         choice = f"/labels/{urllib.parse.quote(label, '')}" if label is not None else choice
@@ -408,7 +417,8 @@ class _Rest:
         columns = {name: _as_json(array) for name, array in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns})
         left = ends - time.monotonic()
-        outputs = self._call("POST", ":predict", left, data=body)["outputs"]
+        # As a file: it warns of long bodies that are given whole.
+        outputs = self._call("POST", ":predict", left, data=io.BytesIO(body.encode()))["outputs"]
         if signature not in self._kinds:
             self._kinds[signature] = self._ask_kinds(signature, ends - time.monotonic())
         kinds = self._kinds[signature]
@@ -421,15 +431,15 @@ class _Rest:
         return {int(one["version"]): one["state"] for one in answer}
 
     def close(self):
-        if self._loop.is_closed():
-            return
-        self._wait_for(self._end())
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        # What was begun before is found, as the loop takes up what it is given in its order.
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    def _wait_for(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _ask_kinds(self, signature, left):
         """Names and kinds of the outputs, which an answer in JSON does not tell."""
@@ -450,10 +460,14 @@ class _Rest:
             await self._session.close()
 
     def _call(self, method, path, left, **content):
-        if self._loop.is_closed():
-            raise ValueError("the client is closed")
+        with self._closing:
+            if self._is_closed:
+                raise ValueError("the client is closed")
+            asked = asyncio.run_coroutine_threadsafe(
+                self._ask(method, path, left, **content), self._loop
+            )
         try:
-            status, reason, body = self._wait_for(self._ask(method, path, left, **content))
+            status, reason, body = asked.result()
         except concurrent.futures.CancelledError as error:
             raise ServingError("CANCELLED", "the client was closed") from error
         except TimeoutError as error:
@@ -473,8 +487,8 @@ class _Rest:
     async def _ask(self, method, path, left, **content):
         if self._session is None:
             self._session = self._aiohttp.ClientSession(trust_env=True)
-        # Of 0 it would make no limit at all.
-        limit = self._aiohttp.ClientTimeout(total=max(left, 0.001))
+        # Of 0 it would make no limit at all, and of long ones whole seconds.
+        limit = self._aiohttp.ClientTimeout(total=max(left, 0.001), ceil_threshold=math.inf)
         address = self._address + path
         async with self._session.request(method, address, timeout=limit, **content) as answer:
             return answer.status, answer.reason, await answer.read()
@@ -493,7 +507,7 @@ def _as_json(array):
 def _from_json(value, kind):
     """An array as gRPC gives it, whose strings are bytes."""
     array = np.array(value, kind)
-    if kind is object:
+    if array.dtype == object:
         for place, one in np.ndenumerate(array):
             array[place] = base64.b64decode(one["b64"]) if isinstance(one, dict) else one.encode()
     return array

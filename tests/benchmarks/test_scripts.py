@@ -347,9 +347,6 @@ def test_moments_of_kills_are_spread_over_all_of_the_time(script):
     assert [int(4 * share) for share in found] == [0, 1, 2, 3]
 
 
-NO = {"passes": False}
-
-
 def test_growth_of_memory_is_that_from_the_first_frames_on_and_has_no_slope(script):
     def summary(mib_per_1000_frames, jump=0.0, early=0.0):
         numbers = np.arange(1000, 101000, 1000)
@@ -368,11 +365,11 @@ def test_growth_of_memory_is_that_from_the_first_frames_on_and_has_no_slope(scri
 
 
 def test_what_watching_must_keep_up_with_follows_the_units_of_the_processor(script, monkeypatch):
-    module, asked = script("live"), []
+    module, asked, no = script("live"), [], {"passes": False}
     for units in ("float32", "mixed_bfloat16"):
         monkeypatch.setattr(module, "choose_precision", lambda compute_capabilities: units)
-        monkeypatch.setattr(module, "speed", lambda *given: asked.append(given[-1]) or NO)
-        monkeypatch.setattr(module, "streams", lambda *given: asked.append(given[2::2]) or NO)
+        monkeypatch.setattr(module, "speed", lambda *given: asked.append(given[-1]) or no)
+        monkeypatch.setattr(module, "streams", lambda *given: asked.append(given[2::2]) or no)
         for part in ("speed", "streams"):
             monkeypatch.setattr(sys, "argv", ["live.py", part])
             with pytest.raises(SystemExit, match="True"):
@@ -398,8 +395,31 @@ def test_what_step_is_from_score_is_a_share_of_the_largest(script):
             return {"score": [float(frame.mean()) + (state == 3) * 0.5], "state": state + 1}
 
     clip = np.arange(6.0)[:, None, None, None] * np.ones((1, 2, 2, 1))
-    found = script("live").step_from_score(Counting(), clip, np.arange(6.0))
-    assert found == pytest.approx(0.1)
+    module = script("live")
+    assert module.step_from_score(Counting(), clip, np.arange(6.0)) == pytest.approx(0.1)
+    clip[1] = np.nan
+    assert np.isnan(module.step_from_score(Counting(), clip, np.arange(6.0)))
+
+
+def test_rounds_time_one_model_and_its_watch_in_turn(script, monkeypatch):
+    module, timed = script("live"), []
+    rates = iter([40.0, 60.0, 50.0])
+    monkeypatch.setattr(module, "open_watched", lambda name: name)
+    monkeypatch.setattr(module, "looped", lambda *given: None)
+    monkeypatch.setattr(module, "step_alone", lambda opened, frames: timed.append(opened) or 62.5)
+    monkeypatch.setattr(module.session, "watch", lambda *given, **options: {
+        "sources": {"a": {"frames_per_second": next(rates)}}})  # fmt: skip
+    found = module.speed("any", None, 10, 3, 50)
+    assert timed == ["any"] * 3
+    assert (found["watch_frames_per_second"], found["share_of_step"]) == (50.0, 0.8)
+    assert found["passes"]
+
+
+def test_memory_is_not_judged_by_its_first_frames(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["live.py", "memory"])
+    with pytest.raises(SystemExit, match="2"):
+        script("live").main()
+    assert "--frames must be at least 2000 for `memory`" in capsys.readouterr().err
 
 
 @pytest.mark.slow

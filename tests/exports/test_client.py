@@ -400,9 +400,10 @@ def http():
                 self.wfile.write(part)
 
         def do_GET(self):
-            outputs = {"mean": {"dtype": "DT_FLOAT"}}
             content = {"metadata": {"signature_def": {"signature_def": {
-                "any": {"outputs": outputs}}}}}  # fmt: skip
+                "any": {"outputs": {"mean": {"dtype": "DT_FLOAT"}}},
+                "names": {"outputs": dict.fromkeys(
+                    ("label", "image_bytes"), {"dtype": "DT_STRING"})}}}}}  # fmt: skip
             body = json.dumps(content).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -450,6 +451,7 @@ def test_over_http_the_deadline_is_of_the_whole_answer_and_not_of_its_parts(http
             client.predict("any", {"clip": clip_of(4)[None]})
         # Neither does closing wait for it, nor whoever asks wait for ever.
         client.deadline_sec = 600
+        answers.clear()
         answers.append((200, dripping()))
         with futures.ThreadPoolExecutor(1) as pool:
             asked = pool.submit(client.predict, "any", {"clip": clip_of(4)[None]})
@@ -463,13 +465,36 @@ def test_over_http_the_deadline_is_of_the_whole_answer_and_not_of_its_parts(http
     timer.cancel()
 
 
+def test_whoever_asks_while_an_http_client_closes_is_answered_or_told(http):
+    answers, place = http
+    answers += [(200, b'{"outputs": [4.0]}')] * 200
+    with futures.ThreadPoolExecutor(4) as pool:
+        client = Client(place, "door", deadline_sec=60)
+        client.predict("any", {"clip": clip_of(4)[None]})
+        asked = [pool.submit(client.predict, "any", {"clip": clip_of(4)[None]}) for _ in range(40)]
+        closing = [pool.submit(client.close) for _ in range(2)]
+        for one in asked:
+            # The deadline of the client is longer: nobody is left to it.
+            error = one.exception(timeout=20)
+            assert error is None or "client is closed" in str(error) or "CANCELLED" in str(error)
+        assert [one.result(timeout=20) for one in closing] == [None, None]
+
+
+def test_a_long_clip_goes_over_http_without_a_warning(http, recwarn):
+    answers, place = http
+    answers.append((200, b'{"outputs": [4.0]}'))
+    with Client(place, "door") as client:
+        clip = np.zeros((1, 16, 128, 192, 1), np.float32)
+        assert client.predict("any", {"clip": clip})["mean"] == 4
+    assert not [one for one in recwarn if issubclass(one.category, ResourceWarning)]
+
+
 def test_strings_are_bytes_over_both_ways(http):
     answers, place = http
     content = {"label": ["gehen", "grün"], "image_bytes": {"b64": "AP8="}}
     answers.append((200, json.dumps({"outputs": content}).encode()))
     with Client(place, "door") as client:
-        client._transport._kinds["any"] = dict.fromkeys(content, object)
-        found = client.predict("any", {"clip": clip_of(4)[None]})
+        found = client.predict("names", {"clip": clip_of(4)[None]})
     labels = np.array([b"gehen", "grün".encode()], object)
     over_grpc = tf.make_ndarray(tf.make_tensor_proto(labels))
     assert found["label"].tolist() == over_grpc.tolist() and found["label"].dtype == object

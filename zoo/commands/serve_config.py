@@ -31,12 +31,12 @@ def serve_config(
     The two newest versions of each model are served; `stable` labels the newest of now whose files
     are whole. After a new version the same command labels that.
     """
+    log()
     check_there(exports, "exports")
     check_folder(out)
     load_tensorflow()
     from exports import serving
 
-    log()
     files = serving.write_config(exports, out, max_batch, cpus, memory_gb)
     if as_json:
         emit_json({"models": list(serving.models(exports)), "files": [str(path) for path in files]})
