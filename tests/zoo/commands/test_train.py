@@ -382,6 +382,8 @@ def test_a_run_folder_is_looked_at_before_the_footage(footage, tmp_path, monkeyp
         assert invoke(*words(footage, tmp_path / "run")).exit_code == 0
     assert f"{tmp_path / 'run'} is finished" in caplog.text
     assert "`--seed` was 0, now 3" in run_of(footage, tmp_path, "--seed", "3")
+    # Nor are the weights that it may have begun from.
+    assert "`--init` was None, now gone" in run_of(footage, tmp_path, "--init", "gone")
     assert (tmp_path / "run" / "run.json").read_bytes() == before
     with pytest.raises(AssertionError, match="footage was opened"):
         invoke(*words(footage, tmp_path / "another"))
