@@ -79,7 +79,7 @@ def test_a_run_that_was_trained_on_since_it_was_calibrated_is_refused(command, t
     assert result.exit_code == 1 and not (tmp_path / "served").exists()
     said = result.stderr.splitlines()[-1]
     assert said.startswith(f"zoo: `calibration` must be of the weights of {run}, SHA-256 ")
-    assert f"Received: {run}/calibration.json" in said and f"`zoo calibrate {run} --data" in said
+    assert f"Received: {run}/calibration.json" in said and f"calibrate {run} again (`zoo" in said
 
 
 @pytest.mark.slow

@@ -78,8 +78,8 @@ class Watcher:
         except ValueError as error:
             # Of a folder of many files once, not of each.
             reason = str(error).partition("Received: ")[2] or str(error)
-            if reason not in self._unwatched:
-                self._unwatched.add(reason)
+            if (source, reason) not in self._unwatched:
+                self._unwatched.add((source, reason))
                 self._say(f"{stream.name}: drift is not watched: {reason}")
         return _Watch(source, stream, drift, self._thresholds.rolling(stream.known_as))
 

@@ -233,12 +233,15 @@ def test_what_is_ordinary_goes_on_from_one_video_of_a_camera_to_the_next(watchin
     assert [scored.score for _, scored in out.shown if scored][8] is None
 
 
-def test_footage_too_short_to_tell_drift_by_is_said_once(watching):
+def test_footage_too_short_to_tell_drift_by_is_said_once_of_each_source(watching):
     limits = Thresholds(
         {**of(1.0), "false_alarms_per_hour": 60.0, "scores": {"refused": "it had 3 minutes"}}
     )
-    out = watching({"gate": [*frames([0, 0, 5, 5]), *frames([0, 0], "b.avi")]}, limits)
-    assert out.said == ["gate: drift is not watched: it had 3 minutes"]
+    gate = [*frames([0, 0, 5, 5]), *frames([0, 0], "b.avi")]
+    out = watching({"gate": gate, "door": frames([0, 0], "door")}, limits)
+    assert sorted(out.said) == [
+        f"{name}: drift is not watched: it had 3 minutes" for name in ("door", "gate")
+    ]
 
 
 def test_a_source_is_left_after_so_many_frames(watching):
