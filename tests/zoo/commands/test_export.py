@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import exports
 import zoo
-from exports import saved_model, verification
+from exports import isolated_reader, saved_model, verification
 from zoo.commands import export
 from zoo.commands.app import app
 from zoo.evaluation.events import EventSettings
@@ -68,6 +68,10 @@ def test_a_run_is_exported_and_verified_on_its_own_footage(command, tmp_path, fo
     above = loaded.above_threshold(clip)
     np.testing.assert_array_equal(above, loaded.score(clip) >= np.float32(1e-4))
     assert above.any() and not above.all()
+
+
+def test_the_runtimes_are_those_there_are():
+    assert ("tensorflow", *export.RUNTIMES) == isolated_reader.READERS
 
 
 def test_a_run_that_was_trained_on_since_it_was_calibrated_is_refused(command, tmp_path):

@@ -153,20 +153,10 @@ def thresholds(watched, name, calibration=None, threshold=None, recalibrate=Fals
         `Thresholds`.
 
     Raises:
-        ValueError: If there is neither, both are given, the calibration is of another model or of
-            other weights, or a threshold by itself is to be calibrated anew.
+        ValueError: If there is neither, the threshold is not above 0, or the calibration is of
+            another model or of other weights.
     """
     if threshold is not None:
-        if calibration is not None:
-            raise ValueError(
-                "`threshold` must not be given beside --calibration, which has one. Received: "
-                f"threshold={threshold}"
-            )
-        if recalibrate:
-            raise ValueError(
-                "`recalibrate` must have a calibration to go on from. Received: "
-                f"threshold={threshold}"
-            )
         try:
             window = calibrate_setup.window_cells(watched.score_window)
             return Thresholds({"events": EventSettings(threshold, window=window).to_dict()})

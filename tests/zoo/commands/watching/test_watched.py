@@ -125,10 +125,6 @@ def test_a_threshold_takes_its_place_with_the_windows_of_the_model():
     assert found == EventSettings(high=0.2, window=3)
     with pytest.raises(ValueError, match="`threshold` must be above 0. Received: -1.0"):
         thresholds(WATCHED, "mine", threshold=-1.0)
-    with pytest.raises(ValueError, match="`threshold` must not be given beside --calibration"):
-        thresholds(WATCHED, "mine", "some.json", 0.2)
-    with pytest.raises(ValueError, match="`recalibrate` must have a calibration to go on from"):
-        thresholds(WATCHED, "mine", threshold=0.2, recalibrate=True)
 
 
 def test_without_either_the_two_ways_are_named(tmp_path):
