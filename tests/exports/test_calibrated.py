@@ -179,10 +179,10 @@ def test_a_calibration_goes_into_exports_of_its_weights_alone(quick, brightness,
     of_door = calibration(0.4) | {
         "model": "door", "weights_sha256": door.manifest["weights_sha256"],
     }  # fmt: skip
-    said = f"`calibration` must be of the weights of {gate.folder}, .* of door, SHA-256"
-    with pytest.raises(ValueError, match=said):
+    said = "of the weights of {}, .* Received: the calibration given, of door, SHA-256"
+    with pytest.raises(ValueError, match=said.format(gate.folder)):
         calibrated.save(gate, of_door)
-    with pytest.raises(ValueError, match="of the weights of my gate, .* Received: one of door"):
+    with pytest.raises(ValueError, match=said.format("my gate")):
         exports.export(brightness.model(0.5), tmp_path / "gate", name="my gate",
                        calibration=of_door)  # fmt: skip
     assert saved_model.versions(tmp_path / "gate") == [1]
@@ -191,6 +191,21 @@ def test_a_calibration_goes_into_exports_of_its_weights_alone(quick, brightness,
     exports.export(brightness.model(), tmp_path / "door", rollout_steps=2, calibration=of_door)
     digests = {manifest.read(tmp_path / "door" / n)["weights_sha256"] for n in "123"}
     assert digests == {of_door["weights_sha256"]}
+
+
+def test_of_an_export_that_does_not_know_its_weights_a_calibration_need_not_either(
+    quick, brightness, tmp_path, caplog
+):
+    folder = brightness(tmp_path)
+    known = manifest.read(folder)
+    digest = known.pop("weights_sha256")
+    manifest.write(folder, {key: value for key, value in known.items() if key != "files"})
+    made = calibration(0.4) | {"false_alarms_per_hour": 1.0, "weights_sha256": None}
+    calibrated.save(exports.load(folder), made)
+    assert not caplog.records
+    calibrated.save(exports.load(folder), made | {"weights_sha256": digest})
+    (record,) = caplog.records
+    assert f"whether the calibration given is of the weights of {folder} cannot" in record.message
 
 
 def test_above_threshold_and_a_calibration_go_together(brightness, tmp_path):

@@ -15,6 +15,8 @@ from zoo.commands.arguments import check_folder, check_model, check_there
 from zoo.commands.console import emit_json, load_tensorflow, say
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# Those of `exports.verify` beside TensorFlow's Python, by which every export is verified.
+RUNTIMES = ("c_api", "openvino", "litert")
 FRAMES = 16
 
 
@@ -32,7 +34,7 @@ def export(
     through: Annotated[
         list[str] | None,
         typer.Option(
-            help="Verify by this runtime too, maybe several: c_api, openvino, litert.",
+            help=f"Verify by this runtime too, maybe several: {', '.join(RUNTIMES)}.",
             metavar="RUNTIME",
         ),
     ] = None,
@@ -47,6 +49,9 @@ def export(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision}")
+    for runtime in through or ():
+        if runtime not in RUNTIMES:
+            raise ValueError(f"`through` must be one of {RUNTIMES}. Received: {runtime}")
     check_folder(directory, argument="directory")
     check_there(clip, "clip")
     check_model(name_or_run)

@@ -1,6 +1,8 @@
 """Names of sources and of their videos that people can tell apart."""
 
 import collections
+import re
+from pathlib import Path
 
 
 def told_apart(names, taken=()):
@@ -29,3 +31,20 @@ def told_apart(names, taken=()):
         given.add(name)
         found.append(name)
     return found
+
+
+def name_and_place(given):
+    """Takes NAME=SOURCE apart.
+
+    Args:
+        given: str, a path or an address, maybe with a name.
+
+    Returns:
+        `(name, place)`; the name is None where there is none, or a file has such a name.
+
+    Example:
+        >>> name_and_place("gate=rtsp://10.0.0.2/live"), name_and_place("http://gate/video?key=1")
+        (('gate', 'rtsp://10.0.0.2/live'), (None, 'http://gate/video?key=1'))
+    """
+    named = re.fullmatch(r"([^/:?=]+)=(.+)", given)
+    return named.groups() if named and not Path(given).exists() else (None, given)

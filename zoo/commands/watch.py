@@ -5,7 +5,6 @@
 prints a line of JSON for each event when it begins and when it ends, until it is interrupted.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 from zoo.commands.arguments import check_above_0, check_model, check_out, check_there
 from zoo.commands.console import columns, emit_json, load_tensorflow, log, printable, say
+from zoo.commands.source_names import name_and_place
 
 
 def watch(
@@ -81,6 +81,16 @@ def watch(
         )
     check_out(alarms, argument="alarms")
     check_above_0(threshold=threshold)
+    if threshold is not None and calibration is not None:
+        raise ValueError(
+            "`threshold` must not be given beside --calibration, which has one. Received: "
+            f"threshold={threshold}"
+        )
+    if threshold is not None and recalibrate:
+        raise ValueError(
+            "`recalibrate` must have a calibration to go on from. Received: "
+            f"threshold={threshold}"
+        )
     check_there(calibration, "calibration")
     check_model(name_or_run_or_export)
     for one in source:
@@ -99,31 +109,19 @@ def watch(
     else:
         for line in lines(report):
             say(line)
-    for count, lost in (
-        ("alarms_lost", "written"), ("webhook_lost", "delivered, or kept to be delivered later"),
-    ):  # fmt: skip
-        if report[count]:
-            raise ValueError(f"{report[count]} alarms could not be {lost}")
+    failures = [
+        f"{report[count]} alarms could not be {lost}"
+        for count, lost in (
+            ("alarms_lost", "written"),
+            ("webhook_lost", "delivered, or kept to be delivered later"),
+        )
+        if report[count]
+    ]
     failed = [name for name, of in report["sources"].items() if of["failure"]]
     if failed:
-        raise ValueError(f"{len(failed)} of {len(report['sources'])} sources could not be read")
-
-
-def name_and_place(given):
-    """Takes NAME=SOURCE apart.
-
-    Args:
-        given: str, a path or an address, maybe with a name.
-
-    Returns:
-        `(name, place)`; the name is None where there is none, or a file has such a name.
-
-    Example:
-        >>> name_and_place("gate=rtsp://10.0.0.2/live"), name_and_place("http://gate/video?key=1")
-        (('gate', 'rtsp://10.0.0.2/live'), (None, 'http://gate/video?key=1'))
-    """
-    named = re.fullmatch(r"([^/:?=]+)=(.+)", given)
-    return named.groups() if named and not Path(given).exists() else (None, given)
+        failures.append(f"{len(failed)} of {len(report['sources'])} sources could not be read")
+    if failures:
+        raise ValueError("; ".join(failures))
 
 
 def lines(report):

@@ -513,12 +513,12 @@ def settings_for(calibration, camera=None, wall_sec=None):
     return EventSettings.from_dict(entry_for(calibration, camera, wall_sec)["events"])
 
 
-def check_weights(calibration, weights_sha256, model, place="one"):
+def check_weights(calibration, weights_sha256, model, place="the calibration given"):
     """Checks that a calibration is of the weights that it is to be used with.
 
-    Where it does not say, as it was written before that was noted, or the model does not, as it was
-    exported before, that is logged as a warning. Settings of events alone, which no footage chose,
-    are of no weights.
+    Where the model does not say, as it was exported before that was noted, or the calibration does
+    not, as it was written before, that is logged as a warning. Settings of events alone, which no
+    footage chose, are of no weights.
 
     Args:
         calibration: Dict, the content of `calibration.json`.
@@ -535,18 +535,20 @@ def check_weights(calibration, weights_sha256, model, place="one"):
     noted = calibration.get("weights_sha256")
     if noted is None or weights_sha256 is None:
         if "false_alarms_per_hour" in calibration:
+            # Calibrating again says nothing of an export that does not.
             _LOG.warning(
-                "whether the calibration, %s, is of the weights of %s cannot be told, as the %s of "
-                "an earlier version does not say; `zoo calibrate` again where it may not be",
-                place, model, "one" if noted is None else "other",
+                "whether %s is of the weights of %s cannot be told, as %s of an earlier version "
+                "does not say; %s",
+                place, model,
+                *("an export", "export it again, then calibrate that") if weights_sha256 is None
+                else ("a calibration", "`zoo calibrate` again where it may not be"),
             )  # fmt: skip
     elif noted != weights_sha256:
         raise ValueError(
             f"`calibration` must be of the weights of {model}, SHA-256 {weights_sha256[:12]}.... "
-            f"Received: {place} of {calibration.get('model', 'a model')}, SHA-256 {noted[:12]}..., "
-            f"which is another model or was trained on since; `zoo calibrate {model} --data NORMAL "
-            f"--false-alarms-per-hour {calibration.get('false_alarms_per_hour', 1):g}` writes one "
-            "that fits"
+            f"Received: {place}, of {calibration.get('model', 'a model')}, SHA-256 {noted[:12]}"
+            f"..., which is another model or was trained on since; calibrate {model} again (`zoo "
+            "calibrate`)"
         )
 
 

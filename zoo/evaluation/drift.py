@@ -197,9 +197,10 @@ class DriftWatch:
         """Takes in the next frame.
 
         Args:
-            time_sec: Time of the frame in seconds.
+            time_sec: Time of the frame in seconds. From one video of a camera to the next it must
+                go on, for the two to make minutes together.
             score_map: float32 `(height', width')`.
-            events: Iterable of `Event`, what was told of this frame.
+            events: Iterable of `Event`, what was told of this frame, with times alike.
 
         Returns:
             `Drift` where one begins or has ended, else None.

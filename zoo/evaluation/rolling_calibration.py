@@ -95,9 +95,8 @@ class RollingCalibration:
             self._since = time_sec
         self._frame = time_sec, score_map.shape
         self._counter.update(time_sec, score_map)
-        for event in events:
-            begin, _ = self._alarms.get(event.track, (event.start_sec, None))
-            self._alarms[event.track] = begin, time_sec
+        # By their beginning, since other events of another video may have the same numbers.
+        self._alarms.update((event.start_sec, time_sec) for event in events)
         return settings
 
     def _begin(self):
@@ -108,7 +107,7 @@ class RollingCalibration:
     def _end_part(self):
         self._counter.end()
         self._waited_sec += self._counter.seconds
-        part = self._counter.without(list(self._alarms.values()))
+        part = self._counter.without(list(self._alarms.items()))
         self._begin()
         # Of a camera that breaks off all the time there would be more and more short ones.
         if part.seconds >= _LEAST_PART_SECONDS:

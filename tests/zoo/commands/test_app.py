@@ -110,12 +110,17 @@ WRONG_ARGUMENTS = {
     "watch pca nowhere.avi": "`SOURCE` nowhere.avi does not exist",
     "watch pca gate=nowhere.avi": "`SOURCE` nowhere.avi does not exist",
     "watch pca rtsp://gate --threshold 0": "`--threshold` must be above 0. Received: --threshold",
+    "watch pca rtsp://gate --threshold 1 --calibration THERE/file.csv":
+        "`--threshold` must not be given beside --calibration, which has one. Received",
+    "watch pca rtsp://gate --threshold 1 --recalibrate":
+        "`--recalibrate` must have a calibration to go on from. Received",
     "watch pca rtsp://gate --json": "`--alarms` must be a file with --json",
     "watch convlstm_vae/synthetic_cctv 0": "`NAME_OR_RUN_OR_EXPORT` must be trained",
     "embed pca --data s3://bucket/day --out rows.txt": "`--out` must end in .npz or .csv",
     "embed pca --data THERE --out THERE/file.csv": "`--out` must be a new file. Received",
     "export pca THERE/file.csv": "`DIRECTORY` must be a folder. Received: THERE/file.csv, which",
     "export pca new --clip nowhere": "`--clip` nowhere does not exist",
+    "export pca new --through c_api --through bogus": "`--through` must be one of .*ived: bogus",
     "serve nowhere": "`EXPORTS` nowhere does not exist",
     "serve-config THERE --out THERE/file.csv": "`--out` must be a folder. Received: THERE/file",
     "classify train --encoder convlstm_vea --data THERE": "`--encoder` must be a preset",

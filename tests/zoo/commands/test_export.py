@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import exports
 import zoo
-from exports import saved_model, verification
+from exports import isolated_reader, saved_model, verification
 from zoo.commands import export
 from zoo.commands.app import app
 from zoo.evaluation.events import EventSettings
@@ -70,6 +70,10 @@ def test_a_run_is_exported_and_verified_on_its_own_footage(command, tmp_path, fo
     assert above.any() and not above.all()
 
 
+def test_the_runtimes_are_those_there_are():
+    assert ("tensorflow", *export.RUNTIMES) == isolated_reader.READERS
+
+
 def test_a_run_that_was_trained_on_since_it_was_calibrated_is_refused(command, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
@@ -79,7 +83,7 @@ def test_a_run_that_was_trained_on_since_it_was_calibrated_is_refused(command, t
     assert result.exit_code == 1 and not (tmp_path / "served").exists()
     said = result.stderr.splitlines()[-1]
     assert said.startswith(f"zoo: `calibration` must be of the weights of {run}, SHA-256 ")
-    assert f"Received: {run}/calibration.json" in said and f"`zoo calibrate {run} --data" in said
+    assert f"Received: {run}/calibration.json" in said and f"calibrate {run} again (`zoo" in said
 
 
 @pytest.mark.slow

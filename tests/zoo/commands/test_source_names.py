@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoo.commands.source_names import told_apart
+from zoo.commands.source_names import name_and_place, told_apart
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,12 @@ from zoo.commands.source_names import told_apart
 )
 def test_names_are_told_apart(names, taken, expected):
     assert told_apart(names, taken) == expected
+
+
+def test_a_name_before_a_place_is_told_from_what_looks_like_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b.avi").touch()
+    assert name_and_place("gate=http://h/?key=1") == ("gate", "http://h/?key=1")
+    assert name_and_place("gate=a=b.avi") == ("gate", "a=b.avi")
+    for place in ("http://h/?key=1", "x/gate=b.avi", "a=b.avi", "0"):
+        assert name_and_place(place) == (None, place)

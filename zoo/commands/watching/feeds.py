@@ -13,8 +13,7 @@ from data_pipelines.sources.base import TimedVideo
 from data_pipelines.sources.dated_names import moment_in
 from zoo.commands.console import is_expected, printable
 from zoo.commands.frame_clock import FrameClock
-from zoo.commands.source_names import told_apart
-from zoo.commands.watch import name_and_place
+from zoo.commands.source_names import name_and_place, told_apart
 from zoo.commands.watching.arrivals import Arrived, Stream
 from zoo.evaluation.events import OUTAGE_SECONDS
 

@@ -110,6 +110,8 @@ class Outputs:
         self.alarms_lost = self.webhook_waiting = self.webhook_lost = 0
         # Of the pictures of alarms that wait.
         self._still_bytes, self._stills_left, self._counting = 0, 0, threading.Lock()
+        # Events of one frame share it: how many wait, by its id.
+        self._sharing = collections.Counter()
         self._drawing = Stage(self._draw, _MOST_PICTURES)
         self._telling = Stage(self._tell, _MOST_ALARMS)
         # What it raises is raised by the next `tell`.
@@ -136,11 +138,13 @@ class Outputs:
         image = scored.image if self._log.wants_stills else None
         if image is not None:
             with self._counting:
-                if self._still_bytes and self._still_bytes + image.nbytes > _MOST_STILL_BYTES:
+                more = 0 if self._sharing[id(image)] else image.nbytes
+                if more and self._still_bytes and self._still_bytes + more > _MOST_STILL_BYTES:
                     self._stills_left += 1
                     image = None
                 else:
-                    self._still_bytes += image.nbytes
+                    self._sharing[id(image)] += 1
+                    self._still_bytes += more
         # All else of the frame is not told.
         scored = dataclasses.replace(scored, image=image, score_map=None)
         self._telling.put((scored, event), wait=True)
@@ -216,7 +220,10 @@ class Outputs:
         if scored.image is not None:
             still = self._log.still(scored.image, scored, event)
             with self._counting:
-                self._still_bytes -= scored.image.nbytes
+                self._sharing[id(scored.image)] -= 1
+                if not self._sharing[id(scored.image)]:
+                    del self._sharing[id(scored.image)]
+                    self._still_bytes -= scored.image.nbytes
         alarm = alarm_of(scored, event, still)
         self._log.tell(alarm)
         if self._webhook is not None:

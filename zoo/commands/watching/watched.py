@@ -54,8 +54,8 @@ def open_watched(name):
     """
     import zoo
 
-    folder, export = Path(name), None
-    if folder.is_dir() and not (folder / "config.json").is_file():
+    folder = Path(name)
+    if _is_export(folder):
         export, beside = _open_export(folder)
         about = export.manifest
         window = about["model"]["arguments"].get("score_window")
@@ -75,6 +75,10 @@ def open_watched(name):
         model, fps, tuple(shape[1:3]), shape[3], window,
         beside if beside.is_file() else None, digest,
     )  # fmt: skip
+
+
+def _is_export(folder):
+    return folder.is_dir() and not (folder / "config.json").is_file()
 
 
 def _open_export(folder):
@@ -149,20 +153,10 @@ def thresholds(watched, name, calibration=None, threshold=None, recalibrate=Fals
         `Thresholds`.
 
     Raises:
-        ValueError: If there is neither, both are given, the calibration is of another model or of
-            other weights, or a threshold by itself is to be calibrated anew.
+        ValueError: If there is neither, the threshold is not above 0, or the calibration is of
+            another model or of other weights.
     """
     if threshold is not None:
-        if calibration is not None:
-            raise ValueError(
-                "`threshold` must not be given beside --calibration, which has one. Received: "
-                f"threshold={threshold}"
-            )
-        if recalibrate:
-            raise ValueError(
-                "`recalibrate` must have a calibration to go on from. Received: "
-                f"threshold={threshold}"
-            )
         try:
             window = calibrate_setup.window_cells(watched.score_window)
             return Thresholds({"events": EventSettings(threshold, window=window).to_dict()})
@@ -170,11 +164,12 @@ def thresholds(watched, name, calibration=None, threshold=None, recalibrate=Fals
             raise ValueError(f"`threshold` must be above 0. Received: {threshold}") from None
     path = calibration or watched.calibration
     if path is None:
+        # An export gets a new version, which has its own.
+        file = "`" if _is_export(Path(name)) else " --out FILE` and --calibration FILE"
         raise ValueError(
             f"`name` must be calibrated, or a threshold be given. Received: {name}, which has no "
-            f"{FILE}. Either --calibration FILE, which is written from normal "
-            f"footage by `zoo calibrate {name} --data NORMAL --false-alarms-per-hour 1 --out "
-            "FILE`, or --threshold X"
+            f"{FILE}. Either, with normal footage, `zoo calibrate {name} --data NORMAL "
+            f"--false-alarms-per-hour 1{file}, or --threshold X"
         )
     found = read_calibration(path)
     for what, of_model in (

@@ -71,15 +71,15 @@ class Watcher:
     def _begin(self, source, stream, before):
         if before is not None and self._of(before.stream) == self._of(stream):
             # What is ordinary goes on from one video of a camera to the next.
-            return _Watch(source, stream, before.drift, before.rolling)
+            return _Watch(source, stream, before.drift, before.rolling, before.end_sec)
         drift = None
         try:
             drift = self._thresholds.drift(stream.known_as)
         except ValueError as error:
             # Of a folder of many files once, not of each.
             reason = str(error).partition("Received: ")[2] or str(error)
-            if reason not in self._unwatched:
-                self._unwatched.add(reason)
+            if (source, reason) not in self._unwatched:
+                self._unwatched.add((source, reason))
                 self._say(f"{stream.name}: drift is not watched: {reason}")
         return _Watch(source, stream, drift, self._thresholds.rolling(stream.known_as))
 
@@ -132,6 +132,15 @@ class Watcher:
 
     def _look_ahead(self, watch, time_sec, score_map, events):
         """Says whether scores drift, and moves the threshold for the frames to come."""
+        begin_sec = watch.begin_sec
+        time_sec += begin_sec
+        events = tuple(
+            dataclasses.replace(
+                event, start_sec=event.start_sec + begin_sec, time_sec=event.time_sec + begin_sec,
+                score_sec=event.score_sec + begin_sec,
+            )
+            for event in events
+        )  # fmt: skip
         if watch.drift and (drift := watch.drift.update(time_sec, score_map, events)):
             self.sources[watch.source].drifts += drift.state == BEGUN
             self._say(f"{watch.stream.name}: {drift}")
@@ -190,12 +199,24 @@ class Counts:
 
 
 class _Watch:
-    """A stream that is being scored."""
+    """A stream that is being scored.
 
-    def __init__(self, source, stream, drift, rolling):
+    Attributes:
+        begin_sec: Where its time begins in that of the camera, of which `drift` and `rolling` are.
+    """
+
+    def __init__(self, source, stream, drift, rolling, begin_sec=0.0):
         self.source, self.stream, self.drift, self.rolling = source, stream, drift, rolling
+        self.begin_sec = begin_sec
         self.tracker = self.last = None
         self.frames = 0
+
+    @property
+    def end_sec(self):
+        """Where the next video of the camera begins: its last frame is as long as the others."""
+        if self.frames < 2:
+            return self.begin_sec
+        return self.begin_sec + self.last.time_sec * self.frames / (self.frames - 1)
 
 
 def _shown(size):

@@ -62,14 +62,12 @@ class Window:
             if name not in self._is_open:
                 cv2.namedWindow(name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
                 cv2.resizeWindow(name, image.shape[1], image.shape[0])
-            elif cv2.getWindowProperty(name, cv2.WND_PROP_VISIBLE) < 1:
-                self._is_open[name] = False
-                self.closed = not any(self._is_open.values())
+            elif self._is_gone(name):
                 return
             self._is_open[name] = True
             shown = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
             cv2.imshow(name, shown)
-            self.closed = cv2.waitKey(1) & 0xFF in (ord("q"), _ESCAPE)
+            self._look()
         except cv2.error as error:  # The screen is gone.
             self.trouble = f"no window can be shown any more: {printable(str(error).strip())}"
             self.closed = True
@@ -82,11 +80,31 @@ class Window:
         """
         import cv2
 
-        if self._is_open.pop(printable(camera), False) and self.trouble is None:
-            # That the user has closed it meanwhile is no error, nor that the screen is gone.
-            with contextlib.suppress(cv2.error):
-                cv2.destroyWindow(printable(camera))
-                cv2.waitKey(1)
+        name = printable(camera)
+        if self._is_open.get(name) and self.trouble is None:
+            with contextlib.suppress(cv2.error):  # The screen may be gone.
+                if not self._is_gone(name):
+                    cv2.destroyWindow(name)
+                    self._look()
+        # Where the user has closed all others it is not they who closed this one, and another may
+        # come: that is no end.
+        self._is_open.pop(name, None)
+
+    def _is_gone(self, name):
+        """Whether the user has closed a window; if it was the last one, all is closed."""
+        import cv2
+
+        if cv2.getWindowProperty(name, cv2.WND_PROP_VISIBLE) >= 1:
+            return False
+        self._is_open[name] = False
+        self.closed = self.closed or not any(self._is_open.values())
+        return True
+
+    def _look(self):
+        """Has the windows drawn, and takes in what is pressed."""
+        import cv2
+
+        self.closed = self.closed or cv2.waitKey(1) & 0xFF in (ord("q"), _ESCAPE)
 
     def close(self):
         """Closes all windows."""

@@ -92,35 +92,60 @@ def test_alarms_that_no_file_has_taken_are_said_at_the_end_and_counted():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wants_stills", [False, True])
-def test_pictures_of_alarms_that_wait_are_bounded_in_bytes_and_no_alarm_is_lost(
-    monkeypatch, wants_stills
-):
-    monkeypatch.setattr(outputs_module, "_MOST_STILL_BYTES", 2 * IMAGE.nbytes)
-    log, going, waits = Log(), threading.Event(), threading.Event()
-    log.wants_stills = wants_stills
+@pytest.fixture
+def slow_log():
+    """A log that takes nothing but the first alarm in, with its still, until `going` is set."""
+    log = Log()
+    log.going, log.waits = threading.Event(), threading.Event()
 
     def tell(alarm, tell=log.tell):
-        waits.set()
-        assert going.wait(20)
+        log.waits.set()
+        assert log.going.wait(20)
         tell(alarm)
 
     log.tell = tell
+    return log
+
+
+@pytest.mark.parametrize("wants_stills", [False, True])
+def test_pictures_of_alarms_that_wait_are_bounded_in_bytes_and_no_alarm_is_lost(
+    monkeypatch, slow_log, wants_stills
+):
+    monkeypatch.setattr(outputs_module, "_MOST_STILL_BYTES", 2 * IMAGE.nbytes)
+    log = slow_log
+    log.wants_stills = wants_stills
     outputs = Outputs(log, print)
     outputs.tell(scored(), EVENT)
-    assert waits.wait(20)  # Its still is written.
+    assert log.waits.wait(20)  # Its still is written.
     pictures = [np.zeros_like(IMAGE) for _ in range(5)]
     kept = [weakref.ref(picture) for picture in pictures]
     for picture in pictures:
         outputs.tell(scored(image=picture), EVENT)
     del picture, pictures
     assert sum(of() is not None for of in kept) == (2 if wants_stills else 0)
-    going.set()
+    log.going.set()
     outputs.close()
     assert len(log.told) == 6
     stills = [f"{number}.jpg" for number in range(1, 4 if wants_stills else 1)]
     assert [alarm["still"] for alarm in log.told if alarm["still"]] == stills
     assert outputs.stills_missed == (3 if wants_stills else 0) and outputs._still_bytes == 0
+
+
+@pytest.mark.parametrize("limit", [IMAGE.nbytes - 1, 2 * IMAGE.nbytes])
+def test_events_of_one_frame_share_its_picture_also_one_larger_than_the_limit(
+    monkeypatch, slow_log, limit
+):
+    monkeypatch.setattr(outputs_module, "_MOST_STILL_BYTES", limit)
+    outputs = Outputs(slow_log, print)
+    outputs.tell(scored(), EVENT)
+    assert slow_log.waits.wait(20)
+    for _ in range(3):
+        outputs.tell(scored(1), EVENT)
+    assert outputs._still_bytes == IMAGE.nbytes
+    slow_log.going.set()
+    outputs.close()
+    assert [alarm["still"] for alarm in slow_log.told] == ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+    assert outputs.stills_missed == outputs._still_bytes == 0 and not outputs._sharing
 
 
 def test_alarms_go_to_the_log_and_the_webhook_with_their_stills():

@@ -151,7 +151,8 @@ def test_a_picture_is_sent_again_when_none_comes(page, monkeypatch):
         assert [p.mean() for p in itertools.islice(pictures(asked), 5)] == [100.0] * 5
 
 
-def test_a_camera_that_has_ended_goes_and_its_viewers_are_told(page):
+def test_a_camera_that_has_ended_goes_and_its_viewers_are_told(page, monkeypatch):
+    monkeypatch.setattr(page_module, "_REPEAT_SECONDS", 600.0)
     for camera, number in (("gate", 50), ("door", 100)):
         page.show(camera, level(number))
     kept = weakref.ref(page._streams["gate"].image)

@@ -125,15 +125,14 @@ def test_a_threshold_takes_its_place_with_the_windows_of_the_model():
     assert found == EventSettings(high=0.2, window=3)
     with pytest.raises(ValueError, match="`threshold` must be above 0. Received: -1.0"):
         thresholds(WATCHED, "mine", threshold=-1.0)
-    with pytest.raises(ValueError, match="`threshold` must not be given beside --calibration"):
-        thresholds(WATCHED, "mine", "some.json", 0.2)
-    with pytest.raises(ValueError, match="`recalibrate` must have a calibration to go on from"):
-        thresholds(WATCHED, "mine", threshold=0.2, recalibrate=True)
 
 
-def test_without_either_the_two_ways_are_named():
-    with pytest.raises(ValueError, match="`name` must be calibrated.*pca.*zoo calibrate.*X$"):
-        thresholds(WATCHED, "pca")
+def test_without_either_the_two_ways_are_named(tmp_path):
+    """Of an export a new version is written, and no file."""
+    for name, file in (("pca", " --out FILE` and --calibration FILE"), (tmp_path, "`")):
+        said = f"`name` must be calibrated.*`zoo calibrate {name} .* 1{file}, or --threshold X$"
+        with pytest.raises(ValueError, match=said):
+            thresholds(WATCHED, name)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +157,7 @@ def test_a_calibration_of_other_weights_is_refused_by_both_names(tmp_path, monke
     mine = dataclasses.replace(WATCHED, weights_sha256="1" * 64)
     assert thresholds(mine, "runs/mine", path).of(["gate"], 0.0).high == 0.5
     assert read == [path] and not caplog.records
-    said = "of the weights of runs/mine, SHA-256 2+.*c.json of street, SHA-256 1+.*zoo calibrate"
+    said = "of the weights of runs/mine, SHA-256 2+.*c.json, of street, SHA-256 1+.*zoo calibrate"
     with pytest.raises(ValueError, match=said):
         thresholds(dataclasses.replace(mine, weights_sha256="2" * 64), "runs/mine", path)
     thresholds(WATCHED, "runs/mine", path)

@@ -1,6 +1,7 @@
 """What arrives is scored together and made into events, whatever happens to a source."""
 
 import dataclasses
+import re
 import time
 import types
 
@@ -10,8 +11,10 @@ import pytest
 from zoo.commands.watching.arrivals import Arrivals, Arrived, Stream
 from zoo.commands.watching.watched import Thresholds
 from zoo.commands.watching.watcher import Watcher
+from zoo.evaluation import drift
 from zoo.evaluation.events import EventSettings
 from zoo.evaluation.live_scoring import LiveScore
+from zoo.evaluation.rolling_calibration import RollingCalibration
 
 SETTINGS = EventSettings(high=1.0, min_seconds=0.15, max_gap_seconds=0.0, window=1)
 
@@ -233,12 +236,69 @@ def test_what_is_ordinary_goes_on_from_one_video_of_a_camera_to_the_next(watchin
     assert [scored.score for _, scored in out.shown if scored][8] is None
 
 
-def test_footage_too_short_to_tell_drift_by_is_said_once(watching):
+def files(levels, seconds):
+    """Files of 40 s of a camera, a level a frame so many seconds apart."""
+    each, found = round(40 / seconds), []
+    for begin in range(0, len(levels), each):
+        name = f"{begin // each}.avi"
+        found += [
+            dataclasses.replace(arrived, time_sec=number * seconds)
+            for number, arrived in enumerate(
+                frames(levels[begin : begin + each], name, known_as=("gate", name))
+            )
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("level", "drifts"), [(20, 0), (80, 1)])
+def test_files_shorter_than_a_minute_make_minutes_together_to_tell_drift_by(
+    watching, level, drifts
+):
+    rows = 20 * np.exp(0.1 * np.random.default_rng(0).normal(size=(30, 3)))
+    limits = Thresholds(
+        {**of(200.0), "false_alarms_per_hour": 1.0, "scores": drift.reference(rows, 200.0)}
+    )
+    out = watching({"gate": files([level] * 240, 2.0)}, limits)
+    assert out.watcher.sources["gate"].drifts == len(out.said) == drifts
+    # Five minutes are the fewest, and longer than seven files.
+    expected = "7.avi: scores drift up: their median over 5 minutes is "
+    assert all(line.startswith(expected) for line in out.said)
+
+
+class Hasty(Thresholds):
+    """Calibrates anew every six minutes, by four at least."""
+
+    def drift(self, names):
+        return None
+
+    def rolling(self, names):
+        return RollingCalibration(self._calibration, window_hours=0.5, every_hours=0.1)
+
+
+def test_short_files_move_the_threshold_together_less_what_is_around_each_alarm(watching):
+    """Of two files each first event is an alarm, and what lies between the two is none."""
+    rng = np.random.default_rng(0)
+    levels = np.minimum(10 * rng.random(900) ** (-1 / 3), 55) * (rng.random(900) < 0.4)
+    levels = np.maximum(levels, 3)
+    levels[[60, 700]] = 200
+    events = dataclasses.replace(SETTINGS, high=60.0, min_seconds=0.0).to_dict()
+    calibrated = {"events": events, "slope": 3.0, "false_alarms_per_hour": 30.0}
+    out = watching({"gate": files(levels.astype(int), 0.45)}, Hasty(calibrated))
+    (said,) = out.said
+    found = re.fullmatch(r"9.avi: the threshold is (.*) from now on", said).group(1)
+    # Of 300 s without alarms 300 frames had an event, and 17.5 were to reach half of the first.
+    assert float(found) == pytest.approx(60 * 10 * (300 / 17.5) ** (1 / 3) / 30, rel=0.2)
+
+
+def test_footage_too_short_to_tell_drift_by_is_said_once_of_each_source(watching):
     limits = Thresholds(
         {**of(1.0), "false_alarms_per_hour": 60.0, "scores": {"refused": "it had 3 minutes"}}
     )
-    out = watching({"gate": [*frames([0, 0, 5, 5]), *frames([0, 0], "b.avi")]}, limits)
-    assert out.said == ["gate: drift is not watched: it had 3 minutes"]
+    gate = [*frames([0, 0, 5, 5]), *frames([0, 0], "b.avi")]
+    out = watching({"gate": gate, "door": frames([0, 0], "door")}, limits)
+    assert sorted(out.said) == [
+        f"{name}: drift is not watched: it had 3 minutes" for name in ("door", "gate")
+    ]
 
 
 def test_a_source_is_left_after_so_many_frames(watching):

@@ -126,6 +126,26 @@ def test_the_window_of_a_camera_that_has_ended_goes(screen):
     assert "gate\\n" in screen.shown
 
 
+@pytest.mark.parametrize(("key", "is_gone", "closed"), [
+    (-1, False, False), (ord("q"), False, True), (-1, True, True),
+])  # fmt: skip
+def test_what_the_user_does_as_a_camera_ends_is_not_missed(screen, key, is_gone, closed):
+    """They have closed the window of the gate; that of the door, too, only where it is gone."""
+    window = Window()
+    for camera in ("gate", "door"):
+        window.show(camera, PICTURE)
+    screen.gone.add("gate")
+    window.show("gate", PICTURE)
+    screen.key = key
+    if is_gone:
+        screen.gone.add("door")
+    window.end("door")
+    assert window.closed == closed
+    screen.key = -1
+    window.show("another", PICTURE)
+    assert ("another" in screen.shown) == (not closed)
+
+
 def test_a_screen_that_is_gone_is_trouble_and_ends_it(screen):
     window = Window()
     window.show("gate", PICTURE)
